@@ -1,0 +1,131 @@
+"""Batch-wise augmentation on tensors, one code for slices (B, C, H, W) and volumes (B, C, D, H, W).
+
+Geometry stays in the slice plane: slices are several times thicker than pixels, so turning a volume out of its plane
+would blend slices that no scanner blends. All random numbers come from one torch.Generator.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Ranges of a preset. Images are expected in [0, 1].
+
+    flip: probability of a left-right flip. degrees, scale, shift: largest rotation, relative change of size, and
+    translation as a fraction of the image side. gain, offset: largest relative and absolute change of intensity.
+    gamma: largest |log2| of the exponent. noise: largest standard deviation of added Gaussian noise.
+    """
+
+    flip: float = 0.0
+    degrees: float = 0.0
+    scale: float = 0.0
+    shift: float = 0.0
+    gain: float = 0.0
+    offset: float = 0.0
+    gamma: float = 0.0
+    noise: float = 0.0
+
+    @property
+    def active(self) -> bool:
+        return self != Augmentation()
+
+    @property
+    def moves(self) -> bool:
+        return bool(self.degrees or self.scale or self.shift)
+
+
+PRESETS: dict[str, Augmentation] = {
+    "none": Augmentation(),
+    "light": Augmentation(flip=0.5, degrees=8.0, scale=0.05, shift=0.04, gain=0.05, offset=0.02, noise=0.01),
+    "strong": Augmentation(
+        flip=0.5, degrees=20.0, scale=0.15, shift=0.10, gain=0.15, offset=0.06, gamma=0.35, noise=0.04
+    ),
+}
+
+
+def augment(
+    images: Tensor, masks: Tensor | None, augmentation: Augmentation, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """Each example of a batch changed by its own draw; masks move along, nearest neighbour, and keep their values.
+
+    images: float (B, C, H, W) or (B, C, D, H, W) in [0, 1]. masks: None or (B, K, ...) with the same spatial shape.
+    generator: on the CPU, so that every device sees the same draws (but for noise, drawn where the images are).
+    """
+    if not augmentation.active:
+        return images, masks
+    flips, *geometry = _draw_geometry(len(images), augmentation, generator)
+    images, masks = flip_left_right(images, flips), None if masks is None else flip_left_right(masks, flips)
+    if augmentation.moves:
+        images, masks = move_in_plane(images, masks, *geometry)
+    return _change_intensity(images, augmentation, generator), masks
+
+
+def _draw_geometry(count: int, preset: Augmentation, generator: torch.Generator) -> tuple[Tensor, ...]:
+    flips = torch.rand(count, generator=generator) < preset.flip
+    spread = 2 * torch.rand(4, count, generator=generator) - 1
+    shift = torch.stack([spread[2], spread[3]], dim=1) * preset.shift
+    return flips, spread[0] * preset.degrees, 1 + spread[1] * preset.scale, shift
+
+
+def flip_left_right(batch: Tensor, flips: Tensor) -> Tensor:
+    """Mirror the last axis of the examples where flips (B,) is True."""
+    choose = flips.to(batch.device).view(-1, *[1] * (batch.ndim - 1))
+    return torch.where(choose, batch.flip(-1), batch)
+
+
+def move_in_plane(
+    images: Tensor, masks: Tensor | None, degrees: Tensor, scale: Tensor, shift: Tensor
+) -> tuple[Tensor, Tensor | None]:
+    """Rotate, scale and shift each example in its slice plane, about the image centre; pixels are taken as square.
+
+    degrees (B,): counter-clockwise as displayed. scale (B,): above 1 enlarges. shift (B, 2): (rows, columns) as a
+    fraction of the image's height and width; positive moves down and right. Images are linear, filled with their own
+    minimum; masks are nearest neighbour, filled with 0.
+    """
+    theta = _sampling_matrices(degrees, scale, shift, images.shape[-2], images.shape[-1]).to(images.device)
+    flat = images.flatten(1, -3)
+    grid = F.affine_grid(theta, [len(flat), 1, *flat.shape[-2:]], align_corners=False)
+    # grid_sample fills with 0, so the minimum is taken off before and put back after.
+    floor = flat.amin(dim=(1, 2, 3), keepdim=True)
+    moved = F.grid_sample(flat - floor, grid.to(flat.dtype), align_corners=False) + floor
+    if masks is None:
+        return moved.view_as(images), None
+    flat_masks = masks.flatten(1, -3)
+    moved_masks = F.grid_sample(flat_masks.float(), grid, mode="nearest", align_corners=False)
+    return moved.view(images.shape), moved_masks.view(masks.shape).to(masks.dtype)
+
+
+def _sampling_matrices(degrees: Tensor, scale: Tensor, shift: Tensor, height: int, width: int) -> Tensor:
+    """(B, 2, 3) output -> input maps in affine_grid's (x, y) coordinates, which run over [-1, 1] on either side."""
+    radians = degrees * (math.pi / 180)
+    cosine, sine = torch.cos(radians) / scale, torch.sin(radians) / scale
+    # In pixels the inverse of a counter-clockwise turn (y points down) is [[c, -s], [s, c]]; sides may differ.
+    linear = torch.stack([
+        torch.stack([cosine, -sine * (height / width)], dim=1),
+        torch.stack([sine * (width / height), cosine], dim=1),
+    ], dim=1)
+    moved_centre = 2 * shift.flip(1)[:, :, None]
+    return torch.cat([linear, -linear @ moved_centre], dim=2)
+
+
+def _change_intensity(images: Tensor, preset: Augmentation, generator: torch.Generator) -> Tensor:
+    count, shape = len(images), (-1, *[1] * (images.ndim - 1))
+    spread = (2 * torch.rand(3, count, generator=generator) - 1).to(images.device)
+    sigma = (torch.rand(count, generator=generator) * preset.noise).to(images.device)
+    if preset.gamma:
+        images = images.clamp(0, 1) ** torch.exp2(spread[2] * preset.gamma).view(shape)
+    if preset.gain or preset.offset:
+        images = images * (1 + spread[0] * preset.gain).view(shape) + (spread[1] * preset.offset).view(shape)
+    if preset.noise:
+        seed = int(torch.randint(2**62, (1,), generator=generator))
+        local = torch.Generator(device=images.device).manual_seed(seed)
+        noise = torch.randn(images.shape, generator=local, device=images.device, dtype=images.dtype)
+        images = images + noise * sigma.view(shape)
+    return images.clamp(0, 1)

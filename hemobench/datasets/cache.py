@@ -1,0 +1,243 @@
+"""Examples: a data set decoded once under a view, kept as memory-mapped arrays under $HEMOBENCH_HOME/cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import platformdirs
+import torch
+from numpy.typing import NDArray
+
+from hemobench.datasets.case import Case
+from hemobench.datasets.registry import Dataset
+from hemobench.datasets.views import (
+    ClassificationView,
+    SegmentationView,
+    View,
+    default_view,
+    render,
+    view_from_mapping,
+    view_to_mapping,
+)
+from hemobench.errors import UserError
+
+__all__ = [
+    "ClassificationView",
+    "Examples",
+    "SegmentationView",
+    "View",
+    "build_examples",
+    "cache_home",
+    "default_view",
+    "examples_key",
+    "view_from_mapping",
+    "view_to_mapping",
+]
+
+CACHE_VERSION = 1
+STALE_SECONDS = 24 * 3600
+_ARRAYS = ("images", "targets", "patient_ids", "study_ids", "slice_indices", "spacing_mm")
+ProgressCallback = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Decoded examples of one data set under one view; arrays are read-only memory maps.
+
+    images: uint8 (N, C, H, W) for classification, (N, 1, D, H, W) for segmentation; 0..255 stands for 0..1.
+    targets: uint8 (N, 6) in the order of labels.CLASSES, or (N, 1, D, H, W) masks.
+    patient_ids, study_ids: (N,) str. slice_indices: (N,) int, -1 for volumes. spacing_mm: (N, 3) of the pixels in
+    `images` (slice, row, column). fingerprint: of data and view together. phantom: True when no patient was scanned.
+    """
+
+    task: str
+    images: NDArray[np.uint8]
+    targets: NDArray[np.uint8]
+    patient_ids: NDArray[np.str_]
+    study_ids: NDArray[np.str_]
+    slice_indices: NDArray[np.int64]
+    spacing_mm: NDArray[np.float64]
+    dataset: str
+    phantom: bool
+    fingerprint: str
+    view: View
+
+    def __len__(self) -> int:
+        return len(self.patient_ids)
+
+    def rows_of(self, patients: tuple[str, ...]) -> NDArray[np.int64]:
+        """Row numbers (n,) of these patients' examples, ascending."""
+        return np.flatnonzero(np.isin(self.patient_ids, np.asarray(patients, dtype=np.str_)))
+
+
+def cache_home() -> Path:
+    """$HEMOBENCH_HOME, or the user's cache folder of the system."""
+    given = os.environ.get("HEMOBENCH_HOME")
+    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("hemobench", appauthor=False))
+
+
+def examples_key(dataset: Dataset, view: View) -> str:
+    """Name of the cache folder: changes with the data, with the view and with the code that renders it."""
+    text = json.dumps([CACHE_VERSION, dataset.fingerprint, type(view).__name__, view_to_mapping(view)], sort_keys=True)
+    return f"{dataset.info.name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
+
+
+def build_examples(
+    dataset: Dataset, view: View, *, jobs: int | None = None, progress: ProgressCallback | None = None
+) -> Examples:
+    """Examples of a data set under a view: built on the first call, opened as memory maps afterwards.
+
+    Each case is loaded once, in `jobs` processes (default: the cores this process may use). Rows follow the order of
+    `dataset.cases`. `progress(done, total)` counts cases. Raises: UserError of the reader or of the view.
+    """
+    key = examples_key(dataset, view)
+    folder = cache_home() / "cache" / key
+    if not folder.is_dir():
+        if not dataset.cases:
+            raise UserError(f"data set '{dataset.info.name}' has no cases; expected at least one; check its path")
+        _build(dataset, view, folder, jobs or _usable_cores(), progress)
+    return _open(dataset, view, key, folder)
+
+
+def _build(dataset: Dataset, view: View, folder: Path, jobs: int, progress: ProgressCallback | None) -> None:
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _sweep_stale(folder.parent)
+        building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+    except OSError as error:
+        raise UserError(f"cache folder {folder.parent} cannot be written ({error.strerror}); expected a writable "
+                        "folder; set HEMOBENCH_HOME to one") from error
+    try:
+        parts: list[_Part] = [_Part("", "", 0)] * len(dataset.cases)
+        for done, (number, part) in enumerate(_rendered(dataset.cases, view, building, jobs), start=1):
+            parts[number] = part
+            if progress is not None:
+                progress(done, len(dataset.cases))
+        _join(parts, building)
+        try:
+            os.replace(building, folder)
+        except OSError:
+            # Another builder was faster: its folder is whole, ours is the same and goes.
+            if not folder.is_dir():
+                raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+@dataclass(frozen=True)
+class _Part:
+    patient_id: str
+    study_id: str
+    rows: int
+
+
+def _rendered(cases: tuple[Case, ...], view: View, building: Path, jobs: int) -> Iterator[tuple[int, _Part]]:
+    """(case number, its part) as they finish; the arrays themselves go to disk in the workers."""
+    if jobs <= 1 or len(cases) == 1:
+        for number, case in enumerate(cases):
+            yield number, _render_to_disk(number, case, view, building)
+        return
+    method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
+    pool = ProcessPoolExecutor(
+        min(jobs, len(cases)), mp_context=multiprocessing.get_context(method), initializer=torch.set_num_threads,
+        initargs=(1,),
+    )
+    try:
+        pending: dict[Future[_Part], int] = {
+            pool.submit(_render_to_disk, number, case, view, building): number for number, case in enumerate(cases)
+        }
+        while pending:
+            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in finished:
+                yield pending.pop(future), future.result()
+    except BrokenProcessPool as error:
+        raise UserError(f"a process that was reading cases died ({jobs} ran at once), probably of too little memory; "
+                        "expected all to finish; run again with fewer jobs") from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _render_to_disk(number: int, case: Case, view: View, building: Path) -> _Part:
+    loaded = case.load()
+    images, targets = render(loaded, view, f"case {case.study_id} of {case.dataset}")
+    np.save(building / f"images-{number}.npy", images)
+    np.save(building / f"targets-{number}.npy", targets)
+    np.save(building / f"spacing-{number}.npy", _row_spacing(loaded.image.spacing_mm, loaded.image.shape, view))
+    return _Part(case.patient_id, case.study_id, len(images))
+
+
+def _row_spacing(spacing_mm: tuple[float, ...], shape: tuple[int, ...], view: View) -> NDArray[np.float64]:
+    if isinstance(view, SegmentationView):
+        return np.asarray(view.spacing_mm, dtype=np.float64)
+    pixel_mm = max(shape[1] * spacing_mm[1], shape[2] * spacing_mm[2]) / view.size
+    return np.asarray([spacing_mm[0], pixel_mm, pixel_mm], dtype=np.float64)
+
+
+def _join(parts: list[_Part], building: Path) -> None:
+    """Copy the cases' files, one at a time, into one array a kind; memory stays that of one case."""
+    rows = [part.rows for part in parts]
+    starts = np.concatenate([[0], np.cumsum(rows)])
+    for kind in ("images", "targets"):
+        first = np.load(building / f"{kind}-0.npy", mmap_mode="r", allow_pickle=False)
+        whole = np.lib.format.open_memmap(
+            building / f"{kind}.npy", mode="w+", dtype=first.dtype, shape=(int(starts[-1]), *first.shape[1:])
+        )
+        for number, start in enumerate(starts[:-1]):
+            part_path = building / f"{kind}-{number}.npy"
+            whole[start : start + rows[number]] = np.load(part_path, allow_pickle=False)
+            part_path.unlink()
+        whole.flush()
+    spacing = [np.load(building / f"spacing-{number}.npy", allow_pickle=False) for number in range(len(parts))]
+    for number in range(len(parts)):
+        (building / f"spacing-{number}.npy").unlink()
+    np.save(building / "spacing_mm.npy", np.repeat(np.asarray(spacing), rows, axis=0))
+    np.save(building / "patient_ids.npy", np.repeat(np.asarray([p.patient_id for p in parts], dtype=np.str_), rows))
+    np.save(building / "study_ids.npy", np.repeat(np.asarray([p.study_id for p in parts], dtype=np.str_), rows))
+    indices = np.concatenate([np.arange(count) for count in rows])
+    if np.load(building / "images.npy", mmap_mode="r", allow_pickle=False).ndim == 5:
+        indices = np.full(len(indices), -1)
+    np.save(building / "slice_indices.npy", indices.astype(np.int64))
+
+
+def _open(dataset: Dataset, view: View, key: str, folder: Path) -> Examples:
+    arrays: dict[str, Any] = {}
+    try:
+        for name in _ARRAYS:
+            large = name in ("images", "targets")
+            arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r" if large else None, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"cache folder {folder} cannot be read ({error}); expected the arrays of a finished build; "
+                        "delete this folder and run again") from error
+    task = "classification" if isinstance(view, ClassificationView) else "segmentation"
+    return Examples(task=task, dataset=dataset.info.name, phantom=dataset.info.phantom, fingerprint=key, view=view,
+                    **arrays)
+
+
+def _sweep_stale(folder: Path) -> None:
+    """Remove what builds killed more than a day ago left; younger ones may still be running."""
+    for leftover in folder.glob(".building-*"):
+        try:
+            stale = time.time() - leftover.stat().st_mtime > STALE_SECONDS
+        except FileNotFoundError:
+            continue
+        if stale:
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return max(1, len(os.sched_getaffinity(0)))
+    return os.cpu_count() or 1

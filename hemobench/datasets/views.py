@@ -1,0 +1,228 @@
+"""Views: how a case becomes arrays for a network. A view is frozen and JSON-able, so a cache can be keyed by it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from hemobench.datasets.case import Loaded
+from hemobench.errors import UserError, unknown_name
+from hemobench.labels import slice_labels_from_label_map, with_any
+from hemobench.volume import Volume
+from hemobench.windows import WINDOWS, apply_window
+
+TARGETS = ("haemorrhage", "ventricles")
+MR_PERCENTILES = (0.5, 99.5)
+
+
+@dataclass(frozen=True)
+class ClassificationView:
+    """Every slice of a study as one example: (windows, size, size) grey uint8, target (6,) = five types and `any`.
+
+    The longer side of the slice in millimetres becomes `size` pixels, the shorter one is padded with black, so shapes
+    are kept. Averaging is anti-aliased and happens after windowing, as on a display.
+    """
+
+    windows: tuple[str, ...] = ("brain", "subdural", "bone")
+    size: int = 128
+
+    def __post_init__(self) -> None:
+        if not self.windows:
+            raise UserError("view.windows is empty; at least one window is needed; name one, e.g. [brain]")
+        for name in self.windows:
+            _check_window(name)
+        if not 8 <= self.size <= 2048:
+            raise UserError(f"view.size is {self.size}; expected 8 to 2048 pixels; give e.g. 128")
+
+    @property
+    def channels(self) -> int:
+        return len(self.windows)
+
+    @property
+    def image_size(self) -> tuple[int, ...]:
+        return (self.size, self.size)
+
+
+@dataclass(frozen=True)
+class SegmentationView:
+    """Every study as one example: (1, D, H, W) uint8 on a grid of `spacing_mm` around the volume's centre.
+
+    `window` names a display window for CT; with None, intensities between the volume's percentiles 0.5 and 99.5 become
+    0..255 (MR has no unit). Down-sampling is anti-aliased; a voxel is foreground where at least half of it was.
+    """
+
+    target: str = "haemorrhage"
+    spacing_mm: tuple[float, float, float] = (5.0, 2.0, 2.0)
+    shape: tuple[int, int, int] = (32, 112, 96)
+    window: str | None = "brain"
+
+    def __post_init__(self) -> None:
+        if self.target not in TARGETS:
+            raise unknown_name("segmentation target", self.target, TARGETS)
+        if self.window is not None:
+            _check_window(self.window)
+        if len(self.spacing_mm) != 3 or not all(0 < s < 100 for s in self.spacing_mm):
+            raise UserError(f"view.spacing_mm is {list(self.spacing_mm)}; expected three lengths in mm, each above 0 "
+                            "(slice, row, column); give e.g. [5, 2, 2]")
+        if len(self.shape) != 3 or not all(1 <= n <= 2048 for n in self.shape):
+            raise UserError(f"view.shape is {list(self.shape)}; expected three sizes from 1 to 2048 "
+                            "(slices, rows, columns); give e.g. [32, 112, 96]")
+
+    @property
+    def channels(self) -> int:
+        return 1
+
+    @property
+    def image_size(self) -> tuple[int, ...]:
+        return self.shape
+
+    @property
+    def suffix(self) -> str:
+        """Ending of the metric names for this target: `dice_any`, `dice_ventricles`."""
+        return "ventricles" if self.target == "ventricles" else "any"
+
+
+View = ClassificationView | SegmentationView
+VENTRICLE_VIEW = SegmentationView("ventricles", (1.0, 1.0, 1.0), (80, 120, 120), None)
+
+
+def default_view(task: str, target: str = "haemorrhage") -> View:
+    """The view of a config that names none; the ventricle one is the paper's (80, 120, 120) crop at 1 mm."""
+    if task == "classification":
+        return ClassificationView()
+    return VENTRICLE_VIEW if target == "ventricles" else SegmentationView()
+
+
+def view_to_mapping(view: View) -> dict[str, Any]:
+    """JSON-able form; `view_from_mapping` reads it back."""
+    return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(view).items()}
+
+
+def view_from_mapping(task: str, mapping: Mapping[str, Any]) -> View:
+    """View of a task from YAML or JSON; keys that are not given keep the task's defaults.
+
+    Raises: UserError on an unknown key or a value of the wrong type.
+
+    >>> view_from_mapping("classification", {"size": 64}).size
+    64
+    """
+    base = default_view(task, str(mapping.get("target", "haemorrhage")))
+    known = {field.name: getattr(base, field.name) for field in dataclasses.fields(base)}
+    for key in mapping:
+        if key not in known:
+            raise unknown_name(f"{task} view option", str(key), known)
+    try:
+        return dataclasses.replace(base, **{key: _coerced(key, value) for key, value in mapping.items()})
+    except (TypeError, ValueError) as error:
+        raise UserError(f"view {dict(mapping)!r} cannot be read ({error}); expected e.g. "
+                        f"{view_to_mapping(base)!r}; correct the value") from error
+
+
+def _coerced(key: str, value: Any) -> Any:
+    if key == "size":
+        if isinstance(value, bool) or int(value) != value:
+            raise ValueError(f"size {value!r} is no whole number")
+        return int(value)
+    if key == "windows":
+        return (value,) if isinstance(value, str) else tuple(str(name) for name in value)
+    if key == "spacing_mm":
+        return tuple(float(length) for length in value)
+    if key == "shape":
+        return tuple(int(count) for count in value)
+    return value if value is None else str(value)
+
+
+def _check_window(name: str) -> None:
+    if name not in WINDOWS:
+        raise unknown_name("window", name, WINDOWS)
+
+
+def render(loaded: Loaded, view: View, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images and targets of one case under a view; `where` names the case in errors.
+
+    Returns: ((D, C, S, S), (D, 6)) for classification, ((1, 1, D, H, W), the same shape) for segmentation, all uint8.
+    """
+    if isinstance(view, ClassificationView):
+        return _render_slices(loaded, view, where)
+    return _render_volume(loaded, view, where)
+
+
+def _render_slices(loaded: Loaded, view: ClassificationView, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    volume = loaded.image
+    if volume.modality != "CT":
+        raise UserError(f"{where} is {volume.modality}; classification views window CT in HU; use a CT data set")
+    if loaded.slice_labels is not None:
+        subtype_labels = loaded.slice_labels
+    elif loaded.label_map is not None:
+        subtype_labels = slice_labels_from_label_map(loaded.label_map)
+    else:
+        raise UserError(f"{where} has no slice labels; classification needs them; choose another task or data set")
+    depth = volume.voxels.shape[0]
+    images = np.zeros((depth, view.channels, view.size, view.size), dtype=np.uint8)
+    for channel, name in enumerate(view.windows):
+        grey = apply_window(volume.voxels, WINDOWS[name])
+        images[:, channel] = resize_to_square(grey, volume.spacing_mm[1:], view.size)
+    return images, np.asarray(with_any(subtype_labels), dtype=np.uint8)
+
+
+def resize_to_square(grey: NDArray[np.float32], pixel_mm: tuple[float, ...], size: int) -> NDArray[np.uint8]:
+    """Slices (D, H, W) in [0, 1] as (D, size, size) uint8: anti-aliased, aspect in mm kept, padded with 0."""
+    height_mm, width_mm = grey.shape[1] * pixel_mm[0], grey.shape[2] * pixel_mm[1]
+    longer = max(height_mm, width_mm)
+    rows, columns = (max(1, round(size * side / longer)) for side in (height_mm, width_mm))
+    small = torch.nn.functional.interpolate(
+        torch.from_numpy(np.ascontiguousarray(grey, dtype=np.float32))[:, None], size=(rows, columns),
+        mode="bilinear", align_corners=False, antialias=True,
+    )[:, 0]
+    square = np.zeros((grey.shape[0], size, size), dtype=np.uint8)
+    top, left = (size - rows) // 2, (size - columns) // 2
+    square[:, top : top + rows, left : left + columns] = (small.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    return square
+
+
+def _render_volume(loaded: Loaded, view: SegmentationView, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    if loaded.label_map is None:
+        raise UserError(f"{where} has no label map; segmentation needs one; choose another task or data set")
+    volume = loaded.image
+    if view.window is None:
+        grey = percentile_grey(volume.voxels)
+    elif volume.modality == "CT":
+        grey = apply_window(volume.voxels, WINDOWS[view.window])
+    else:
+        raise UserError(f"{where} is {volume.modality}; window '{view.window}' needs CT in HU; set view.window to null")
+    foreground = (np.asarray(loaded.label_map) > 0).astype(np.float32)
+    image = to_grid(volume.with_voxels(grey), view)
+    target = to_grid(volume.with_voxels(foreground), view)
+    # 0.5 itself counts, less one rounding error of the interpolation.
+    mask = (target.voxels >= 0.5 - 1e-4).astype(np.uint8)
+    return np.rint(np.clip(image.voxels, 0, 1) * 255).astype(np.uint8)[None, None], mask[None, None]
+
+
+def percentile_grey(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intensities between the volume's percentiles 0.5 and 99.5 as 0..1, clipped; a flat volume becomes 0.
+
+    >>> percentile_grey(np.full((2, 2, 2), 7.0, dtype=np.float32)).max()
+    np.float32(0.0)
+    """
+    low, high = np.percentile(voxels, MR_PERCENTILES)
+    if high <= low:
+        return np.zeros_like(voxels, dtype=np.float32)
+    return np.clip((voxels - low) / (high - low), 0, 1).astype(np.float32)
+
+
+def to_grid(volume: Volume, view: SegmentationView) -> Volume:
+    """A float volume on the view's grid: smoothed along the axes that lose samples, resampled, cropped or padded."""
+    factors = np.asarray(view.spacing_mm) / np.asarray(volume.spacing_mm)
+    if np.all(np.abs(factors - 1) < 1e-3):
+        return volume.crop_or_pad(view.shape, 0.0)
+    # The sigma that scikit-image's resize takes: none where nothing is lost, growing with the factor.
+    sigma = np.maximum(0, (factors - 1) / 2)
+    smooth = ndimage.gaussian_filter(volume.voxels, sigma, mode="nearest") if sigma.any() else volume.voxels
+    return volume.with_voxels(smooth).resampled(view.spacing_mm, order=1).crop_or_pad(view.shape, 0.0)

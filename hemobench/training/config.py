@@ -1,0 +1,219 @@
+"""TrainConfig: everything that decides a run, in one frozen value that goes to YAML or JSON and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hemobench.augment import PRESETS
+from hemobench.datasets.views import (
+    ClassificationView,
+    SegmentationView,
+    View,
+    default_view,
+    view_from_mapping,
+    view_to_mapping,
+)
+from hemobench.errors import UserError, unknown_name
+
+TASKS = ("classification", "segmentation")
+OPTIMIZERS = ("adam", "adamw")
+SCHEDULES = ("constant", "cosine", "onecycle")
+SAMPLINGS = ("shuffled", "balanced")
+PRECISIONS = ("auto", "fp32", "bf16")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run; None means the task's default, which `resolved()` fills in.
+
+    epochs: passes over the training examples. max_steps: stop there even if epochs remain. batch_size: slices or
+    volumes a step. learning_rate: 2e-4 is the paper's. gradient_clip: largest gradient norm. sampling: `balanced`
+    draws with replacement (see training/sampling.py). patch: (D, H, W) random crops of the volumes a step.
+    early_stopping: epochs without a better `monitor` before it stops. prior: the last layer's bias starts at the
+    training set's frequencies. validation_limit: examples that the validation of an epoch looks at.
+    """
+
+    task: str = "classification"
+    model: str = ""
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    view: View | None = None
+    loss: str = "bce"
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
+    weighting: str = "none"
+    epochs: int = 10
+    max_steps: int | None = None
+    batch_size: int | None = None
+    learning_rate: float = 2e-4
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    schedule: str = "constant"
+    gradient_clip: float | None = None
+    sampling: str = "shuffled"
+    augment: str = "none"
+    patch: tuple[int, int, int] | None = None
+    early_stopping: int | None = None
+    monitor: str | None = None
+    precision: str = "auto"
+    prior: bool = True
+    validation_limit: int | None = None
+    tensorboard: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                raise unknown_name(name, str(getattr(self, name)), known)
+        for name in ("epochs", "max_steps", "batch_size", "early_stopping", "validation_limit"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name} is {value}; expected a whole number of at least 1; give one")
+        if not self.learning_rate > 0:
+            raise UserError(f"learning_rate is {self.learning_rate}; expected a number above 0; give e.g. 0.0002")
+        if self.weight_decay < 0 or (self.gradient_clip is not None and not self.gradient_clip > 0):
+            raise UserError(f"weight_decay is {self.weight_decay} and gradient_clip {self.gradient_clip}; expected at "
+                            "least 0 and above 0; give such numbers")
+        if not 0 <= self.seed < 2**31:
+            raise UserError(f"seed is {self.seed}; expected a whole number from 0 to 2147483647; give one")
+        expected = ClassificationView if self.task == "classification" else SegmentationView
+        if self.view is not None and not isinstance(self.view, expected):
+            raise UserError(f"view is a {type(self.view).__name__}; task '{self.task}' expects a "
+                            f"{expected.__name__}; give that one")
+        if self.patch is not None and self.task == "classification":
+            raise UserError("patch is given for classification; only volumes are cropped; leave patch out")
+
+    def resolved(self) -> TrainConfig:
+        """The same run with every task-dependent default written out."""
+        view = self.view if self.view is not None else default_view(self.task)
+        segmentation = isinstance(view, SegmentationView)
+        return dataclasses.replace(
+            self,
+            view=view,
+            model=self.model or ("unet3d" if segmentation else "paper_cnn"),
+            batch_size=self.batch_size or (2 if segmentation else 32),
+            monitor=self.monitor or (f"dice_{view.suffix}" if isinstance(view, SegmentationView) else "auroc_any"),
+        )
+
+    def to_mapping(self) -> dict[str, Any]:
+        """JSON-able form of every field; `from_mapping` reads it back to an equal config."""
+        mapping: dict[str, Any] = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        mapping["model_options"], mapping["loss_options"] = dict(self.model_options), dict(self.loss_options)
+        mapping["view"] = None if self.view is None else view_to_mapping(self.view)
+        mapping["patch"] = None if self.patch is None else list(self.patch)
+        return mapping
+
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any]) -> TrainConfig:
+        """Config from YAML or JSON; absent keys keep their defaults.
+
+        Raises: UserError on an unknown key (lists the known ones) or a value of the wrong type.
+
+        >>> TrainConfig.from_mapping({"learning_rate": "2e-4", "view": {"size": 64}}).view.size
+        64
+        """
+        known = [item.name for item in dataclasses.fields(cls)]
+        for key in mapping:
+            if key not in known:
+                raise unknown_name("training option", str(key), known)
+        values = {key: _coerced(key, value) for key, value in mapping.items() if key != "view"}
+        view = mapping.get("view")
+        if view is not None and not isinstance(view, (ClassificationView, SegmentationView)):
+            if not isinstance(view, Mapping):
+                raise UserError(f"view is {view!r}; expected options such as {{size: 128}}; give a mapping")
+            task = values.get("task", cls.task)
+            if task not in TASKS:
+                raise unknown_name("task", str(task), TASKS)
+            view = view_from_mapping(task, view)
+        return cls(**values, view=view)
+
+    @classmethod
+    def from_yaml(cls, path: Path) -> TrainConfig:
+        """Config from a YAML file. Raises: UserError when it cannot be read."""
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"config {path} cannot be read ({type(error).__name__}); expected a YAML file; check its "
+                            "path") from error
+        except yaml.YAMLError as error:
+            place = " ".join(str(error).split())
+            raise UserError(f"config {path} is no YAML ({place}); expected `key: value` lines; correct it") from error
+        if not isinstance(content, Mapping):
+            raise UserError(f"config {path} holds a {type(content).__name__}; expected `key: value` lines; correct it")
+        return cls.from_mapping(content)
+
+    @property
+    def fingerprint(self) -> str:
+        """Short hash of the resolved run; two runs with one fingerprint do the same."""
+        text = json.dumps(self.resolved().to_mapping(), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+_CHOICES: dict[str, tuple[str, ...]] = {
+    "task": TASKS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "sampling": SAMPLINGS, "precision": PRECISIONS,
+    "augment": tuple(PRESETS),
+}
+_KINDS: dict[str, str] = {item.name: str(item.type) for item in dataclasses.fields(TrainConfig)}
+
+
+def _coerced(key: str, value: Any) -> Any:
+    """`value` as the field's type. YAML reads 2e-4 as text, so numbers in text are taken for numbers."""
+    kind = _KINDS[key].removesuffix(" | None")
+    if value is None and _KINDS[key] != kind:
+        return None
+    try:
+        return _COERCE[kind](value)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{key} is {value!r}; expected {_EXPECTED[kind]}; correct it") from error
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, (bool, float)):
+        raise TypeError("not a whole number")
+    return int(value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise TypeError("not a number")
+    return float(value)
+
+
+def _truth(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError("not a truth value")
+    return value
+
+
+def _text(value: Any) -> str:
+    # A weighting such as 0.2,0.8 is text, and YAML may hand over a list of the two.
+    if isinstance(value, (list, tuple)):
+        return ",".join(str(part) for part in value)
+    if isinstance(value, (Mapping, bool)) or value is None:
+        raise TypeError("not text")
+    return str(value)
+
+
+def _options(value: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise TypeError("not a mapping")
+    return {str(name): option for name, option in value.items()}
+
+
+def _three(value: Any) -> tuple[int, ...]:
+    sizes = tuple(_whole(size) for size in value)
+    if len(sizes) != 3 or min(sizes) < 1:
+        raise ValueError("not three sizes")
+    return sizes
+
+
+_COERCE = {"int": _whole, "float": _number, "bool": _truth, "str": _text, "Mapping[str, Any]": _options,
+           "tuple[int, int, int]": _three}
+_EXPECTED = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text",
+             "Mapping[str, Any]": "options as a mapping", "tuple[int, int, int]": "three sizes (slices, rows, columns)"}
