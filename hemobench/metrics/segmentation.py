@@ -1,0 +1,140 @@
+"""Segmentation metrics of one case: overlap, surface distance, volume. A board shows their mean over cases.
+
+Empty masks, key by key (E = empty, F = filled):
+
+| prediction, target | dice, iou | sensitivity | precision | nsd | hd95_mm | lesion_f1 |
+|---|---|---|---|---|---|---|
+| E, F (missed) | 0 | 0 | NaN | 0 | field's diagonal | 0 |
+| F, E (invented) | 0 | NaN | 0 | 0 | field's diagonal | 0 |
+| E, E | NaN | NaN | NaN | NaN | NaN | NaN |
+
+NaN is undefined: it is counted beside the mean, never taken for a perfect score.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import ndimage
+
+from hemobench.metrics.surface import bounding_box, surface_distances
+from hemobench.metrics.validation import BoolArray, checked_masks, checked_spacing
+from hemobench.metrics.volumetry import volume_ml
+
+_TOUCHING = np.ones((3, 3, 3), dtype=bool)
+
+
+@dataclass(frozen=True)
+class VoxelCounts:
+    """The confusion matrix of one case in voxels, and the scores that follow from it; NaN where undefined."""
+
+    true_positive: int
+    false_positive: int
+    false_negative: int
+    true_negative: int
+
+    @property
+    def accuracy(self) -> float:
+        """Share of voxels that are right: near one for any small lesion, found or not."""
+        right = self.true_positive + self.true_negative
+        return _ratio(right, right + self.false_positive + self.false_negative)
+
+    @property
+    def background_accuracy(self) -> float:
+        """The voxel accuracy of a prediction that finds nothing on this case."""
+        background = self.true_negative + self.false_positive
+        return _ratio(background, background + self.true_positive + self.false_negative)
+
+    @property
+    def dice(self) -> float:
+        """2 TP / (2 TP + FP + FN), which is F1; NaN if both masks are empty."""
+        return _ratio(2 * self.true_positive, 2 * self.true_positive + self.false_positive + self.false_negative)
+
+    @property
+    def iou(self) -> float:
+        """TP / (TP + FP + FN); NaN if both masks are empty."""
+        return _ratio(self.true_positive, self.true_positive + self.false_positive + self.false_negative)
+
+    @property
+    def sensitivity(self) -> float:
+        """TP / (TP + FN); NaN if the target is empty."""
+        return _ratio(self.true_positive, self.true_positive + self.false_negative)
+
+    @property
+    def precision(self) -> float:
+        """TP / (TP + FP); NaN if the prediction is empty."""
+        return _ratio(self.true_positive, self.true_positive + self.false_positive)
+
+    @property
+    def specificity(self) -> float:
+        """TN / (TN + FP); NaN if the target fills the field."""
+        return _ratio(self.true_negative, self.true_negative + self.false_positive)
+
+
+def voxel_counts(prediction: ArrayLike, target: ArrayLike) -> VoxelCounts:
+    """Confusion matrix of two masks (D, H, W). UserError for other shapes or values."""
+    predicted, truth = checked_masks(prediction, target)
+    hits = int(np.count_nonzero(predicted & truth))
+    called, present = int(np.count_nonzero(predicted)), int(np.count_nonzero(truth))
+    return VoxelCounts(hits, called - hits, present - hits, predicted.size - called - present + hits)
+
+
+def lesion_f1(prediction: ArrayLike, target: ArrayLike) -> float:
+    """F1 over lesions, that is components of touching voxels (26 neighbours); masks (D, H, W).
+
+    A true lesion is found if the prediction shares one voxel with it, a predicted one is right if it shares one with
+    the target; F1 is the harmonic mean of the two shares. 0 if one mask is empty, NaN if both are.
+    """
+    predicted, truth = checked_masks(prediction, target)
+    if not predicted.any() or not truth.any():
+        return float("nan") if predicted.any() == truth.any() else 0.0
+    box = bounding_box(predicted | truth)
+    recall = _share_touched(truth[box], predicted[box])
+    precision = _share_touched(predicted[box], truth[box])
+    return 2 * recall * precision / (recall + precision) if recall + precision else 0.0
+
+
+def segmentation_metrics(
+    prediction: ArrayLike, target: ArrayLike, spacing_mm: ArrayLike, suffix: str = "any"
+) -> dict[str, float]:
+    """All metrics of one case: masks (D, H, W), spacing (slice, row, column) in mm.
+
+    Keys: voxel_accuracy, voxel_accuracy_background (what finding nothing would score) and, with `_<suffix>` at the end,
+    dice, iou, sensitivity, precision, specificity, nsd_2mm, hd95_mm, lesion_f1, volume_ml_true, volume_ml_pred,
+    volume_error_ml (prediction minus truth) and abs_volume_error_ml. Empty masks: see the module.
+    """
+    predicted, truth = checked_masks(prediction, target)
+    spacing = checked_spacing(spacing_mm)
+    counts = voxel_counts(predicted, truth)
+    surfaces = surface_distances(predicted, truth, spacing)
+    voxel_volume_ml = spacing[0] * spacing[1] * spacing[2] / 1000.0
+    true_ml, pred_ml = volume_ml(truth, voxel_volume_ml), volume_ml(predicted, voxel_volume_ml)
+    named = {
+        "dice": counts.dice,
+        "iou": counts.iou,
+        "sensitivity": counts.sensitivity,
+        "precision": counts.precision,
+        "specificity": counts.specificity,
+        "nsd_2mm": surfaces.nsd(2.0),
+        "hd95_mm": surfaces.hd95_mm(),
+        "lesion_f1": lesion_f1(predicted, truth),
+        "volume_ml_true": true_ml,
+        "volume_ml_pred": pred_ml,
+        "volume_error_ml": pred_ml - true_ml,
+        "abs_volume_error_ml": abs(pred_ml - true_ml),
+    }
+    overall = {"voxel_accuracy": counts.accuracy, "voxel_accuracy_background": counts.background_accuracy}
+    return overall | {f"{name}_{suffix}": value for name, value in named.items()}
+
+
+def _share_touched(mask: BoolArray, other: BoolArray) -> float:
+    """Share of the components of `mask` that share a voxel with `other`."""
+    components, number = ndimage.label(mask, structure=_TOUCHING)
+    touched = np.unique(components[other & mask])
+    return float(touched.size / number)
+
+
+def _ratio(numerator: int, denominator: int) -> float:
+    return numerator / denominator if denominator else float("nan")
