@@ -15,11 +15,15 @@ from hemobench.volume import Volume
 
 @dataclass(frozen=True, eq=False)
 class Loaded:
-    """One study in memory: image (D, H, W), label map (D, H, W) uint8 and slice labels (D, 5) uint8, where known."""
+    """One study in memory: image (D, H, W), label map (D, H, W) uint8 and slice labels (D, 5) uint8, where known.
+
+    `remarks` are lines about what the reader noticed while decoding; `hemobench data check` prints them.
+    """
 
     image: Volume
     label_map: NDArray[np.uint8] | None
     slice_labels: NDArray[np.uint8] | None
+    remarks: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         shape = self.image.shape

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from numpy.typing import NDArray
 
 from hemobench.datasets.case import Case
 from hemobench.errors import UserError
+from hemobench.io.atomic import replacing
 from hemobench.labels import SUBTYPES
 
 SCHEMA = "hemobench.split/1"
@@ -44,16 +43,8 @@ class Split:
     def save(self, path: Path) -> None:
         """Write as JSON; the file appears whole or not at all."""
         document = {"schema": SCHEMA, **self._content(), "fingerprint": self.fingerprint}
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                json.dump(document, stream, indent=1)
-                stream.write("\n")
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with replacing(path) as temporary:
+            temporary.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Split:
@@ -164,7 +155,7 @@ def select_cases(cases: Iterable[Case], patient_ids: Iterable[str]) -> tuple[Cas
     chosen = tuple(case for case in cases if case.patient_id in wanted)
     absent = sorted(wanted - {case.patient_id for case in chosen})
     if absent:
-        raise UserError(f"patients {_some(absent)} are not in the data; expected all of the split; check the data's path")
+        raise UserError(f"patients {_some(absent)} are not in the data; expected all of the split; check its path")
     return chosen
 
 
