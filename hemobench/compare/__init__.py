@@ -1,0 +1,1 @@
+"""Comparing models: suites of boards, the runner that trains them, the leaderboard, its figures and its report."""

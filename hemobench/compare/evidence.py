@@ -1,0 +1,140 @@
+"""What the report shows of a board beside its table: curves, confusion matrices and example rows, from RunResults."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hemobench.compare.figures import Curve
+from hemobench.compare.leaderboard import Board
+from hemobench.compare.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, enlarged, overlay, png_data_uri
+from hemobench.compare.report import Confusion, Evidence, ExampleCell, ExampleRow
+from hemobench.labels import CLASSES, PAPER_CLASSES, SUBTYPES, to_paper_class
+from hemobench.training.result import CaseScores, Pictures, RunResult, SlicePredictions
+
+CALL_THRESHOLD = 0.5
+SLICE_CALLS = ("none", *PAPER_CLASSES)
+VOXEL_CALLS = ("background", "mask")
+MAX_EXAMPLES = 8
+
+Runs = Mapping[str, Sequence[RunResult]]
+
+
+def board_evidence(board: Board, runs: Runs, *, notes: Sequence[str] = ()) -> Evidence:
+    """Everything the report needs of a board whose entries' runs are given, name to one run a seed."""
+    every = [run for group in runs.values() for run in group]
+    classification = board.task == "classification"
+    return Evidence(
+        board=board,
+        curves=tuple(_curve(name, run) for name, group in runs.items() for run in group),
+        validation_metric=every[0].config.resolved().monitor or board.rank_by,
+        confusions=tuple(_confusion(name, group) for name, group in runs.items()),
+        confusion_caption=_SLICE_CAPTION if classification else _VOXEL_CAPTION,
+        examples=example_rows(runs),
+        examples_caption=_SLICE_EXAMPLES if classification else _VOXEL_EXAMPLES,
+        notes=tuple(notes),
+    )
+
+
+_SLICE_CAPTION = (
+    "Test slices, all seeds together, types called at a probability of 0.5: one type, several (multiple) or none."
+)
+_VOXEL_CAPTION = "Volume in mL over the test patients, all seeds together: truth against prediction."
+_SLICE_EXAMPLES = (
+    "Test slices with their types; below, what each entry (first seed) calls, with its probability of any haemorrhage."
+)
+_VOXEL_EXAMPLES = (
+    "Test slices with the true mask in green; below, each entry's predicted mask (first seed) in orange."
+)
+
+
+def slice_confusion(predictions: SlicePredictions) -> NDArray[np.int64]:
+    """Counts (7, 7) of truth by call of slices: none, one of the five types, or multiple."""
+    truth = to_paper_class(predictions.targets[:, : len(SUBTYPES)]) + 1
+    calls = to_paper_class((predictions.probabilities[:, : len(SUBTYPES)] >= CALL_THRESHOLD).astype(np.uint8)) + 1
+    size = len(SLICE_CALLS)
+    return np.bincount(truth * size + calls, minlength=size * size).reshape(size, size).astype(np.int64)
+
+
+def volume_confusion(scores: CaseScores) -> NDArray[np.float64]:
+    """Volumes (2, 2) in mL of truth by prediction, background then mask, summed over cases.
+
+    They follow from the scores of a case: the overlap is Dice times the mean of both volumes, the field's volume is
+    the background's over the background's share.
+    """
+    suffix = next(name for name in scores.values if name.startswith("dice_")).removeprefix("dice_")
+    true_ml, pred_ml = scores.values[f"volume_ml_true_{suffix}"], scores.values[f"volume_ml_pred_{suffix}"]
+    overlap_ml = np.nan_to_num(scores.values[f"dice_{suffix}"]) * (true_ml + pred_ml) / 2
+    mask_share = 1 - scores.values["voxel_accuracy_background"]
+    known = mask_share > 0
+    field_ml = float(np.mean(true_ml[known] / mask_share[known])) * len(true_ml) if known.any() else math.nan
+    hits, missed, invented = overlap_ml.sum(), (true_ml - overlap_ml).sum(), (pred_ml - overlap_ml).sum()
+    return np.asarray([[field_ml - hits - missed - invented, invented], [missed, hits]])
+
+
+def example_rows(runs: Runs) -> tuple[ExampleRow, ...]:
+    """The truth's row of pictures, then one row an entry for the same slices, from each entry's first run."""
+    first = {name: group[0] for name, group in runs.items()}
+    pictures = {name: run.pictures for name, run in first.items() if len(run.pictures.titles)}
+    if not pictures:
+        return ()
+    reference = next(iter(pictures.values()))
+    titles = [str(title) for title in reference.titles[:MAX_EXAMPLES]]
+    masks = reference.truth.ndim == 3
+    rows = [ExampleRow("truth", tuple(_truth_cell(reference, number, masks) for number in range(len(titles))))]
+    for name, own in pictures.items():
+        places = {str(title): number for number, title in enumerate(own.titles)}
+        cells = [_prediction_cell(own, places[title], masks) if title in places else ExampleCell() for title in titles]
+        rows.append(ExampleRow(name, tuple(cells)))
+    return tuple(rows)
+
+
+def _truth_cell(pictures: Pictures, number: int, masks: bool) -> ExampleCell:
+    title, grey = str(pictures.titles[number]), pictures.images[number]
+    if masks:
+        picture = overlay(grey, pictures.truth[number] > 0, TRUTH_COLOUR)
+        return ExampleCell(png_data_uri(picture), f"{title} with the true mask", title)
+    types = [name for name, present in zip(SUBTYPES, pictures.truth[number], strict=False) if present]
+    return ExampleCell(png_data_uri(enlarged(grey)), title, f"{', '.join(types) or 'no haemorrhage'} ({title})")
+
+
+def _prediction_cell(pictures: Pictures, number: int, masks: bool) -> ExampleCell:
+    title = str(pictures.titles[number])
+    if masks:
+        picture = overlay(pictures.images[number], pictures.prediction[number] > 0, PREDICTION_COLOUR)
+        overlap = _dice(pictures.truth[number] > 0, pictures.prediction[number] > 0)
+        caption = "no mask in either" if overlap is None else f"Dice of this slice {overlap:.2f}"
+        return ExampleCell(png_data_uri(picture), f"{title} with the predicted mask", caption)
+    probabilities = pictures.prediction[number] / 255
+    calls = [name for name, value in zip(SUBTYPES, probabilities, strict=False) if value >= CALL_THRESHOLD]
+    any_probability = probabilities[CLASSES.index("any")]
+    return ExampleCell(caption=f"{', '.join(calls) or 'no type'}; any {100 * any_probability:.0f}%")
+
+
+def _dice(truth: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> float | None:
+    both = int(truth.sum() + prediction.sum())
+    return 2 * int((truth & prediction).sum()) / both if both else None
+
+
+def _curve(name: str, run: RunResult) -> Curve:
+    monitor = run.config.resolved().monitor or ""
+    rows = run.history
+    return Curve(
+        entry=name,
+        seed=run.seed,
+        epochs=[row.get("epoch", float(number + 1)) for number, row in enumerate(rows)],
+        train_loss=[row.get("train_loss", math.nan) for row in rows],
+        validation=[row.get(f"validation_{monitor}", row.get(monitor, math.nan)) for row in rows],
+    )
+
+
+def _confusion(name: str, group: Sequence[RunResult]) -> Confusion:
+    tests = [run.test for run in group]
+    slices = [test for test in tests if isinstance(test, SlicePredictions)]
+    if slices:
+        return Confusion(name, np.sum([slice_confusion(test) for test in slices], axis=0), SLICE_CALLS)
+    volumes = np.sum([volume_confusion(test) for test in tests if isinstance(test, CaseScores)], axis=0)
+    return Confusion(name, np.rint(np.nan_to_num(volumes)).astype(np.int64), VOXEL_CALLS)

@@ -1,0 +1,153 @@
+"""The leaderboard's value types and its two files: what a board says, as JSON and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+SCHEMA = "hemobench.leaderboard/1"
+PHANTOM_MARK = "PHANTOM patients: not a clinical score"
+
+
+@dataclass(frozen=True)
+class MetricScore:
+    """One metric of one entry: mean over seeds, its 95% interval by patient, the spread over seeds.
+
+    `n` counts the test units (slices, studies with `_study` metrics, volumes), `undefined` what the mean leaves out:
+    volumes without a value, or types without an AUROC in `auroc_macro`; for one seed, as all see the same patients.
+    """
+
+    mean: float
+    ci: tuple[float, float]
+    sd_seeds: float
+    n: int
+    undefined: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row of a board. A row with `rank` None stands outside the ranking (a reference that saw no image)."""
+
+    name: str
+    rank: int | None
+    rank_interval: tuple[int, int] | None
+    metrics: Mapping[str, MetricScore]
+    p_better_than_next: float | None
+    tied_with: tuple[str, ...]
+    parameters: int | None
+    train_seconds: float | None
+    infer_ms_per_case: float | None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+    seed_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Board:
+    """One ranking: its task, data and split, and its entries, best first."""
+
+    task: str
+    title: str
+    data: str
+    data_fingerprint: str
+    phantom: bool
+    view: Mapping[str, Any]
+    split: Mapping[str, Any]
+    rank_by: str
+    shown: tuple[str, ...]
+    resamples: int
+    entries: tuple[Entry, ...]
+
+    @property
+    def marked_title(self) -> str:
+        """The title as printed: a phantom board says that its scores are no clinical ones."""
+        return f"{self.title} ({PHANTOM_MARK})" if self.phantom else self.title
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """Everything that `leaderboard.json` holds."""
+
+    suite: str
+    title: str
+    description: str
+    created: str
+    commit: str
+    seeds: tuple[int, ...]
+    boards: tuple[Board, ...]
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def phantom(self) -> bool:
+        """Whether a board of it scores phantom patients."""
+        return any(board.phantom for board in self.boards)
+
+
+def to_json(leaderboard: Leaderboard) -> str:
+    """The text of `leaderboard.json`: the schema of DESIGN.md; what is undefined (NaN) becomes null."""
+    content = {"schema": SCHEMA, "phantom": leaderboard.phantom, **asdict(leaderboard)}
+    for board in content["boards"]:
+        if board["phantom"]:
+            board["notice"] = PHANTOM_MARK
+        for entry in board["entries"]:
+            entry["phantom"] = board["phantom"]
+    return json.dumps(_without_nan(content), indent=1, allow_nan=False) + "\n"
+
+
+def to_csv(leaderboard: Leaderboard) -> str:
+    """The text of `leaderboard.csv`: a row for each entry and metric, each saying whether it is a phantom's."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for board in leaderboard.boards:
+        for entry in board.entries:
+            low, high = entry.rank_interval or ("", "")
+            for metric, score in entry.metrics.items():
+                row = [leaderboard.suite, board.task, board.data, board.phantom, board.rank_by]
+                row += ["" if entry.rank is None else entry.rank, low, high, entry.name, metric]
+                row += [_cell(score.mean), _cell(score.ci[0]), _cell(score.ci[1]), _cell(score.sd_seeds)]
+                row += [score.n, score.undefined, _cell(entry.p_better_than_next), "; ".join(entry.tied_with)]
+                row += [_cell(entry.parameters), _cell(entry.train_seconds), _cell(entry.infer_ms_per_case)]
+                writer.writerow([str(cell).lower() if isinstance(cell, bool) else cell for cell in row])
+    return text.getvalue()
+
+
+CSV_COLUMNS = (
+    *("suite", "task", "data", "phantom", "rank_by", "rank", "rank_low", "rank_high", "entry", "metric"),
+    *("mean", "ci_low", "ci_high", "sd_seeds", "n", "undefined", "p_better_than_next", "tied_with"),
+    *("parameters", "train_seconds", "infer_ms_per_case"),
+)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file as a whole or not at all: to a temporary name beside it, then renamed."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    temporary.write_text(text, encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def write_leaderboard(leaderboard: Leaderboard, folder: Path) -> None:
+    """Write `leaderboard.json` and `leaderboard.csv` into a folder."""
+    write_text(folder / "leaderboard.json", to_json(leaderboard))
+    write_text(folder / "leaderboard.csv", to_csv(leaderboard))
+
+
+def _cell(value: float | None) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,173 @@
+"""From RunResults to a Board: a pure function, every metric over the same resamples of the test patients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hemobench.compare.leaderboard import Board, Entry, MetricScore
+from hemobench.errors import UserError
+from hemobench.labels import SUBTYPES
+from hemobench.metrics.classification import STUDY
+from hemobench.metrics.registry import METRICS, higher_is_better
+from hemobench.stats import EntrySummary, WeightedStatistic, case_mean, classification_statistic, summarise_entries
+from hemobench.training.result import CaseScores, RunResult, SlicePredictions
+
+Predictions = SlicePredictions | CaseScores
+TYPE_METRICS = ("auroc_any", *(f"auroc_{name}" for name in SUBTYPES))
+
+
+@dataclass(frozen=True)
+class BoardFacts:
+    """What a board says about itself, whatever its runs scored."""
+
+    task: str
+    title: str
+    data: str
+    data_fingerprint: str
+    phantom: bool
+    rank_by: str
+    shown: tuple[str, ...]
+    resamples: int
+    view: Mapping[str, Any] = field(default_factory=dict)
+    split: Mapping[str, Any] = field(default_factory=dict)
+
+
+def build_board(
+    facts: BoardFacts,
+    runs: Mapping[str, Sequence[RunResult]],
+    references: Mapping[str, Predictions] | None = None,
+) -> Board:
+    """Rank entries, name to one run a seed, by `facts.rank_by`; references stand below them without a rank.
+
+    Raises:
+        UserError: no entries, entries scored on different test cases, a metric that the runs do not hold.
+    """
+    predictions = {name: [run.test for run in group] for name, group in runs.items()}
+    references = dict(references or {})
+    patient_ids = _common_patients(predictions, references)
+    names = list(predictions)
+    summaries = {
+        metric: _summaries(metric, [predictions[name] for name in names], patient_ids, facts.resamples)
+        for metric in _computed(facts, predictions)
+    }
+    entries = [
+        _ranked_entry(name, number, names, runs[name], facts, summaries) for number, name in enumerate(names)
+    ]
+    entries.sort(key=lambda entry: entry.rank or 0)
+    rows = [_reference_entry(name, item, patient_ids, facts, list(summaries)) for name, item in references.items()]
+    return Board(**vars(facts), entries=(*entries, *rows))
+
+
+def _computed(facts: BoardFacts, predictions: Mapping[str, Sequence[Predictions]]) -> list[str]:
+    """The metrics that a board holds: those it shows and, for classifiers, the AUROC of each type."""
+    extra = TYPE_METRICS if facts.task == "classification" else ("voxel_accuracy", "voxel_accuracy_background")
+    wanted = dict.fromkeys((facts.rank_by, *facts.shown, *extra))
+    for group in predictions.values():
+        for item in group:
+            absent = [] if isinstance(item, SlicePredictions) else [name for name in wanted if name not in item.values]
+            if absent:
+                held = ", ".join(sorted(item.values)) if isinstance(item, CaseScores) else ""
+                raise UserError(f"metric {absent[0]} on these runs; they hold {held}; choose one of those in the suite")
+    return list(wanted)
+
+
+def _summaries(
+    metric: str, entries: Sequence[Sequence[Predictions]], patient_ids: NDArray[np.str_], resamples: int
+) -> tuple[EntrySummary, ...]:
+    direction = METRICS[metric].higher_is_better
+    statistics = [[_statistic(metric, item) for item in group] for group in entries]
+    return summarise_entries(
+        statistics, patient_ids, higher_is_better=True if direction is None else direction, resamples=resamples
+    )
+
+
+def _statistic(metric: str, predictions: Predictions) -> WeightedStatistic:
+    if isinstance(predictions, CaseScores):
+        return case_mean(predictions.values[metric])
+    return classification_statistic(
+        metric, predictions.probabilities, predictions.targets, predictions.study_ids
+    )
+
+
+def _ranked_entry(
+    name: str,
+    number: int,
+    names: Sequence[str],
+    runs: Sequence[RunResult],
+    facts: BoardFacts,
+    summaries: Mapping[str, Sequence[EntrySummary]],
+) -> Entry:
+    higher_is_better(facts.rank_by)  # UserError for a metric without a better end
+    ranking = summaries[facts.rank_by][number]
+    better = ranking.p_better_than_next
+    config = runs[0].config.resolved().to_mapping()
+    config.pop("seed")
+    return Entry(
+        name=name,
+        rank=ranking.rank,
+        rank_interval=ranking.rank_interval,
+        metrics={metric: _score(metric, group[number], runs[0].test, len(runs)) for metric, group in summaries.items()},
+        p_better_than_next=None if math.isnan(better) else better,
+        tied_with=tuple(names[other] for other in ranking.tied_with),
+        parameters=runs[0].parameters,
+        train_seconds=_mean([run.timings.get("train_seconds", math.nan) for run in runs]),
+        infer_ms_per_case=_mean([run.timings.get("infer_ms_per_case", math.nan) for run in runs]),
+        config=config,
+        seeds=tuple(run.seed for run in runs),
+        seed_scores={metric: _by_seed(metric, runs) for metric in summaries},
+    )
+
+
+def _reference_entry(
+    name: str, predictions: Predictions, patient_ids: NDArray[np.str_], facts: BoardFacts, metrics: Sequence[str]
+) -> Entry:
+    scores = {}
+    for metric in metrics:
+        summary = _summaries(metric, [[predictions]], patient_ids, facts.resamples)[0]
+        scores[metric] = _score(metric, summary, predictions, 1)
+    return Entry(
+        name=name, rank=None, rank_interval=None, metrics=scores, p_better_than_next=None, tied_with=(),
+        parameters=None, train_seconds=None, infer_ms_per_case=None,
+    )  # fmt: skip
+
+
+def _score(metric: str, summary: EntrySummary, predictions: Predictions, seeds: int) -> MetricScore:
+    """`undefined` is per seed, rounded up where seeds differ (a case may be undefined for one network only)."""
+    ids = predictions.study_ids
+    units = len(np.unique(ids)) if metric.endswith(STUDY) else len(ids)
+    undefined = math.ceil(summary.undefined / seeds)
+    return MetricScore(summary.estimate, (summary.low, summary.high), summary.sd_seeds, units, undefined)
+
+
+def _by_seed(metric: str, runs: Sequence[RunResult]) -> tuple[float, ...]:
+    everyone = np.arange(len(runs[0].test.patient_ids))
+    return tuple(_statistic(metric, run.test)(everyone) for run in runs)
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    defined = [value for value in values if math.isfinite(value)]
+    return sum(defined) / len(defined) if defined else None
+
+
+def _common_patients(
+    predictions: Mapping[str, Sequence[Predictions]], references: Mapping[str, Predictions]
+) -> NDArray[np.str_]:
+    """Patient of each test row, which must be the same in every run: else a paired comparison means nothing."""
+    rows = [(name, item) for name, group in predictions.items() for item in group]
+    if not rows or not all(predictions.values()):
+        raise UserError("a board without runs; expected each entry to have one run a seed; train them first")
+    first = rows[0][1]
+    for name, item in (*rows, *references.items()):
+        same = np.array_equal(item.patient_ids, first.patient_ids) and np.array_equal(item.study_ids, first.study_ids)
+        if not same:
+            raise UserError(
+                f"'{name}' was scored on other test cases than '{rows[0][0]}'; expected the same for every entry; "
+                "train the board again in an empty --output folder"
+            )
+    return first.patient_ids

@@ -1,0 +1,56 @@
+"""References that see no image: what a board's scores must beat before they mean anything."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+from hemobench.datasets.cache import Examples
+from hemobench.datasets.splits import Split
+from hemobench.labels import CLASSES
+from hemobench.training.result import SlicePredictions
+
+SLICE_POSITION = "slice position (no image)"
+
+
+def slice_position_predictions(examples: Examples, split: Split) -> SlicePredictions:
+    """Test predictions of a model that knows nothing but where in its study a slice lies.
+
+    For each class, a logistic regression of the slice's relative height (0 lowest, 1 highest) and its square, fitted
+    on the training patients' slices. A class that is never or always present there keeps its base rate.
+    """
+    train, test = examples.rows_of(split.train), examples.rows_of(split.test)
+    height = relative_height(examples.study_ids, examples.slice_indices)
+    features = np.stack([height, height**2], axis=1)
+    targets = np.asarray(examples.targets)
+    probabilities = np.empty((len(test), len(CLASSES)), dtype=np.float32)
+    for column in range(len(CLASSES)):
+        labels = targets[train, column]
+        if labels.min() == labels.max():
+            probabilities[:, column] = labels.mean()
+            continue
+        # C is large: two features and hundreds of slices need no shrinking.
+        model = LogisticRegression(C=100.0, max_iter=1000).fit(features[train], labels)
+        probabilities[:, column] = model.predict_proba(features[test])[:, 1]
+    return SlicePredictions(
+        probabilities=probabilities,
+        targets=targets[test],
+        patient_ids=examples.patient_ids[test],
+        study_ids=examples.study_ids[test],
+        slice_indices=examples.slice_indices[test],
+    )
+
+
+def relative_height(study_ids: NDArray[np.str_], slice_indices: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Where each slice lies in its study: (N,) from 0, the lowest slice of the study, to 1, the highest.
+
+    >>> relative_height(np.array(["a", "a", "a", "b"]), np.array([0, 1, 2, 7])).tolist()
+    [0.0, 0.5, 1.0, 0.0]
+    """
+    _, study = np.unique(study_ids, return_inverse=True)
+    lowest = np.full(study.max() + 1, np.inf)
+    highest = np.full(study.max() + 1, -np.inf)
+    np.minimum.at(lowest, study, slice_indices)
+    np.maximum.at(highest, study, slice_indices)
+    return (slice_indices - lowest[study]) / np.maximum(highest - lowest, 1)[study]

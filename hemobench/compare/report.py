@@ -1,0 +1,199 @@
+"""report.html: one self-contained page about a leaderboard. Tables, figures, examples, settings; no network needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import plotly.graph_objects as go
+import plotly.offline
+import yaml
+from markupsafe import Markup
+from numpy.typing import NDArray
+
+from hemobench.compare.figures import (
+    Curve,
+    confusion_figure,
+    curves_figure,
+    entry_colours,
+    forest_figure,
+    metric_title,
+    per_type_figure,
+)
+from hemobench.compare.leaderboard import PHANTOM_MARK, Board, Leaderboard, write_text
+from hemobench.compare.tables import duration, score_number
+
+
+@dataclass(frozen=True)
+class ExampleCell:
+    """One picture of the example rows (an empty data URI leaves the place empty) and what stands under it."""
+
+    picture: str = ""
+    alt: str = ""
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class ExampleRow:
+    """One row of examples: the truth, or an entry's predictions of the same slices."""
+
+    name: str
+    cells: tuple[ExampleCell, ...]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts (K, K) of truth by prediction of one entry, summed over its seeds."""
+
+    entry: str
+    matrix: NDArray[np.int64]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the report shows of a board beyond its table."""
+
+    board: Board
+    curves: tuple[Curve, ...] = ()
+    validation_metric: str = ""
+    confusions: tuple[Confusion, ...] = ()
+    confusion_caption: str = ""
+    examples: tuple[ExampleRow, ...] = ()
+    examples_caption: str = ""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Where the time went: stages in order with their seconds, the whole, and the largest memory in use."""
+
+    stages: tuple[tuple[str, float], ...] = ()
+    total_seconds: float = 0.0
+    peak_memory_gb: float | None = None
+    machine: str = ""
+
+
+@dataclass(frozen=True)
+class _Figure:
+    title: str
+    caption: str
+    html: Markup
+
+
+@dataclass(frozen=True)
+class _Section:
+    board: Board
+    split_counts: list[tuple[str, str]]
+    notes: tuple[str, ...]
+    figures: list[_Figure]
+    confusions: list[_Figure]
+    examples: Mapping[str, Any] | None
+    settings: list[tuple[str, str]] = field(default_factory=list)
+
+
+def write_report(
+    path: Path, leaderboard: Leaderboard, evidence: Sequence[Evidence], costs: Costs, command: str
+) -> None:
+    """Write the page; it replaces an older one only when it is whole."""
+    write_text(path, render_report(leaderboard, evidence, costs, command))
+
+
+def render_report(leaderboard: Leaderboard, evidence: Sequence[Evidence], costs: Costs, command: str) -> str:
+    """The page's HTML: plotly.js is in it once, pictures are data URIs, every text is escaped."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters.update(metric=metric_title, number=score_number, duration=duration)
+    template = environment.from_string((files("hemobench.compare") / "report.html.j2").read_text(encoding="utf-8"))
+    longest = max((seconds for _, seconds in costs.stages), default=1.0) or 1.0
+    return template.render(
+        leaderboard=leaderboard,
+        board_title=leaderboard.title,
+        phantom_mark=PHANTOM_MARK,
+        plotly_js=Markup(plotly.offline.get_plotlyjs()),  # plotly's own code, not input
+        sections=[_section(item, number) for number, item in enumerate(evidence)],
+        stages=[{"name": name, "seconds": seconds, "share": 100 * seconds / longest} for name, seconds in costs.stages],
+        total_seconds=costs.total_seconds,
+        peak_memory_gb=costs.peak_memory_gb,
+        machine=costs.machine,
+        command=command,
+    )
+
+
+def _section(evidence: Evidence, number: int) -> _Section:
+    board = evidence.board
+    counts = [(name, str(value)) for name, value in board.split.items() if name.endswith("patients")]
+    examples = {"caption": evidence.examples_caption, "rows": evidence.examples} if evidence.examples else None
+    return _Section(
+        board=board,
+        split_counts=[(name.replace("_", " "), value) for name, value in counts],
+        notes=evidence.notes,
+        figures=_figures(evidence, number),
+        confusions=[
+            _Figure(
+                item.entry,
+                evidence.confusion_caption,
+                _html(confusion_figure(item.matrix, item.labels), f"confusion-{number}-{place}"),
+            )
+            for place, item in enumerate(evidence.confusions)
+        ],
+        examples=examples,
+        settings=_settings(board),
+    )
+
+
+def _figures(evidence: Evidence, number: int) -> list[_Figure]:
+    board = evidence.board
+    figures = [
+        _Figure(
+            "Ranking",
+            f"{metric_title(board.rank_by)}: the diamond is the mean over seeds, its bar the 95% interval by patient, "
+            "the open circles are the seeds.",
+            _html(forest_figure(board), f"forest-{number}"),
+        )
+    ]
+    per_type = per_type_figure(board)
+    if per_type is not None:
+        caption = "Area under the ROC curve for each haemorrhage type, with its 95% interval by patient."
+        figures.append(_Figure("By haemorrhage type", caption, _html(per_type, f"types-{number}")))
+    if evidence.curves:
+        figure = curves_figure(evidence.curves, entry_colours(board), evidence.validation_metric)
+        caption = "One line a run: the colour is the entry, the dash the seed. Click an entry to hide or show it."
+        figures.append(_Figure("Training", caption, _html(figure, f"curves-{number}")))
+    return figures
+
+
+def _settings(board: Board) -> list[tuple[str, str]]:
+    """Split, view and each entry's resolved configuration as YAML text."""
+    settings = [("data, view and split", {"data": board.data, "view": dict(board.view), "split": dict(board.split)})]
+    settings += [(entry.name, dict(entry.config)) for entry in board.entries if entry.config]
+    return [(name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True)) for name, content in settings]
+
+
+def _html(figure: go.Figure, identifier: str) -> Markup:
+    """A figure as an HTML fragment; names in it were escaped by plotly's JSON encoder."""
+    config = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+    fragment = figure.to_html(
+        full_html=False, include_plotlyjs=False, div_id=identifier, config=config, default_width="100%"
+    )
+    return Markup(fragment)
+
+
+def plain(value: Any) -> Any:
+    """A configuration as values that YAML and JSON can hold: tuples become lists, NaN stays out.
+
+    >>> plain({"sizes": (1, 2), "rate": float("nan")})
+    {'sizes': [1, 2], 'rate': None}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    return None if isinstance(value, float) and math.isnan(value) else value

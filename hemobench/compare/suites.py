@@ -1,0 +1,243 @@
+"""Suites: YAML files that say which models are ranked on which patients, read strictly before anything trains.
+
+A suite holds boards; a board holds a dataset, a view of it, a split by patient, a baseline configuration and
+entries, each of which is the baseline with one small, named difference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hemobench.compare.strict_yaml import Fields, located, read_yaml
+from hemobench.datasets.registry import dataset_info
+from hemobench.datasets.views import View, default_view, view_from_mapping
+from hemobench.errors import UserError, unknown_name
+from hemobench.labels import CLASSES
+from hemobench.losses import create_loss
+from hemobench.metrics.registry import METRICS
+from hemobench.models.registry import create_model
+from hemobench.training.config import TrainConfig
+from hemobench.weighting import create_weighting
+
+TASKS = ("classification", "segmentation")
+BOARD_KEYS = ("task", "view", "seed")
+DEFAULT_FRACTIONS = (0.6, 0.15, 0.25)
+
+
+@dataclass(frozen=True)
+class EntrySpec:
+    """One row of a board: its name and how its configuration differs from the board's baseline."""
+
+    name: str
+    difference: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BoardSpec:
+    """One table of a suite: which patients, which split, what is trained and which metric ranks it."""
+
+    task: str
+    title: str
+    dataset: str
+    options: Mapping[str, Any]
+    view: View
+    fractions: tuple[float, float, float]
+    split_seed: int
+    rank_by: str
+    metrics: tuple[str, ...]
+    resamples: int
+    baseline: Mapping[str, Any]
+    entries: tuple[EntrySpec, ...]
+
+    @property
+    def dataset_name(self) -> str:
+        """The dataset's registered name, without its path.
+
+        >>> from dataclasses import replace
+        >>> board = load_suite("smoke").boards[0]
+        >>> replace(board, dataset="ct-ich:somewhere").dataset_name
+        'ct-ich'
+        """
+        return self.dataset.partition(":")[0]
+
+    def config(self, entry: EntrySpec, seed: int) -> TrainConfig:
+        """The entry's whole training configuration: the baseline, the entry's difference, the board's task and view."""
+        own = {"task": self.task, "view": self.view, "seed": seed}
+        return TrainConfig.from_mapping({**self.baseline, **entry.difference, **own}).resolved()
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A set of boards trained with the same seeds."""
+
+    name: str
+    title: str
+    description: str
+    seeds: tuple[int, ...]
+    boards: tuple[BoardSpec, ...]
+
+    def with_seeds(self, count: int) -> Suite:
+        """The same suite with `count` seeds: its own first, then the following whole numbers.
+
+        >>> load_suite("quick").with_seeds(3).seeds
+        (0, 1, 2)
+        """
+        if count < 1:
+            raise UserError(f"{count} seeds; expected at least 1; give --seeds a positive number")
+        following = range(max(self.seeds) + 1, max(self.seeds) + 1 + count)
+        return replace(self, seeds=(*self.seeds, *following)[:count])
+
+
+def shipped_suites() -> dict[str, Path]:
+    """The suites that come with the package: name to YAML file, in alphabetical order."""
+    folder = Path(str(files("hemobench.compare"))) / "shipped"
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_suite(name_or_path: str) -> Suite:
+    """A shipped suite by name, or the suite in a YAML file.
+
+    Raises:
+        UserError: unknown name, unreadable file, broken YAML, unknown key or name, wrong type; in one line.
+    """
+    shipped = shipped_suites()
+    if name_or_path in shipped:
+        return parse_suite(read_yaml(shipped[name_or_path]), file=f"{name_or_path}.yaml")
+    path = Path(name_or_path)
+    if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
+        return parse_suite(read_yaml(path), file=str(path))
+    raise UserError(f"{unknown_name('suite', name_or_path, shipped)}, or give the path of a YAML file")
+
+
+def parse_suite(value: Any, *, file: str) -> Suite:
+    """A suite from the plain values of a YAML file called `file` (for the error messages)."""
+    fields = Fields(value, file=file)
+    name = fields.text("name", Path(file).stem)
+    suite = Suite(
+        name=name,
+        title=fields.text("title", name),
+        description=fields.text("description", ""),
+        seeds=_seeds(fields),
+        boards=tuple(
+            _board(Fields(item, file=file, where=f"boards[{number}]"))
+            for number, item in enumerate(fields.items("boards"))
+        ),
+    )
+    fields.done()
+    return suite
+
+
+def _seeds(fields: Fields) -> tuple[int, ...]:
+    value = fields.value("seeds", 2)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 1:
+        return tuple(range(value))
+    whole = isinstance(value, list) and value and all(type(item) is int and item >= 0 for item in value)
+    if not whole or len(set(value)) != len(value):
+        raise fields.error("seeds", "a count of seeds or a list of different whole numbers")
+    return tuple(value)
+
+
+def _board(fields: Fields) -> BoardSpec:
+    task = fields.one_of("task", TASKS, "task")
+    dataset, options = _data(fields)
+    split = Fields(fields.mapping("split"), file=fields.file, where=fields.path("split"))
+    fractions = split.numbers("fractions", DEFAULT_FRACTIONS, length=3)
+    if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise split.error("fractions", "three positive shares (train, validation, test) that add up to 1")
+    rank_by = _metric(fields, fields.text("rank_by"), task, "rank_by")
+    metrics = tuple(
+        _metric(fields, item, task, f"metrics[{number}]")
+        for number, item in enumerate(fields.items("metrics", [rank_by]))
+    )
+    baseline = fields.mapping("baseline")
+    board = BoardSpec(
+        task=task,
+        title=fields.text("title", f"{task} on {dataset}"),
+        dataset=dataset,
+        options=options,
+        view=_view(fields, task),
+        fractions=(fractions[0], fractions[1], fractions[2]),
+        split_seed=split.whole_number("seed", 0),
+        rank_by=rank_by,
+        metrics=metrics if rank_by in metrics else (rank_by, *metrics),
+        resamples=fields.whole_number("resamples", 1000, at_least=10),
+        baseline=baseline,
+        entries=_entries(fields),
+    )
+    split.done()
+    fields.done()
+    _check_configs(board, fields)
+    return board
+
+
+def _check_configs(board: BoardSpec, fields: Fields) -> None:
+    """Build each entry's configuration, network, loss and weights once, so that a wrong name stops here."""
+    for number, entry in enumerate(board.entries):
+        for where, mapping in (("baseline", board.baseline), (f"entries[{number}]", entry.difference)):
+            taken = [key for key in BOARD_KEYS if key in mapping]
+            if taken:
+                error = UserError(f"{taken[0]} is the board's, the same for all entries; set it there; remove it here")
+                raise located(fields.file, fields.path(where), error)
+        try:
+            _check_config(board.config(entry, seed=0))
+        except UserError as error:
+            raise located(fields.file, f"{fields.path('entries')}[{number}] '{entry.name}'", error) from error
+
+
+def _check_config(config: TrainConfig) -> None:
+    outputs = len(CLASSES) if config.task == "classification" else 1
+    view = config.view or default_view(config.task)
+    options = dict(config.model_options)
+    create_model(
+        config.model, task=config.task, in_channels=view.channels, num_outputs=outputs, image_size=view.image_size,
+        **{**options, **({"pretrained": False} if "pretrained" in options else {})},
+    )  # fmt: skip
+    examples = np.eye(2, dtype=np.uint8)[:, :1].repeat(outputs, axis=1)
+    create_loss(config.loss, create_weighting(config.weighting, examples), **dict(config.loss_options))
+    if config.monitor not in METRICS:
+        raise unknown_name("monitor", str(config.monitor), METRICS)
+
+
+def _data(fields: Fields) -> tuple[str, dict[str, Any]]:
+    """The dataset as NAME[:PATH], and the options its opener gets; either a text or a mapping with `name`."""
+    value = fields.value("data")
+    if isinstance(value, str):
+        spec, options, where = value, {}, fields.path("data")
+    else:
+        inner = Fields(value, file=fields.file, where=fields.path("data"))
+        spec, options, where = inner.text("name"), inner.rest(), inner.path("name")
+    try:
+        dataset_info(spec.partition(":")[0])
+    except UserError as error:
+        raise located(fields.file, where, error) from error
+    return spec, options
+
+
+def _view(fields: Fields, task: str) -> View:
+    try:
+        return view_from_mapping(task, fields.mapping("view"))
+    except UserError as error:
+        raise located(fields.file, fields.path("view"), error) from error
+
+
+def _metric(fields: Fields, name: Any, task: str, key: str) -> str:
+    known = [metric for metric, info in METRICS.items() if info.task == task]
+    if name not in known:
+        raise located(fields.file, fields.path(key), unknown_name(f"{task} metric", str(name), known))
+    return str(name)
+
+
+def _entries(fields: Fields) -> tuple[EntrySpec, ...]:
+    entries = []
+    for number, item in enumerate(fields.items("entries")):
+        entry = Fields(item, file=fields.file, where=f"{fields.path('entries')}[{number}]")
+        entries.append(EntrySpec(entry.text("name"), entry.rest()))
+        if entries[-1].name in [earlier.name for earlier in entries[:-1]]:
+            raise entry.error("name", "a name that no other entry of this board has")
+    return tuple(entries)

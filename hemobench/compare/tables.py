@@ -1,0 +1,143 @@
+"""The boards as printed text: rich tables that fit the width there is, nothing cut off, nothing left out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from hemobench.compare.leaderboard import Board, Entry, MetricScore
+from hemobench.metrics.registry import METRICS
+
+PLAIN_WIDTH = 120
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal; 120 columns and no colour codes where there is none."""
+    console = Console(stderr=stderr, highlight=False)
+    return console if console.is_terminal else Console(stderr=stderr, highlight=False, width=PLAIN_WIDTH, no_color=True)
+
+
+def print_board(console: Console, board: Board) -> None:
+    """Print a board; metrics that do not fit beside each other go into further tables below the first."""
+    console.print()
+    console.print(Text(board.marked_title, style="bold"), soft_wrap=True)
+    ranked = sum(entry.rank is not None for entry in board.entries)
+    heading = (
+        f"{board.task} on {board.data}; {ranked} entries ranked by {board.rank_by}; mean ± spread over seeds, "
+        f"[95% interval over {board.resamples} resamples of the test patients]"
+    )
+    console.print(Text(heading), soft_wrap=True)
+    for table in board_tables(board, console):
+        console.print(table)
+    for entry in board.entries:
+        if entry.tied_with:
+            console.print(Text(f"tied: {entry.name} with {', '.join(entry.tied_with)}"), soft_wrap=True)
+
+
+def board_tables(board: Board, console: Console) -> list[Table]:
+    """The board as tables no wider than the console: costs in the first, metrics over as many as needed."""
+    left, tables = list(board.shown), list[Table]()
+    while left or not tables:
+        first = not tables
+        count = len(left)
+        while count > 1 and _too_wide(_table(board, left[:count], costs=first), console):
+            count -= 1
+        tables.append(_table(board, left[:count], costs=first))
+        left = left[count:]
+    return tables
+
+
+def timing_table(stages: Sequence[tuple[str, float]], total_seconds: float) -> Table:
+    """Where the time went: each stage with its seconds and its share of the whole."""
+    table = Table(title="where the time went", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("stage", overflow="fold")
+    table.add_column("seconds", justify="right", no_wrap=True)
+    table.add_column("share", justify="right", no_wrap=True)
+    for name, seconds in stages:
+        table.add_row(Text(name), f"{seconds:.1f}", f"{100 * seconds / max(total_seconds, 1e-9):.0f}%")
+    table.add_row("total", f"{total_seconds:.1f}", "")
+    return table
+
+
+def score_number(value: float) -> str:
+    """A score with three decimals below ten, fewer above; "undefined" for NaN.
+
+    >>> score_number(0.81249), score_number(23.456), score_number(float("nan"))
+    ('0.812', '23.5', 'undefined')
+    """
+    if math.isnan(value):
+        return "undefined"
+    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+
+
+def duration(seconds: float) -> str:
+    """A duration as people say it.
+
+    >>> duration(4.26), duration(75), duration(3700)
+    ('4.3 s', '1 min 15 s', '1 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def _table(board: Board, metrics: Sequence[str], *, costs: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("rank", justify="right", no_wrap=True)
+    table.add_column("entry", overflow="fold", min_width=16)
+    for metric in metrics:
+        table.add_column(Text(_heading(metric)), justify="right", no_wrap=True)
+    if costs:
+        for heading in ("beats\nnext", "para-\nmeters", "train", "ms per\ncase"):
+            table.add_column(heading, justify="right", no_wrap=True)
+    for entry in board.entries:
+        cells = [_rank(entry), Text(entry.name)]
+        cells += [_score(entry.metrics.get(metric), entry.rank is not None) for metric in metrics]
+        table.add_row(*cells, *(_costs(entry) if costs else ()))
+    return table
+
+
+def _heading(metric: str) -> str:
+    info = METRICS.get(metric)
+    return metric if info is None else f"{metric} {'↑' if info.higher_is_better else '↓'}"
+
+
+def _rank(entry: Entry) -> Text:
+    if entry.rank is None:
+        return Text("-")
+    interval = "" if entry.rank_interval is None else f"\n{entry.rank_interval[0]} to {entry.rank_interval[1]}"
+    return Text(f"{entry.rank}{interval}")
+
+
+def _score(score: MetricScore | None, trained: bool) -> Text:
+    if score is None:
+        return Text("n/a")
+    spread = f" ± {score_number(score.sd_seeds)}" if trained and math.isfinite(score.sd_seeds) else ""
+    undefined = f"\n{score.undefined} undefined" if score.undefined else ""
+    low, high = (score_number(limit) for limit in score.ci)
+    return Text(f"{score_number(score.mean)}{spread}\n[{low}, {high}]{undefined}")
+
+
+def _costs(entry: Entry) -> tuple[str, str, str, str]:
+    better = "" if entry.p_better_than_next is None else f"{100 * entry.p_better_than_next:.0f}%"
+    parameters = "" if entry.parameters is None else _thousands(entry.parameters)
+    train = "" if entry.train_seconds is None else f"{entry.train_seconds:.0f} s"
+    infer = "" if entry.infer_ms_per_case is None else f"{entry.infer_ms_per_case:.3g}"
+    return better, parameters, train, infer
+
+
+def _thousands(count: int) -> str:
+    return f"{count / 1e6:.2f}M" if count >= 1e6 else f"{count / 1e3:.0f}k"
+
+
+def _too_wide(table: Table, console: Console) -> bool:
+    return Measurement.get(console, console.options.update(max_width=10_000), table).maximum > console.width

@@ -1,0 +1,104 @@
+"""Boards from hand-made runs: means, order, ties and intervals that can be checked on paper."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hemobench.compare.ranking import BoardFacts, build_board
+from hemobench.errors import UserError
+
+SEGMENTATION = BoardFacts(
+    task="segmentation", title="t", data="phantom", data_fingerprint="d1", phantom=True, rank_by="dice_any",
+    shown=("dice_any", "hd95_mm_any"), resamples=400,
+)  # fmt: skip
+CLASSIFICATION = replace(SEGMENTATION, task="classification", rank_by="auroc_any", shown=("auroc_any", "logloss_rsna"))
+
+
+def test_mean_spread_and_order_by_hand(segmentation_run):
+    runs = {
+        "low": [segmentation_run([0.2, 0.4, 0.3, 0.3], seed=0), segmentation_run([0.4, 0.6, 0.5, 0.5], seed=1)],
+        "high": [segmentation_run([0.8, 0.9, 0.7, 0.8], seed=0), segmentation_run([0.9, 0.9, 0.9, 0.9], seed=1)],
+    }
+    board = build_board(SEGMENTATION, runs)
+    high, low = board.entries
+    assert (high.name, high.rank, low.name, low.rank) == ("high", 1, "low", 2)
+    # Seeds of `low` score 0.3 and 0.5: mean 0.4, sample standard deviation 0.2 / sqrt(2).
+    score = low.metrics["dice_any"]
+    assert score.mean == pytest.approx(0.4)
+    assert score.sd_seeds == pytest.approx(0.2 / math.sqrt(2))
+    assert (score.n, score.undefined) == (4, 0)
+    assert low.seed_scores["dice_any"] == pytest.approx((0.3, 0.5))
+    # No draw of patients can make low better: its best patient (0.5) is below high's worst (0.8).
+    assert high.p_better_than_next == 1.0
+    assert low.p_better_than_next is None
+    assert high.tied_with == ()
+    assert high.rank_interval == (1, 1)
+    # Means over seeds of low's patients are 0.3, 0.5, 0.4, 0.4: an interval stays inside their range.
+    assert 0.3 <= score.ci[0] < 0.4 < score.ci[1] <= 0.5
+    assert low.train_seconds == pytest.approx(11.0)
+    assert low.seeds == (0, 1)
+
+
+def test_lower_is_better_reverses_the_order(segmentation_run):
+    facts = replace(SEGMENTATION, rank_by="hd95_mm_any")
+    board = build_board(facts, {"far": [segmentation_run([0.1, 0.2])], "near": [segmentation_run([0.9, 0.8])]})
+    assert [entry.name for entry in board.entries] == ["near", "far"]
+
+
+def test_equal_entries_are_tied_and_share_a_rank(segmentation_run):
+    dice = [0.5, 0.6, 0.7, 0.8]
+    board = build_board(SEGMENTATION, {"a": [segmentation_run(dice)], "b": [segmentation_run(dice)]})
+    assert [entry.rank for entry in board.entries] == [1, 1]
+    assert board.entries[0].tied_with == ("b",)
+    assert board.entries[1].tied_with == ("a",)
+    assert board.entries[0].p_better_than_next == 0.5
+
+
+def test_undefined_cases_are_left_out_and_counted(segmentation_run):
+    board = build_board(SEGMENTATION, {"a": [segmentation_run([0.4, math.nan, 0.8])]})
+    score = board.entries[0].metrics["dice_any"]
+    assert score.mean == pytest.approx(0.6)
+    assert (score.n, score.undefined) == (3, 1)
+
+
+def test_auroc_over_slices_and_types_without_positives(classification_run):
+    truth, patients = [0, 1, 0, 1], ["p0", "p0", "p1", "p1"]
+    # One of the four pairs (negative, positive) is in the wrong order: 3 / 4.
+    run = classification_run([0.1, 0.4, 0.6, 0.9], truth, patients)
+    entry = build_board(CLASSIFICATION, {"a": [run]}).entries[0]
+    assert entry.metrics["auroc_any"].mean == pytest.approx(0.75)
+    assert entry.metrics["auroc_subdural"].mean == pytest.approx(0.75)
+    assert math.isnan(entry.metrics["auroc_epidural"].mean)
+    assert math.isnan(entry.metrics["auroc_any"].sd_seeds)
+    assert "seed" not in entry.config
+    assert entry.config["model"] == "paper_cnn"
+
+
+def test_a_reference_stands_below_without_a_rank(classification_run):
+    truth, patients = [0, 1, 0, 1], ["p0", "p0", "p1", "p1"]
+    runs = {"a": [classification_run([0.4, 0.5, 0.6, 0.7], truth, patients)]}
+    perfect = classification_run([0.0, 1.0, 0.0, 1.0], truth, patients).test
+    board = build_board(CLASSIFICATION, runs, {"oracle": perfect})
+    assert [(entry.name, entry.rank) for entry in board.entries] == [("a", 1), ("oracle", None)]
+    assert board.entries[1].metrics["auroc_any"].mean == 1.0
+    assert board.entries[0].tied_with == ()
+
+
+def test_entries_scored_on_other_patients_are_refused(classification_run):
+    truth = [0, 1, 0, 1]
+    runs = {
+        "a": [classification_run([0.1, 0.2, 0.3, 0.4], truth, ["p0", "p0", "p1", "p1"])],
+        "b": [classification_run([0.1, 0.2, 0.3, 0.4], truth, ["p0", "p0", "p2", "p2"])],
+    }
+    with pytest.raises(UserError, match="'b' was scored on other test cases than 'a'"):
+        build_board(CLASSIFICATION, runs)
+
+
+def test_a_board_is_a_pure_function_of_its_runs(segmentation_run):
+    rng = np.random.default_rng(0)
+    runs = {name: [segmentation_run(rng.uniform(0.3, 0.9, 6), seed) for seed in (0, 1)] for name in "abc"}
+    assert build_board(SEGMENTATION, runs) == build_board(SEGMENTATION, runs)
