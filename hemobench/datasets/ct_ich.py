@@ -106,7 +106,7 @@ def load_ct_ich(
     slice_labels = np.array(labels, dtype=np.uint8)
     label_map, remarks = _label_map(folder, numbers, slice_labels, masks, voxels.shape)
     if shift_hu:
-        remarks.append(f"{folder / 'bone'}: made with another level, shifted by {shift_hu:.0f} HU to fit the brain window")
+        remarks.append(f"{folder / 'bone'}: made with another level, shifted by {shift_hu:.0f} HU to fit the brain's")
     affine = display_affine(voxels.shape, (SLICE_MM, PIXEL_MM, PIXEL_MM))
     return Loaded(Volume(voxels, affine), label_map, slice_labels, tuple(remarks))
 

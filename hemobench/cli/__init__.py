@@ -1,0 +1,1 @@
+"""Commands, one module each with a Typer `app`; `hemobench X` and `python -m hemobench.X` run the same one."""
