@@ -24,21 +24,15 @@ class Loss(nn.Module):
         super().__init__()
         neutral = torch.ones(1)
         # Weights belong to the run's config, not to a checkpoint's parameters.
-        self.register_buffer(
-            "negative", neutral if weights is None else weights.negative.float(), persistent=False
-        )
-        self.register_buffer(
-            "positive", neutral if weights is None else weights.positive.float(), persistent=False
-        )
+        self.register_buffer("negative", neutral if weights is None else weights.negative.float(), persistent=False)
+        self.register_buffer("positive", neutral if weights is None else weights.positive.float(), persistent=False)
         self.negative: Tensor
         self.positive: Tensor
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Scalar loss of logits (B, K, ...) against targets of the same shape with values in [0, 1]."""
         if logits.shape != targets.shape:
-            raise ValueError(
-                f"logits {tuple(logits.shape)} against targets {tuple(targets.shape)}; one shape expected"
-            )
+            raise ValueError(f"logits {tuple(logits.shape)} against targets {tuple(targets.shape)}; one shape expected")
         if self.negative.numel() not in (1, logits.shape[1]):
             raise ValueError(f"weights for {self.negative.numel()} outputs, logits have {logits.shape[1]}")
         with torch.autocast(device_type=logits.device.type, enabled=False):
@@ -71,23 +65,20 @@ class Focal(Loss):
     `alpha` in [0, 1] weighs positives by alpha and negatives by 1 - alpha; None leaves them equal.
     """
 
-    def __init__(
-        self, weights: ClassWeights | None = None, *, gamma: float = 2.0, alpha: float | None = None
-    ) -> None:
+    def __init__(self, weights: ClassWeights | None = None, *, gamma: float = 2.0, alpha: float | None = None) -> None:
         from monai.losses import FocalLoss
 
         super().__init__(weights)
         if gamma < 0 or (alpha is not None and not 0 <= alpha <= 1):
             raise UserError(
-                f"focal with gamma={gamma}, alpha={alpha}; expected gamma >= 0 and alpha in [0, 1] or none; "
-                "try gamma=2"
+                f"focal with gamma={gamma}, alpha={alpha}; expected gamma >= 0 and alpha in [0, 1] or none; try gamma=2"
             )
         self.focal = FocalLoss(gamma=gamma, alpha=alpha, reduction="none")
 
     def compute(self, logits: Tensor, targets: Tensor) -> Tensor:
-        weights = self.weight_map(self.positive, logits) * targets + self.weight_map(
-            self.negative, logits
-        ) * (1 - targets)
+        weights = self.weight_map(self.positive, logits) * targets + self.weight_map(self.negative, logits) * (
+            1 - targets
+        )
         terms: Tensor = self.focal(logits, targets)
         return (weights * terms).mean()
 
@@ -99,12 +90,11 @@ class Dice(Loss):
     instead of a constant 1. Without it, Dice is taken case by case. (B, K) logits always pool over the batch.
     """
 
-    def __init__(
-        self, weights: ClassWeights | None = None, *, batch: bool = True, smooth: float = 1e-5
-    ) -> None:
+    def __init__(self, weights: ClassWeights | None = None, *, batch: bool = True, smooth: float = 1e-5) -> None:
         from monai.losses import DiceLoss
 
-        super().__init__(_unweighted("dice", weights))
+        super().__init__()
+        _refuse_weights("dice", weights)
         self.dice = DiceLoss(sigmoid=True, batch=batch, smooth_nr=smooth, smooth_dr=smooth)
 
     def compute(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -150,7 +140,8 @@ class Tversky(Loss):
     ) -> None:
         from monai.losses import TverskyLoss
 
-        super().__init__(_unweighted("tversky", weights))
+        super().__init__()
+        _refuse_weights("tversky", weights)
         if alpha < 0 or beta < 0:
             raise UserError(
                 f"tversky with alpha={alpha}, beta={beta}; expected both 0 or more; try alpha=0.3, beta=0.7"
@@ -222,7 +213,7 @@ def create_loss(name: str, weights: ClassWeights | None = None, **options: Any) 
     return _LOSSES[name](weights, **options)
 
 
-def _unweighted(name: str, weights: ClassWeights | None) -> None:
+def _refuse_weights(name: str, weights: ClassWeights | None) -> None:
     """Refuses weights that would be ignored: an ablation that changes nothing must not look like one."""
     if weights is not None and not weights.neutral:
         raise UserError(

@@ -86,9 +86,7 @@ def create_weighting(
     tensor([2.])
     """
     if targets is not None and (np.ndim(targets) < 2 or np.shape(targets)[0] == 0):
-        raise UserError(
-            f"targets of shape {np.shape(targets)}; expected (N, K, ...); give at least one example"
-        )
+        raise UserError(f"targets of shape {np.shape(targets)}; expected (N, K, ...); give at least one example")
     size = num_outputs or (targets.shape[1] if targets is not None else 1)
     kind, _, argument = name.strip().partition(":")
     if "," in name:
@@ -99,9 +97,7 @@ def create_weighting(
         return _from_counts(name, targets, _inverse, exclusive)
     if kind == "effective-number":
         beta = _beta(name, argument) if argument else None
-        return _from_counts(
-            name, targets, lambda counts, total: _inverse_effective(counts, total, beta), exclusive
-        )
+        return _from_counts(name, targets, lambda counts, total: _inverse_effective(counts, total, beta), exclusive)
     raise unknown_name("weighting", name, known_weightings())
 
 
@@ -123,9 +119,7 @@ def _literal_pair(name: str) -> tuple[float, float]:
     try:
         negative, positive = (float(part) for part in name.split(","))
     except ValueError:
-        raise UserError(
-            f"weighting '{name}'; expected two numbers, negatives first; write it like 0.5,0.5"
-        ) from None
+        raise UserError(f"weighting '{name}'; expected two numbers, negatives first; write it like 0.5,0.5") from None
     usable = all(math.isfinite(weight) and weight >= 0 for weight in (negative, positive))
     if not usable or negative + positive == 0:
         raise UserError(f"weighting '{name}'; expected finite weights of 0 or more, not both 0; try 0.2,0.8")
@@ -138,9 +132,7 @@ def _beta(name: str, argument: str) -> float:
     except ValueError:
         beta = math.nan
     if not 0 <= beta < 1:
-        raise UserError(
-            f"weighting '{name}'; expected a beta in [0, 1); write it like effective-number:0.9999"
-        )
+        raise UserError(f"weighting '{name}'; expected a beta in [0, 1); write it like effective-number:0.9999")
     return beta
 
 
@@ -167,9 +159,7 @@ def _from_counts(
     else:
         weights *= total / (weights * counts).sum(axis=0)
         weights[:, (counts == 0).any(axis=0)] = 1.0
-    return ClassWeights(
-        torch.tensor(weights[0], dtype=torch.float32), torch.tensor(weights[1], dtype=torch.float32)
-    )
+    return ClassWeights(torch.tensor(weights[0], dtype=torch.float32), torch.tensor(weights[1], dtype=torch.float32))
 
 
 def _inverse(counts: FloatArray, total: int) -> FloatArray:

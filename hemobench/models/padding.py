@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hemobench.errors import UserError
@@ -20,17 +21,20 @@ def check_pad_mode(mode: str) -> str:
     return mode
 
 
-def pad_to_multiple(voxels: Tensor, multiples: Sequence[int], mode: str = "replicate") -> Tensor:
+def pad_to_multiple(voxels: Tensor, multiples: Sequence[int], mode: str = "replicate", cells: int = 1) -> Tensor:
     """Pads the last len(multiples) dimensions at their far end up to multiples of these numbers.
 
     `replicate` repeats the edge voxel, so that a crop through tissue meets no invented edge; `constant` fills zeros,
     which is air after a window. The near end stays, so voxel (0, 0, 0) keeps its index and its pooling cell.
+    `cells` is the least number of multiples in the whole block; the last dimension grows to reach it.
 
     >>> pad_to_multiple(torch.ones(1, 1, 5, 8), (4, 4)).shape
     torch.Size([1, 1, 8, 8])
     """
     sizes = voxels.shape[-len(multiples) :]
-    missing = [-size % multiple for size, multiple in zip(sizes, multiples, strict=True)]
+    counts = [-(-size // multiple) for size, multiple in zip(sizes, multiples, strict=True)]
+    counts[-1] = max(counts[-1], -(-cells // math.prod(counts[:-1])))
+    missing = [count * multiple - size for size, count, multiple in zip(sizes, counts, multiples, strict=True)]
     if not any(missing):
         return voxels
     widths = [width for extra in reversed(missing) for width in (0, extra)]
@@ -39,7 +43,9 @@ def pad_to_multiple(voxels: Tensor, multiples: Sequence[int], mode: str = "repli
 
 def crop_to(voxels: Tensor, shape: Sequence[int]) -> Tensor:
     """Undoes `pad_to_multiple`: the first `shape` voxels of the last dimensions."""
-    return voxels[(..., *(slice(size) for size in shape))]
+    for axis, size in enumerate(shape, start=voxels.ndim - len(shape)):
+        voxels = voxels.narrow(axis, 0, size)
+    return voxels
 
 
 def check_rank(voxels: Tensor, ranks: Sequence[int], channels: int, model: str) -> None:
@@ -53,7 +59,7 @@ def check_rank(voxels: Tensor, ranks: Sequence[int], channels: int, model: str) 
         )
 
 
-def add_bias_prior(final: torch.nn.Module, prior: float | Sequence[float]) -> None:
+def set_bias_prior(final: nn.Module, prior: float | Sequence[float]) -> None:
     """Sets a final layer's bias to logit(prior), so that training starts at the base rate.
 
     With rare foreground a zero bias spends the first steps on pushing every voxel down (Lin et al., ICCV 2017, 3.3).
@@ -61,13 +67,9 @@ def add_bias_prior(final: torch.nn.Module, prior: float | Sequence[float]) -> No
     """
     bias = getattr(final, "bias", None)
     if not isinstance(bias, Tensor):
-        raise UserError(
-            "prior for a model whose last layer has no bias; expected one with a bias; leave prior out"
-        )
+        raise UserError("prior for a model whose last layer has no bias; expected one with a bias; leave prior out")
     values = torch.as_tensor(prior, dtype=torch.float32, device=bias.device).flatten()
     if values.numel() not in (1, bias.numel()) or not bool(((values > 0) & (values < 1)).all()):
-        raise UserError(
-            f"prior {prior}; expected one probability between 0 and 1, or {bias.numel()} of them; try 0.01"
-        )
+        raise UserError(f"prior {prior}; expected one probability between 0 and 1, or {bias.numel()} of them; try 0.01")
     with torch.no_grad():
         bias.copy_(torch.logit(values).expand_as(bias))

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hemobench.errors import UserError
-from hemobench.models.padding import add_bias_prior, check_rank
+from hemobench.models.padding import check_rank, set_bias_prior
 
 _GRID = 16  # feature map at 128 x 128 after three poolings; the largest that is flattened
 
@@ -65,7 +65,7 @@ class PaperCNN(nn.Module):
         )
         self.final = nn.Linear(hidden, num_outputs)
         if prior is not None:
-            add_bias_prior(self.final, prior)
+            set_bias_prior(self.final, prior)
 
     def forward(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) to logits (B, num_outputs)."""

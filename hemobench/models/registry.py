@@ -17,27 +17,19 @@ from hemobench.models.unet import UNet, UNet2D, UNet3D
 TASKS = ("classification", "segmentation")
 
 
-def _paper_cnn(
-    in_channels: int, num_outputs: int, image_size: tuple[int, ...] | None, **options: Any
-) -> nn.Module:
+def _paper_cnn(in_channels: int, num_outputs: int, image_size: tuple[int, ...] | None, **options: Any) -> nn.Module:
     return PaperCNN(in_channels, num_outputs, image_size, **options)
 
 
-def _unet2d(
-    in_channels: int, num_outputs: int, image_size: tuple[int, ...] | None, **options: Any
-) -> nn.Module:
+def _unet2d(in_channels: int, num_outputs: int, image_size: tuple[int, ...] | None, **options: Any) -> nn.Module:
     return UNet2D(in_channels, num_outputs, **options)
 
 
-def _unet25d(
-    in_channels: int, num_outputs: int, image_size: tuple[int, ...] | None, **options: Any
-) -> nn.Module:
+def _unet25d(in_channels: int, num_outputs: int, image_size: tuple[int, ...] | None, **options: Any) -> nn.Module:
     return UNet2D(in_channels, num_outputs, **{"context": 1, **options})
 
 
-def _unet3d(
-    in_channels: int, num_outputs: int, image_size: tuple[int, ...] | None, **options: Any
-) -> nn.Module:
+def _unet3d(in_channels: int, num_outputs: int, image_size: tuple[int, ...] | None, **options: Any) -> nn.Module:
     return UNet3D(in_channels, num_outputs, **options)
 
 
@@ -46,9 +38,7 @@ def _options(*owners: Callable[..., Any]) -> tuple[str, ...]:
     found: list[str] = []
     for owner in owners:
         parameters = inspect.signature(owner).parameters.values()
-        found += [
-            each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in found
-        ]
+        found += [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name not in found]
     return tuple(found)
 
 
@@ -70,9 +60,7 @@ def known_models(task: str | None = None) -> tuple[str, ...]:
     classifiers = ("paper_cnn", "timm:<backbone>")
     own = tuple(name for name, entry in _MODELS.items() if entry[0] == "segmentation")
     segmenters = (*own, *(f"monai:{network}" for network in known_networks()))
-    return {"classification": classifiers, "segmentation": segmenters}.get(
-        task or "", classifiers + segmenters
-    )
+    return {"classification": classifiers, "segmentation": segmenters}.get(task or "", classifiers + segmenters)
 
 
 def create_model(
@@ -96,9 +84,7 @@ def create_model(
     if task not in TASKS:
         raise unknown_name("task", task, TASKS)
     if in_channels < 1 or num_outputs < 1:
-        raise UserError(
-            f"in_channels={in_channels}, num_outputs={num_outputs}; expected 1 or more; check the config"
-        )
+        raise UserError(f"in_channels={in_channels}, num_outputs={num_outputs}; expected 1 or more; check the config")
     family, _, member = name.partition(":")
     if family == "timm" and member:
         _check_task(name, "classification", task)
