@@ -77,7 +77,7 @@ def build(
 def _print_report(dataset: Dataset, report: Report) -> None:
     phantom = " (phantom)" if dataset.info.phantom else ""
     typer.echo(f"{dataset.info.name}: {dataset.info.title}{phantom}")
-    typer.echo(f"{report.cases} cases, {report.patients} patients, {report.slices} slices, {report.label_maps} label maps")
+    typer.echo(f"{report.cases} cases, {report.patients} patients, {report.slices} slices, {report.label_maps} masks")
     typer.echo(f"fingerprint {dataset.fingerprint}")
     if report.slices_with or report.patients_with:
         rows: list[tuple[str, ...]] = []
