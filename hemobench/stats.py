@@ -137,8 +137,8 @@ def classification_statistic(
         raise unknown_name("classification metric", name, [base + STUDY for base in BASE_METRICS])
     study_probabilities, study_truth, first = study_maximum(probabilities, truth, study_ids)
     of_studies = _classification_statistic(name.removesuffix(STUDY), study_probabilities, study_truth, len(first))
-    # All rows of a study carry their patient's weight, so the first one stands for the study.
-    evaluate = partial(_at_columns, of_studies.evaluate, first)
+    study = np.unique(np.asarray(study_ids), return_inverse=True)[1]
+    evaluate = partial(_by_study, of_studies.evaluate, first, study)
     return WeightedStatistic(evaluate, len(truth), of_studies.undefined)
 
 
@@ -312,7 +312,8 @@ def _entry_summary(
         rank_interval=(int(ranks.low[number]), int(ranks.high[number])),
         p_better_than=tuple(float(p) for p in better[number]),
         p_better_than_next=float(better[number, standing[place]]) if place < len(standing) else float("nan"),
-        tied_with=tuple(other for other in others if tail <= better[number, other] <= 1 - tail),
+        # Written so that an undefined comparison (NaN) counts as a tie: nothing tells the two apart.
+        tied_with=tuple(other for other in others if not abs(better[number, other] - 0.5) > 0.5 - tail),
         undefined=statistic.undefined if isinstance(statistic, WeightedStatistic) else 0,
         undefined_resamples=undefined,
     )
@@ -331,8 +332,15 @@ def _defined_mean(values: FloatArray, defined: FloatArray, weights: FloatArray) 
     return np.divide(weights @ values, count, out=np.full(count.shape, np.nan), where=count > 0)
 
 
-def _at_columns(metric: WeightedMetric, columns: IndexArray, weights: FloatArray) -> FloatArray:
-    return metric(weights[:, columns])
+def _by_study(metric: WeightedMetric, first: IndexArray, study: IndexArray, weights: FloatArray) -> FloatArray:
+    # All rows of a study carry their patient's weight, so the first one stands for the study.
+    of_studies = weights[:, first]
+    if not np.array_equal(of_studies[:, study], weights):
+        raise UserError(
+            "a study was drawn in part; expected all its slices to belong to one patient; "
+            "make study ids differ between patients"
+        )
+    return metric(of_studies)
 
 
 def _mean_evaluation(evaluations: Sequence[WeightedMetric], weights: FloatArray) -> FloatArray:

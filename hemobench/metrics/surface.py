@@ -13,12 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
+from scipy.spatial import KDTree
 
 from hemobench.metrics.validation import BoolArray, FloatArray, checked_masks, checked_spacing
 
 NSD_TOLERANCE_MM = 2.0
 """Tolerance of `nsd_2mm_*`."""
 HD_PERCENTILE = 95.0
+# A distance transform visits every voxel of the box, a search tree every surface voxel: the tree is five times faster
+# on a full-resolution scan with scattered lesions and slower on a compact one. Both are exact.
+_TREE_BELOW = 20
+# A surface exactly at the tolerance is within it, whatever the last bit of its distance.
+_ROUNDING_MM = 1e-6
 
 
 @dataclass(frozen=True)
@@ -50,7 +56,7 @@ class SurfaceDistances:
         if self.prediction_empty or self.target_empty:
             return 0.0
         both = np.concatenate((self.prediction_to_target_mm, self.target_to_prediction_mm))
-        return float(np.mean(both <= tolerance_mm))
+        return float(np.mean(both <= tolerance_mm + _ROUNDING_MM))
 
 
 def surface_distances(prediction: ArrayLike, target: ArrayLike, spacing_mm: ArrayLike) -> SurfaceDistances:
@@ -64,8 +70,9 @@ def surface_distances(prediction: ArrayLike, target: ArrayLike, spacing_mm: Arra
         return SurfaceDistances(empty, empty, prediction_empty, target_empty, diagonal_mm)
     box = bounding_box(predicted | truth)
     surface_p, surface_t = surface_voxels(predicted[box]), surface_voxels(truth[box])
-    to_target = ndimage.distance_transform_edt(~surface_t, sampling=spacing)[surface_p]
-    to_prediction = ndimage.distance_transform_edt(~surface_p, sampling=spacing)[surface_t]
+    sparse = _TREE_BELOW * np.count_nonzero(surface_p | surface_t) < surface_p.size
+    nearest = _distances_by_tree if sparse else _distances_by_transform
+    to_target, to_prediction = nearest(surface_p, surface_t, spacing), nearest(surface_t, surface_p, spacing)
     return SurfaceDistances(to_target, to_prediction, False, False, diagonal_mm)
 
 
@@ -93,3 +100,12 @@ def bounding_box(mask: BoolArray) -> tuple[slice, slice, slice]:
         filled = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
         bounds.append(slice(int(filled[0]), int(filled[-1]) + 1))
     return bounds[0], bounds[1], bounds[2]
+
+
+def _distances_by_tree(source: BoolArray, other: BoolArray, spacing_mm: tuple[float, float, float]) -> FloatArray:
+    tree = KDTree(np.argwhere(other) * spacing_mm)
+    return np.asarray(tree.query(np.argwhere(source) * spacing_mm)[0], dtype=np.float64)
+
+
+def _distances_by_transform(source: BoolArray, other: BoolArray, spacing_mm: tuple[float, float, float]) -> FloatArray:
+    return np.asarray(ndimage.distance_transform_edt(~other, sampling=spacing_mm)[source], dtype=np.float64)
