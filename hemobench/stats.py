@@ -112,7 +112,11 @@ class EntrySummary:
 
 
 def case_mean(values: ArrayLike) -> WeightedStatistic:
-    """Mean over cases of a per-case metric (N,): NaN values are left out of the mean and counted in `undefined`."""
+    """Mean over cases of a per-case metric (N,): NaN values are left out of the mean and counted in `undefined`.
+
+    Two models may be undefined on different cases (Dice on a case without a lesion is 0 for one that invents a lesion
+    there and undefined for one that does not), so look at the counts beside the means.
+    """
     cases = np.asarray(values, dtype=np.float64)
     if cases.ndim != 1 or cases.size == 0:
         raise UserError(f"case values of shape {cases.shape}; expected a vector (N,); give one value a case")
