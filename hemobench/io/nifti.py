@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -89,6 +91,10 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     image = _open(path)
     shape = _spatial_shape(image, path)
     try:
+        if path.suffix in (".gz", ".mgz"):
+            # nibabel stops at the last voxel and never sees the checksum: damage would pass as image.
+            content = io.BytesIO(gzip.decompress(path.read_bytes()))
+            image = type(image).from_file_map(type(image).make_file_map({"image": content}))
         array = np.asanyarray(image.dataobj)
     except _BROKEN as error:
         raise UserError(f"{path} ends early or is damaged; expected a whole NIfTI file; copy it again") from error

@@ -1,0 +1,155 @@
+"""NIfTI in and out, with nibabel as the other party."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from hemobench.errors import UserError
+from hemobench.io.nifti import read_label_map, read_nifti, read_space, write_nifti
+from hemobench.volume import LABEL_MAP, Volume
+
+
+def scan_affine() -> NDArray:
+    """L-A-S, tilted, as scanners write it."""
+    affine = np.eye(4)
+    rotation = Rotation.from_euler("x", 17, degrees=True).as_matrix()
+    affine[:3, :3] = rotation @ np.diag([-0.5, 0.45, 5.0])
+    affine[:3, 3] = (80, -90, 30)
+    return affine
+
+
+def save(path: Path, array: NDArray) -> Path:
+    nib.save(nib.Nifti1Image(array, scan_affine()), path)
+    return path
+
+
+def test_reading_turns_to_display_orientation_and_keeps_places(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(-1000, 2000, (6, 7, 4)).astype(np.int16)
+    volume = read_nifti(save(tmp_path / "scan.nii.gz", array))
+    assert volume.orientation == "SPL"
+    assert volume.voxels.dtype == np.float32
+    assert volume.shape == (4, 7, 6)
+    for index in ((0, 0, 0), (5, 6, 3), (1, 4, 2)):
+        place = nib.affines.apply_affine(scan_affine(), index)
+        there = tuple(np.rint(volume.to_index(place)).astype(int))
+        assert volume.voxels[there] == array[index]
+
+
+def test_slope_and_intercept_are_applied(tmp_path: Path) -> None:
+    path = save(tmp_path / "scan.nii", np.full((2, 2, 2), 762, dtype=np.int16))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<ff", content, 112, 2.0, -1024.0)  # scl_slope and scl_inter of NIfTI-1
+    path.write_bytes(content)
+    assert (read_nifti(path).voxels == 500).all()
+
+
+def test_qform_is_used_where_the_sform_has_no_code(tmp_path: Path) -> None:
+    """As BHSD's headers are: sform_code 0, qform only."""
+    image = nib.Nifti1Image(np.zeros((3, 4, 5), dtype=np.int16), scan_affine())
+    image.set_qform(scan_affine(), code=1)
+    image.set_sform(None, code=0)
+    path = tmp_path / "scan.nii.gz"
+    nib.save(image, path)
+    assert int(nib.load(path).header["sform_code"]) == 0
+    np.testing.assert_allclose(sorted(read_nifti(path).spacing_mm), (0.45, 0.5, 5.0), rtol=1e-5)
+    np.testing.assert_allclose(read_space(path).affine, scan_affine(), atol=1e-4)
+
+
+def test_trailing_axes_of_one_are_dropped_and_others_refused(tmp_path: Path) -> None:
+    assert read_nifti(save(tmp_path / "one.nii", np.zeros((2, 3, 4, 1), dtype=np.float32))).shape == (4, 3, 2)
+    with pytest.raises(UserError, match=r"shape \(2, 3, 4, 2\)"):
+        read_nifti(save(tmp_path / "two.nii", np.zeros((2, 3, 4, 2), dtype=np.float32)))
+
+
+def test_label_map_goes_back_into_the_scans_own_space_exactly(tmp_path: Path) -> None:
+    array = np.random.default_rng(1).integers(0, 6, (6, 7, 4)).astype(np.uint8)
+    source = save(tmp_path / "scan.nii.gz", array)
+    label_map = read_label_map(source)
+    assert label_map.modality == LABEL_MAP
+    assert label_map.voxels.dtype == np.uint8
+    write_nifti(label_map, tmp_path / "mask.nii.gz", read_space(source))
+    written = nib.load(tmp_path / "mask.nii.gz")
+    np.testing.assert_array_equal(np.asanyarray(written.dataobj), array)
+    np.testing.assert_allclose(written.affine, scan_affine(), atol=1e-5)
+    assert written.get_data_dtype() == np.uint8
+    assert int(written.header["sform_code"]) == int(written.header["qform_code"]) == 1
+    np.testing.assert_allclose(written.get_qform(), scan_affine(), atol=1e-4)
+
+
+def test_another_grid_is_resampled_to_the_scans_space(tmp_path: Path) -> None:
+    source = save(tmp_path / "scan.nii.gz", np.zeros((12, 14, 6), dtype=np.int16))
+    fine = read_nifti(source).resampled((2.5, 0.25, 0.225))
+    beyond = fine.to_world(np.stack(np.indices(fine.shape), -1))[..., 0] > 77
+    label_map = fine.with_voxels(beyond.astype(np.uint8), LABEL_MAP)
+    write_nifti(label_map, tmp_path / "mask.nii", read_space(source))
+    written = nib.load(tmp_path / "mask.nii")
+    assert written.shape == (12, 14, 6)
+    x_mm = nib.affines.apply_affine(scan_affine(), np.stack(np.indices(written.shape), -1))[..., 0]
+    # Away from the boundary, which half a fine voxel can move.
+    clear = np.abs(x_mm - 77) > 0.25
+    np.testing.assert_array_equal(np.asanyarray(written.dataobj)[clear], (x_mm > 77)[clear])
+
+
+def test_writing_without_space_keeps_the_volumes_axes(tmp_path: Path) -> None:
+    volume = Volume(np.random.default_rng(2).normal(size=(3, 4, 5)), scan_affine())
+    write_nifti(volume, tmp_path / "deep" / "scan.nii.gz")
+    written = nib.load(tmp_path / "deep" / "scan.nii.gz")
+    np.testing.assert_array_equal(written.get_fdata(dtype=np.float32), volume.voxels)
+    np.testing.assert_allclose(written.affine, volume.affine, atol=1e-5)
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["scan.nii.gz"]
+
+
+def test_large_ids_and_float_files_of_whole_numbers_are_label_maps_too(tmp_path: Path) -> None:
+    large = save(tmp_path / "large.nii", np.full((2, 2, 2), 1033, dtype=np.int16))
+    assert read_label_map(large).voxels.dtype == np.int32
+    whole = save(tmp_path / "whole.nii", np.full((2, 2, 2), 3, dtype=np.float32))
+    assert read_label_map(whole).voxels.dtype == np.uint8
+    with pytest.raises(UserError, match="fractional"):
+        read_label_map(save(tmp_path / "half.nii", np.full((2, 2, 2), 0.5, dtype=np.float32)))
+
+
+def broken_files(folder: Path) -> dict[str, Path]:
+    # Repetitive, so that the compressed stream has codes that damage can break.
+    noise = np.random.default_rng(0).integers(0, 4, (40, 40, 9)).astype(np.int16)
+    whole = save(folder / "whole.nii.gz", noise)
+    plain = save(folder / "plain.nii", np.zeros((9, 9, 9), dtype=np.float32))
+    files = {
+        "missing": folder / "none.nii",
+        "text": folder / "text.nii",
+        "empty": folder / "empty.nii.gz",
+        "truncated gz": folder / "cut.nii.gz",
+        "truncated": folder / "cut.nii",
+        "damaged gz": folder / "damaged.nii.gz",
+        "not gz": folder / "plain.nii.gz",
+        "folder": folder,
+        "NaN": save(folder / "nan.nii", np.full((2, 2, 2), np.nan, dtype=np.float32)),
+    }
+    files["text"].write_text("no scan")
+    files["empty"].write_bytes(b"")
+    files["truncated gz"].write_bytes(whole.read_bytes()[:1500])
+    files["truncated"].write_bytes(plain.read_bytes()[:1000])
+    content = bytearray(whole.read_bytes())
+    content[900:950] = bytes(50)
+    files["damaged gz"].write_bytes(content)
+    files["not gz"].write_bytes(plain.read_bytes())
+    return files
+
+
+def test_broken_files_give_one_line_with_the_path(tmp_path: Path) -> None:
+    for name, path in broken_files(tmp_path).items():
+        with pytest.raises(UserError) as caught:
+            pytest.fail(f"{name}: was read as {read_nifti(path)}")
+        assert str(path) in str(caught.value), name
+        assert "\n" not in str(caught.value), name
+
+
+def test_only_nifti_names_are_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"\.nii\.gz"):
+        write_nifti(Volume(np.zeros((1, 1, 1)), np.eye(4)), tmp_path / "mask.png")
