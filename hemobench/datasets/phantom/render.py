@@ -1,0 +1,287 @@
+"""From a plan and an anatomy to a scan: the slices' geometry, partial volume, blood mixed in, and the label map."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from hemobench.datasets.case import Loaded
+from hemobench.datasets.phantom import artefacts
+from hemobench.datasets.phantom.anatomy import Anatomy
+from hemobench.datasets.phantom.bleeds import BleedField, Site, make_bleed
+from hemobench.datasets.phantom.noise import generator
+from hemobench.datasets.phantom.person import displacement, neural_fractions, paint_ct, paint_t1
+from hemobench.datasets.phantom.plan import PhantomSpec, Plan
+from hemobench.datasets.phantom.tissues import OEDEMA_HU, Tissue
+from hemobench.labels import LABEL_IDS, SUBTYPES
+from hemobench.volume import Volume
+
+PLANE_MM = 1.25  # planes that make up a slice lie at most this far apart
+LABEL_AT = {"subarachnoid": 0.3}  # blood between gyri fills its voxels in part; every other type counts from one half
+MIN_AREA_MM2 = 12.0  # a slice is labelled when this much of it is blood: what a reader could see
+T1_SHAPE = (176, 208, 176)
+INPLANE_STEP = 4
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the voxels of a scan lie in the anatomy. matrix: (3, 3) from scan millimetres (S, P, L) to voxels (z, y, x)."""
+
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float]
+    thickness_mm: float
+    matrix: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    affine: NDArray[np.float64]
+
+
+def _rotation(pitch: float, roll: float, yaw: float) -> NDArray[np.float64]:
+    """Rotation in (S, P, L) coordinates: pitch about L, roll about P, yaw about S. Degrees."""
+    result = np.eye(3)
+    for angle, (a, b) in ((pitch, (0, 1)), (roll, (0, 2)), (yaw, (1, 2))):
+        cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+        turn = np.eye(3)
+        turn[a, a] = turn[b, b] = cosine
+        turn[a, b], turn[b, a] = -sine, sine
+        result = turn @ result
+    return result
+
+
+def _scan_affine(rotation: NDArray[np.float64], shape: Sequence[int], spacing: Sequence[float]) -> NDArray[np.float64]:
+    """Affine of a Volume in S-P-L whose centre is the world's origin; rotation is the gantry's."""
+    to_ras = np.array([[0, 0, -1], [0, -1, 0], [1, 0, 0]], float)  # S, P, L unit vectors in RAS
+    affine = np.eye(4)
+    affine[:3, :3] = to_ras @ rotation @ np.diag(spacing)
+    affine[:3, 3] = -affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    return affine
+
+
+def ct_geometry(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Geometry:
+    """Slices from the foramen magnum to the vertex, tilted and placed as the plan says."""
+    inside = torch.nonzero((anatomy.depth_mm > 0).flatten(1).sum(1) > 800).flatten()
+    low, high = int(inside[0]), int(inside[-1])
+    person, scan = plan.person, plan.scan
+    extent = (high - low + 6) * person.scale[0] * scan.coverage
+    # A fixed thickness gives contiguous slices of it; otherwise the stack covers the head, with gaps when slices are thin.
+    step = spec.thickness_mm or extent / spec.slices
+    thickness = min(scan.thickness_mm, step)
+    pixel = scan.field_of_view_mm / spec.matrix
+    tilt = _rotation(scan.tilt_deg, 0, 0)
+    pose = _rotation(person.pitch_deg, person.roll_deg, person.yaw_deg)
+    matrix = np.diag(1 / np.array(person.scale)) @ pose @ tilt
+    middle = anatomy.depth_mm > 0
+    rows = torch.nonzero(middle.any(2).any(0)).flatten()
+    columns = torch.nonzero(middle.any(1).any(0)).flatten()
+    centre = np.array([(low + high) / 2, (int(rows[0]) + int(rows[-1])) / 2, (int(columns[0]) + int(columns[-1])) / 2])
+    centre[1:] += scan.shift_mm
+    shape, spacing = (spec.slices, spec.matrix, spec.matrix), (step, pixel, pixel)
+    return Geometry(shape, spacing, thickness, matrix, centre, _scan_affine(tilt, shape, spacing))
+
+
+def mr_geometry(plan: Plan, anatomy: Anatomy) -> Geometry:
+    """An isotropic 1 mm volume of T1_SHAPE around the brain."""
+    person = plan.person
+    pose = _rotation(person.pitch_deg, person.roll_deg, person.yaw_deg)
+    bounds = [torch.nonzero((anatomy.depth_mm > 0).any(a).any(b)).flatten() for a, b in ((2, 1), (2, 0), (1, 0))]
+    centre = np.array([(int(b[0]) + int(b[-1])) / 2 for b in bounds])
+    spacing = (1.0, 1.0, 1.0)
+    matrix = np.diag(1 / np.array(person.scale)) @ pose
+    return Geometry(T1_SHAPE, spacing, 1.0, matrix, centre, _scan_affine(np.eye(3), T1_SHAPE, spacing))
+
+
+class Sampler:
+    """Reads fields of the anatomy at the planes of a scan, through the person's smooth warp and displacement."""
+
+    def __init__(self, geometry: Geometry, moves: torch.Tensor, warp_mm: float, rng: np.random.Generator) -> None:
+        self.geometry = geometry
+        self.moves = moves[None]
+        d, h, w = geometry.shape
+        self.planes = max(1, math.ceil(geometry.thickness_mm / PLANE_MM))
+        coarse = torch.from_numpy(rng.standard_normal((1, 3, 5, 6, 6)).astype(np.float32)) * warp_mm
+        size = (d, h // INPLANE_STEP + 1, w // INPLANE_STEP + 1)
+        self.warp = F.interpolate(coarse, size=size, mode="trilinear", align_corners=True)[0]
+
+    def positions(self, index: int) -> torch.Tensor:
+        """Voxel coordinates (x, y, z last) in the anatomy of one slice's planes: (planes, H, W, 3), before displacement."""
+        geometry = self.geometry
+        d, h, w = geometry.shape
+        offsets = (torch.arange(self.planes, dtype=torch.float32) + 0.5) / self.planes - 0.5
+        s = (index - (d - 1) / 2) * geometry.spacing_mm[0] + offsets * geometry.thickness_mm
+        p = (torch.arange(h, dtype=torch.float32) - (h - 1) / 2) * geometry.spacing_mm[1]
+        q = (torch.arange(w, dtype=torch.float32) - (w - 1) / 2) * geometry.spacing_mm[2]
+        warp = F.interpolate(self.warp[:, index][None], size=(h, w), mode="bicubic", align_corners=True)[0]
+        matrix = torch.from_numpy(geometry.matrix).float()
+        result = torch.empty(self.planes, h, w, 3)
+        for component in range(3):
+            row, centre = matrix[2 - component], float(geometry.centre[2 - component])
+            plane = row[1] * p.reshape(-1, 1) + row[2] * q.reshape(1, -1) + warp[component] + centre
+            torch.add(plane[None], (row[0] * s).reshape(-1, 1, 1), out=result[..., component])
+        return result
+
+    def displaced(self, positions: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+        """Positions in the undisplaced template of the tissue found at `positions`."""
+        steps = torch.tensor([2.0 / (2 * (n - 1)) for n in self.moves.shape[:1:-1]])
+        grid = positions * steps - 1
+        found = F.grid_sample(self.moves, grid[None], mode="bilinear", padding_mode="border", align_corners=True)
+        return positions + found[0].permute(1, 2, 3, 0)
+
+
+def sample(field: torch.Tensor, positions: torch.Tensor, outside: float) -> torch.Tensor:
+    """Trilinear values of (C, Z, Y, X) fields at voxel positions (..., 3) in x, y, z order; `outside` beyond the grid."""
+    scale = torch.tensor([2.0 / max(n - 1, 1) for n in field.shape[:0:-1]])
+    grid = (positions * scale - 1).reshape(1, 1, 1, -1, 3)
+    values = F.grid_sample((field - outside)[None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    return values.reshape(field.shape[0], *positions.shape[:-1]) + outside
+
+
+def render_ct(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
+    """One CT study: Volume in HU, label map in its space, slice labels."""
+    rng = np.random.default_rng(plan.key)
+    site = Site(anatomy) if plan.bleeds else None
+    fields = [make_bleed(site, bleed) for bleed in plan.bleeds] if site else []
+    moves = displacement(anatomy, plan.person, [f.swelling for f in fields if f.swelling])
+    template = paint_ct(anatomy, plan.person, plan.lookalikes, rng)
+    geometry = ct_geometry(spec, plan, anatomy)
+    sampler = Sampler(geometry, moves, plan.person.warp_mm, rng)
+    mixer = BloodMixer(anatomy, plan, fields, rng)
+    scalp = _Scalp(anatomy, rng) if "scalp-haematoma" in plan.lookalikes else None
+    hu = torch.empty(geometry.shape)
+    occupancy = torch.zeros(len(fields), *geometry.shape)
+    shifted_template = template[None]
+    for index in range(geometry.shape[0]):
+        positions = sampler.positions(index)
+        displaced = sampler.displaced(positions, anatomy.shape)
+        planes = sample(shifted_template, displaced, -1000.0)[0]
+        if scalp:
+            planes = scalp.swell(planes, displaced)
+        planes, amounts = mixer.mix(planes, positions, displaced)
+        hu[index] = planes.mean(0)
+        for k, amount in amounts.items():
+            occupancy[k, index] = amount.mean(0)
+    hu = _scan(hu, geometry, plan, rng)
+    label_map = _label_map(fields, occupancy)
+    area = float(geometry.spacing_mm[1] * geometry.spacing_mm[2])
+    slice_labels = np.stack(
+        [(label_map == LABEL_IDS[s]).sum(axis=(1, 2)) * area >= MIN_AREA_MM2 for s in SUBTYPES], axis=1
+    ).astype(np.uint8)
+    return Loaded(Volume(hu.numpy(), geometry.affine, "CT"), label_map, slice_labels)
+
+
+class BloodMixer:
+    """Puts the bleeds into sampled planes: solid ones replace tissue, the others colour the fluid they are mixed with."""
+
+    def __init__(self, anatomy: Anatomy, plan: Plan, fields: Sequence[BleedField], rng: np.random.Generator) -> None:
+        self.fields = fields
+        self.oedema_hu = float(rng.uniform(*OEDEMA_HU))
+        self.fluids: dict[str, torch.Tensor] = {}
+        kinds = {f.fluid for f in fields}
+        if "ventricle" in kinds:
+            self.fluids["ventricle"] = (anatomy.tissue == Tissue.VENTRICLE).float()[None]
+        if "subarachnoid" in kinds:
+            neural, _ = neural_fractions(anatomy, plan.person)
+            # Thinly filled sulci of the averaged template still hold blood that a reader sees: the fraction is raised.
+            fluid = (1.6 * (1 - neural)).clamp(0, 1) * (anatomy.tissue == Tissue.BRAIN) * (anatomy.depth_mm > 0)
+            self.fluids["subarachnoid"] = fluid[None]
+        self.stacks = [self._stack(field) for field in fields]
+
+    @staticmethod
+    def _stack(field: BleedField) -> tuple[torch.Tensor, torch.Tensor]:
+        """Occupancy, HU and oedema of a bleed, cut to where they are, and the position (x, y, z) of their first voxel."""
+        oedema = field.oedema if field.oedema is not None else torch.zeros_like(field.occupancy)
+        there = torch.maximum(field.occupancy, oedema) > 0.01
+        bounds = [torch.nonzero(there.any(a).any(b)).flatten() for a, b in ((2, 1), (2, 0), (1, 0))]
+        cut = tuple(slice(max(0, int(b[0]) - 1), int(b[-1]) + 2) if len(b) else slice(0, 2) for b in bounds)
+        start = [s.start + c.start for s, c in zip(field.box, cut, strict=True)]
+        channels = torch.stack((field.occupancy[cut], field.hu[cut], oedema[cut]))
+        return channels, torch.tensor(start[::-1], dtype=torch.float32)
+
+    def mix(
+        self, planes: torch.Tensor, positions: torch.Tensor, displaced: torch.Tensor
+    ) -> tuple[torch.Tensor, dict[int, torch.Tensor]]:
+        """Planes with blood, and each bleed's occupancy in them by its place in the list (absent ones left out)."""
+        amounts: dict[int, torch.Tensor] = {}
+        for k, (field, (channels, start)) in enumerate(zip(self.fields, self.stacks, strict=True)):
+            last = torch.tensor(channels.shape[:0:-1], dtype=torch.float32) - 1
+            inside = ((positions >= start) & (positions <= start + last)).all(dim=-1)
+            if not bool(inside.any()):
+                continue
+            local = positions[inside] - start
+            occupancy, blood, oedema = sample(channels, local, 0.0)
+            if field.fluid:
+                occupancy = occupancy * sample(self.fluids[field.fluid], displaced[inside], 0.0)[0]
+            here = planes[inside]
+            here = torch.where((here > self.oedema_hu) & (here < 90), here + 0.85 * oedema * (self.oedema_hu - here), here)
+            occupancy = occupancy * (here < 200)  # bone stays bone
+            planes[inside] = here + occupancy * (blood - here)
+            amount = torch.zeros_like(planes)
+            amount[inside] = occupancy
+            amounts[k] = amount
+        return planes, amounts
+
+
+class _Scalp:
+    """A scalp haematoma somewhere over the vault."""
+
+    def __init__(self, anatomy: Anatomy, rng: np.random.Generator) -> None:
+        site = Site(anatomy)
+        z, y, x = site.pick(site.convexity(), rng)
+        self.centre = torch.tensor([x, y, z], dtype=torch.float32)
+        self.depth = anatomy.depth_mm.float()[None]
+        self.height_mm, self.reach_mm = float(rng.uniform(3, 12)), float(rng.uniform(18, 40))
+        self.hu = float(rng.uniform(35, 65))
+
+    def swell(self, planes: torch.Tensor, displaced: torch.Tensor) -> torch.Tensor:
+        squared = ((displaced - self.centre) ** 2).sum(-1)
+        bump = self.height_mm * (1 - squared / (self.reach_mm + 8) ** 2).clamp(min=0)
+        if not bool((bump > 0.5).any()):
+            return planes
+        return artefacts.swell_scalp(planes, sample(self.depth, displaced, -60.0)[0], bump, self.hu)
+
+
+def _scan(hu: torch.Tensor, geometry: Geometry, plan: Plan, rng: np.random.Generator) -> torch.Tensor:
+    pixel = geometry.spacing_mm[1]
+    if "head-holder" in plan.lookalikes:
+        hu = artefacts.head_holder(hu, pixel, rng)
+    if "beam-hardening" in plan.lookalikes:
+        hu = hu + artefacts.beam_hardening(hu, float(rng.uniform(3, 14)))
+    if "motion" in plan.lookalikes:
+        hu = artefacts.move(hu, rng)
+    noise = plan.scan.noise_hu * math.sqrt(5 / max(geometry.thickness_mm, 1.0)) * (1 + plan.scan.sharpness)
+    hu = artefacts.reconstruct(hu, pixel, plan.scan.sharpness, min(noise, 12.0), rng)
+    return hu.round().clamp(-1024, 3071)
+
+
+def _label_map(fields: Sequence[BleedField], occupancy: torch.Tensor) -> NDArray[np.uint8]:
+    label_map = np.zeros(occupancy.shape[1:], np.uint8)
+    best = torch.zeros(occupancy.shape[1:])
+    for field, share in zip(fields, occupancy, strict=True):
+        wins = ((share >= LABEL_AT.get(field.subtype, 0.5)) & (share > best)).numpy()
+        label_map[wins] = LABEL_IDS[field.subtype]
+        best = torch.maximum(best, share)
+    return label_map
+
+
+def render_t1(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
+    """One T1-weighted MRI study at 1 mm, and its ventricles as a binary label map; no bleeds, slice labels None."""
+    rng = np.random.default_rng([plan.key, 1])
+    moves = displacement(anatomy, plan.person, ())
+    template = torch.stack((paint_t1(anatomy, plan.person, rng), (anatomy.tissue == Tissue.VENTRICLE).float()))
+    geometry = mr_geometry(plan, anatomy)
+    sampler = Sampler(geometry, moves, plan.person.warp_mm, rng)
+    bright, ventricle = torch.empty(geometry.shape), torch.empty(geometry.shape)
+    for index in range(geometry.shape[0]):
+        displaced = sampler.displaced(sampler.positions(index), anatomy.shape)
+        bright[index], ventricle[index] = sample(template, displaced, 0.0).mean(1)
+    coarse = torch.from_numpy(rng.standard_normal((1, 1, 4, 4, 4)).astype(np.float32)) * 0.12
+    bias = F.interpolate(coarse, size=geometry.shape, mode="trilinear", align_corners=True)[0, 0].exp()
+    sigma = float(rng.uniform(0.012, 0.05))
+    noise = torch.randn(2, *geometry.shape, generator=generator(rng)) * sigma
+    magnitude = ((bright * bias + noise[0]) ** 2 + noise[1] ** 2).sqrt()  # Rician: noise in both channels of the receiver
+    scaled = (magnitude * float(rng.uniform(120, 400))).round()
+    return Loaded(Volume(scaled.numpy(), geometry.affine, "MR"), (ventricle >= 0.5).to(torch.uint8).numpy(), None)
