@@ -179,11 +179,11 @@ def test_rank_intervals_by_hand() -> None:
 
 
 def test_ranks_share_ties_put_undefined_last_and_follow_given_estimates() -> None:
-    scores = np.array([[0.5, 0.5, np.nan], [0.5, 0.5, np.nan], [np.nan, np.nan, np.nan]])
+    scores = np.array([[0.5, 0.5, np.nan]] * 3 + [[np.nan, np.nan, np.nan]])
     ranks = rank_intervals(scores, True)
-    np.testing.assert_array_equal(ranks.rank, [1, 1, 3])
-    np.testing.assert_array_equal(ranks.high, [1, 1, 3])
-    np.testing.assert_array_equal(rank_intervals(scores, True, estimates=[0.1, 0.2, 0.3]).rank, [3, 2, 1])
+    np.testing.assert_array_equal(ranks.rank, [1, 1, 1, 4])
+    np.testing.assert_array_equal(ranks.high, [1, 1, 1, 4])
+    np.testing.assert_array_equal(rank_intervals(scores, True, estimates=[0.1, 0.2, 0.3, 0.4]).rank, [4, 3, 2, 1])
     nothing = rank_intervals(np.full((2, 4), np.nan), True)
     np.testing.assert_array_equal((nothing.low, nothing.high), ([1, 1], [2, 2]))
 

@@ -80,10 +80,15 @@ def test_hd95_takes_the_worse_direction_and_leaves_out_five_percent() -> None:
     assert nsd(line, point, (1, 1, 1)) == pytest.approx(4 / 101)
 
 
-def test_a_distance_of_exactly_the_tolerance_is_within_it_whatever_the_rounding() -> None:
-    target, prediction = np.zeros((2, 1, 1, 400), dtype=bool)
-    target[0, 0, 7] = target[0, 0, 300] = True
-    prediction[0, 0, 12] = prediction[0, 0, 305] = True
+def test_a_distance_of_exactly_the_tolerance_is_within_it_whatever_the_rounding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first, last = 19, 24
+    assert last * 0.4 - first * 0.4 > 2.0  # five steps of 0.4 mm come out a bit too long here
+    target, prediction = np.zeros((2, 1, 1, 30), dtype=bool)
+    target[0, 0, [0, first]] = True
+    prediction[0, 0, [0, last]] = True
+    monkeypatch.setattr(surface, "_TREE_BELOW", 0)
     assert nsd(prediction, target, (1.0, 1.0, 0.4), tolerance_mm=2.0) == 1.0
 
 
