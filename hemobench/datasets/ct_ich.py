@@ -7,8 +7,8 @@ radiological convention (right on the left) is assumed. They carry no millimetre
 little here. A slice that is left out leaves no gap: its neighbours count as adjacent.
 
 Hounsfield units come back from the two pictures: 0.47 HU a step inside the brain window (-20..100 HU), 12.5 HU outside,
-up to 2300 HU, with JPEG noise of one to three steps on top and more beside edges. Black in the bone window
-(-900 HU and less) becomes air, -1000.
+up to 2300 HU, with JPEG noise of one to three steps on top and more beside edges. Black and nearly black in the bone
+window (below -870 HU) becomes air, -1000.
 """
 
 from __future__ import annotations
@@ -147,9 +147,9 @@ def _hu_table(shift_hu: float) -> NDArray[np.float32]:
     levels = np.arange(256)
     fine = hu_from_grey(levels, _BRAIN)[:, None]
     coarse = hu_from_grey(levels, _BONE)[None, :] + np.float32(shift_hu)
-    coarse[:, 0] = AIR_HU
-    table = np.where(np.abs(fine - coarse) <= _AGREEMENT_HU, fine, coarse)
     black, white = _SATURATED_LEVELS + 1, 255 - _SATURATED_LEVELS
+    coarse[:, :black] = AIR_HU
+    table = np.where(np.abs(fine - coarse) <= _AGREEMENT_HU, fine, coarse)
     table[:black] = np.minimum(coarse, _BRAIN.low_hu)
     table[white:] = np.maximum(coarse, _BRAIN.high_hu)
     return np.ascontiguousarray(table, dtype=np.float32)

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hemobench.datasets.case import Loaded
+from hemobench.errors import UserError
+from hemobench.volume import Volume
+
+
+def test_targets_must_fit_the_image() -> None:
+    image = Volume(np.zeros((3, 4, 5)), np.eye(4))
+    Loaded(image, np.zeros((3, 4, 5), dtype=np.uint8), np.zeros((3, 5), dtype=np.uint8))
+    with pytest.raises(UserError, match=r"label map of shape \(3, 5, 4\)"):
+        Loaded(image, np.zeros((3, 5, 4), dtype=np.uint8), None)
+    with pytest.raises(UserError, match=r"slice labels of shape \(3, 6\)"):
+        Loaded(image, None, np.zeros((3, 6), dtype=np.uint8))

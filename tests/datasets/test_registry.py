@@ -1,0 +1,44 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hemobench.datasets.registry import dataset_info, known_datasets, open_dataset, parse_spec
+from hemobench.errors import UserError
+
+
+def test_every_known_data_set_is_described() -> None:
+    assert known_datasets() == ("phantom", "phantom-t1", "ct-ich")
+    for name in known_datasets():
+        info = dataset_info(name)
+        assert info.name == name
+        assert info.phantom == name.startswith("phantom")
+        assert all((info.title, info.tasks, info.labels, info.licence, info.size, info.citation, info.where))
+        assert info.lineage == name.removesuffix("-t1")
+
+
+def test_specs_are_name_and_path() -> None:
+    assert parse_spec("phantom") == ("phantom", None)
+    assert parse_spec("ct-ich:some/folder") == ("ct-ich", Path("some/folder"))
+    # A colon in the path is the path's.
+    assert parse_spec("ct-ich:C:/scans") == ("ct-ich", Path("C:/scans"))
+    assert parse_spec("ct-ich:~/scans")[1] == Path.home() / "scans"
+
+
+def test_unknown_names_list_the_known() -> None:
+    for call in (open_dataset, parse_spec, dataset_info):
+        with pytest.raises(UserError, match=r"unknown data set 'ct-ihc'; known: ct-ich.*mean 'ct-ich'"):
+            call("ct-ihc")
+
+
+def test_unknown_options_are_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="option patients for data set 'ct-ich'; expected no options"):
+        open_dataset(f"ct-ich:{tmp_path}", patients=3)
+
+
+def test_path_reaches_the_reader(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no Patients_CT"):
+        open_dataset(f"ct-ich:{tmp_path}")
+    with pytest.raises(UserError, match="without a path"):
+        open_dataset("ct-ich")
