@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from hemobench.errors import UserError
+from hemobench.errors import UserError, unknown_name
 from hemobench.models.padding import check_rank, pad_to_multiple, set_bias_prior
 
 _BUILD_ERRORS = (TypeError, ValueError, RuntimeError, AssertionError, KeyError, NotImplementedError)
@@ -103,7 +103,7 @@ def _sized_model(
 ) -> TimmClassifier:
     import timm
 
-    config = timm.get_pretrained_cfg(name, allow_unregistered=True)
+    config = timm.get_pretrained_cfg(name)
     if image_size is None or config is None or not config.fixed_input_size:
         return TimmClassifier(name, timm.create_model(name, **arguments), in_channels)
     backbone = timm.create_model(name, img_size=tuple(image_size), **arguments)
@@ -120,14 +120,15 @@ def _safetensors_file(name: str) -> str:
     import timm
     from huggingface_hub import hf_hub_download
 
-    config = timm.get_pretrained_cfg(name)
+    try:
+        config = timm.get_pretrained_cfg(name)
+    except RuntimeError:
+        raise unknown_name("weights", name, timm.list_pretrained(f"{name.partition('.')[0]}.*")) from None
     repository = config.hf_hub_id if config is not None else None
     if not repository:
-        raise UserError(
-            f"timm:{name} has no weights on the Hub; expected a backbone with them; set pretrained to false"
-        )
+        raise UserError(f"timm:{name} has no weights on the Hub; expected one that has; set pretrained to false")
     try:
-        return str(hf_hub_download(f"{repository}", "model.safetensors"))
+        return str(hf_hub_download(repository, "model.safetensors"))
     except (OSError, ValueError, RuntimeError) as error:
         raise UserError(
             f"weights of timm:{name} cannot be fetched ({_first_line(error)[:120]}); expected {repository} on the Hub "

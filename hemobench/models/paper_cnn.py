@@ -1,7 +1,8 @@
-"""The paper's classifier (paper.md, row 4): convolutions with ReLU and max pooling, one convolution, two dense layers."""
+"""The paper's classifier (paper.md, row 4): three pooled convolutions, one more, two dense layers."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -50,7 +51,7 @@ class PaperCNN(nn.Module):
         self.in_channels, self.min_size = in_channels, 2**depth
         channels = [in_channels, *(width * 2**stage for stage in range(depth))]
         stages: list[nn.Module] = []
-        for before, after in zip(channels, channels[1:], strict=False):
+        for before, after in itertools.pairwise(channels):
             stages += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
         self.features = nn.Sequential(*stages, nn.Conv2d(channels[-1], width, 3, padding=1), nn.ReLU())
         self.grid = tuple(min(_GRID, size // 2**depth) for size in (height, columns))
