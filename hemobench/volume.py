@@ -6,6 +6,7 @@ takes that voxel's value, and a sample outside every box takes the fill value (t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -138,7 +139,8 @@ class Volume:
             order=0 if self.is_label_map else order,
             mode="nearest",
         )
-        voxels[_outside(to_source, self.shape, target_shape)] = self._fill(fill)
+        if not _covers(to_source, self.shape, target_shape):
+            voxels[_outside(to_source, self.shape, target_shape)] = self._fill(fill)
         return Volume(voxels, target_affine, self.modality)
 
     def cropped(self, start: Sequence[int], stop: Sequence[int]) -> Volume:
@@ -257,6 +259,17 @@ def _transformed(matrix: NDArray[np.float64], points: ArrayLike) -> NDArray[np.f
     return np.asarray(array @ matrix[:3, :3].T + matrix[:3, 3])
 
 
+# A hair of tolerance at the border: the corner of the same field of view must not fall out by rounding.
+_BORDER = 0.5 + 1e-6
+
+
+def _covers(to_source: NDArray[np.float64], source_shape: Sequence[int], target_shape: Sequence[int]) -> bool:
+    """Whether no voxel of the target grid is outside: its corners decide, because both grids are convex."""
+    corners = np.array(list(itertools.product(*((0, size - 1) for size in target_shape))))
+    position = _transformed(to_source, corners)
+    return bool(np.all((position >= -_BORDER) & (position <= np.asarray(source_shape) - 1 + _BORDER)))
+
+
 def _outside(
     to_source: NDArray[np.float64], source_shape: Sequence[int], target_shape: Sequence[int]
 ) -> NDArray[np.bool_]:
@@ -266,6 +279,5 @@ def _outside(
     for axis, size in enumerate(source_shape):
         row = to_source[axis]
         position = row[0] * depth + row[1] * height + (row[2] * width + row[3])
-        # A hair of tolerance: the corner of the same field of view must not fall out by rounding.
-        outside |= (position < -0.5 - 1e-6) | (position > size - 0.5 + 1e-6)
+        outside |= (position < -_BORDER) | (position > size - 1 + _BORDER)
     return outside

@@ -1,9 +1,9 @@
 """CT display windows: Hounsfield units to grey and back, with a source for each preset.
 
 Sources. [radiopaedia] Radiopaedia, "Windowing (CT)": brain W 80 L 40; subdural W 130-300 L 50-100; stroke W 8 L 32 or
-W 40 L 40; temporal bone W 2800 L 600. [fastai] fastai.medical.imaging `dicom_windows`: subdural (254, 100) and
-brain_bone (2800, 600) as (width, level). [ct-ich] Hssayeni et al. 2020, PhysioNet CT-ICH v1.0 pictures: brain
-level 40 width 120, bone level 700 width 3200.
+W 40 L 40; temporal bones W 2800 L 600. [turner] Turner and Holdsworth 2011, Br J Radiol 84:1061: stroke 40 WW 40 WL.
+[fastai] fastai.medical.imaging `dicom_windows`, as (width, level): subdural (254, 100), brain_bone (2800, 600).
+[ct-ich] Hssayeni et al. 2020, pictures of PhysioNet CT-ICH v1.0: brain level 40 width 120, bone level 700 width 3200.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ WINDOWS = MappingProxyType(
             Window("brain", 40, 80),  # radiopaedia
             Window("subdural", 80, 200),  # inside radiopaedia's W 130-300 L 50-100
             Window("subdural-wide", 100, 254),  # fastai
-            Window("stroke", 40, 40),  # radiopaedia, the second of its two
+            Window("stroke", 40, 40),  # turner; radiopaedia, the second of its two
             Window("stroke-narrow", 32, 8),  # radiopaedia, the first of its two
             Window("bone", 600, 2800),  # radiopaedia's temporal bone; fastai's brain_bone
             Window("brain-ct-ich", 40, 120),  # ct-ich

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,16 +20,12 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".part-", suffix="".join(path.suffixes[-2:]))
+        temporary = path.with_name(f".part-{uuid.uuid4().hex}{''.join(path.suffixes[-2:])}")
+        # Not mkstemp, which makes private files: what is kept should be as readable as any other file of the user's.
+        temporary.touch(exist_ok=False)
     except OSError as error:
         raise UserError(f"cannot write {path} ({error.strerror}); expected a writable folder; use another") from error
-    os.close(handle)
-    temporary = Path(name)
     try:
-        # mkstemp makes private files; what is kept should be as readable as any other file of the user's.
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         yield temporary
         os.replace(temporary, path)
     except BaseException:
