@@ -31,6 +31,9 @@ from hemobench.datasets.phantom.tissues import (
 )
 
 STEP = 2
+# Standard deviation of the density within one tissue, HU: trabecular bone varies most.
+TEXTURE_HU = np.zeros(len(Tissue), np.float32)
+TEXTURE_HU[[Tissue.BRAIN, Tissue.MUSCLE, Tissue.FAT, Tissue.DIPLOE, Tissue.CORTICAL_BONE]] = (1.2, 4.0, 18.0, 90.0, 90.0)
 SQUEEZE_MM = 55.0  # a collection is felt to about the midline
 
 
@@ -57,12 +60,8 @@ def paint_ct(anatomy: Anatomy, person: Person, lookalikes: Sequence[str], rng: n
     neural, share = neural_fractions(anatomy, person)
     tissue_hu = grey + share * (white - grey)
     brain = anatomy.tissue == Tissue.BRAIN
-    texture = 1.2 * smooth_noise(anatomy.shape, 9.0, rng)
-    hu = torch.where(brain, csf + neural * (tissue_hu + texture - csf), hu)
-    bone = (anatomy.tissue == Tissue.CORTICAL_BONE) | (anatomy.tissue == Tissue.DIPLOE)
-    hu = hu + bone * smooth_noise(anatomy.shape, 3.0, rng) * 90
-    fat = anatomy.tissue == Tissue.FAT
-    hu = hu + fat * (smooth_noise(anatomy.shape, 4.0, rng) * 18)
+    hu = torch.where(brain, csf + neural * (tissue_hu - csf), hu)
+    hu += smooth_noise(anatomy.shape, 4.0, rng) * torch.from_numpy(TEXTURE_HU)[anatomy.tissue.long()]
     if person.age_years > 60:
         # Small-vessel disease: white matter beside the ventricles is darker.
         hu = hu - brain * share * float(rng.uniform(0, 9)) * torch.exp(-anatomy.ventricle_mm.float().clamp(min=0) / 6)
@@ -173,7 +172,8 @@ def _push(swelling: Swelling, depth: torch.Tensor, outward: torch.Tensor, inside
         thickness = swelling.thickness_mm * 0.8 * torch.exp(-0.5 * (far / (0.75 * swelling.reach_mm)) ** 2)
         depth_in = depth.clamp(min=0)
         shift = thickness * ((SQUEEZE_MM - depth_in).clamp(min=0) / SQUEEZE_MM)
-        return outward * shift * inside
+        # Never from beyond the inner table: bone does not move in.
+        return outward * torch.minimum(shift, (depth - 1.5).clamp(min=0)) * inside
     radius = swelling.thickness_mm * 0.85
     source = (far**3 - 0.7 * radius**3).clamp(min=0) ** (1 / 3)
     fade = torch.exp(-((far / swelling.reach_mm) ** 2)) * (depth / 10).clamp(0, 1)
@@ -186,4 +186,4 @@ def _gradient(field: torch.Tensor) -> torch.Tensor:
     soft = F.avg_pool3d(field[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]
     dz, dy, dx = torch.gradient(soft)
     direction = torch.stack((dx, dy, dz))
-    return direction / direction.norm(dim=0).clamp(min=0.5)
+    return direction / direction.square().sum(0).sqrt().clamp(min=0.5)

@@ -132,12 +132,12 @@ class Sampler:
         return positions + found[0].permute(1, 2, 3, 0)
 
 
-def sample(field: torch.Tensor, positions: torch.Tensor, outside: float) -> torch.Tensor:
-    """Trilinear values of (C, Z, Y, X) fields at voxel positions (..., 3) in x, y, z order; `outside` beyond the grid."""
-    scale = torch.tensor([2.0 / max(n - 1, 1) for n in field.shape[:0:-1]])
+def sample(fields: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Trilinear values of (C, Z, Y, X) fields at voxel positions (..., 3) in x, y, z order; 0 beyond the grid."""
+    scale = torch.tensor([2.0 / max(n - 1, 1) for n in fields.shape[:0:-1]])
     grid = (positions * scale - 1).reshape(1, 1, 1, -1, 3)
-    values = F.grid_sample((field - outside)[None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)
-    return values.reshape(field.shape[0], *positions.shape[:-1]) + outside
+    values = F.grid_sample(fields[None], grid, mode="bilinear", padding_mode="zeros", align_corners=True)
+    return values.reshape(fields.shape[0], *positions.shape[:-1])
 
 
 def render_ct(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
@@ -146,18 +146,17 @@ def render_ct(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
     site = Site(anatomy) if plan.bleeds else None
     fields = [make_bleed(site, bleed) for bleed in plan.bleeds] if site else []
     moves = displacement(anatomy, plan.person, [f.swelling for f in fields if f.swelling])
-    template = paint_ct(anatomy, plan.person, plan.lookalikes, rng)
+    template = (paint_ct(anatomy, plan.person, plan.lookalikes, rng) + 1000)[None]  # air is 0, as beyond the grid
     geometry = ct_geometry(spec, plan, anatomy)
     sampler = Sampler(geometry, moves, plan.person.warp_mm, rng)
     mixer = BloodMixer(anatomy, plan, fields, rng)
     scalp = _Scalp(anatomy, rng) if "scalp-haematoma" in plan.lookalikes else None
     hu = torch.empty(geometry.shape)
     occupancy = torch.zeros(len(fields), *geometry.shape)
-    shifted_template = template[None]
     for index in range(geometry.shape[0]):
         positions = sampler.positions(index)
         displaced = sampler.displaced(positions, anatomy.shape)
-        planes = sample(shifted_template, displaced, -1000.0)[0]
+        planes = sample(template, displaced)[0] - 1000
         if scalp:
             planes = scalp.swell(planes, displaced)
         planes, amounts = mixer.mix(planes, positions, displaced)
@@ -212,9 +211,9 @@ class BloodMixer:
             if not bool(inside.any()):
                 continue
             local = positions[inside] - start
-            occupancy, blood, oedema = sample(channels, local, 0.0)
+            occupancy, blood, oedema = sample(channels, local)
             if field.fluid:
-                occupancy = occupancy * sample(self.fluids[field.fluid], displaced[inside], 0.0)[0]
+                occupancy = occupancy * sample(self.fluids[field.fluid], displaced[inside])[0]
             here = planes[inside]
             here = torch.where((here > self.oedema_hu) & (here < 90), here + 0.85 * oedema * (self.oedema_hu - here), here)
             occupancy = occupancy * (here < 200)  # bone stays bone
@@ -237,11 +236,12 @@ class _Scalp:
         self.hu = float(rng.uniform(35, 65))
 
     def swell(self, planes: torch.Tensor, displaced: torch.Tensor) -> torch.Tensor:
-        squared = ((displaced - self.centre) ** 2).sum(-1)
-        bump = self.height_mm * (1 - squared / (self.reach_mm + 8) ** 2).clamp(min=0)
-        if not bool((bump > 0.5).any()):
-            return planes
-        return artefacts.swell_scalp(planes, sample(self.depth, displaced, -60.0)[0], bump, self.hu)
+        bump = self.height_mm * (1 - (displaced - self.centre).square().sum(-1) / (self.reach_mm + 8) ** 2)
+        near = bump > 0.5
+        if bool(near.any()):
+            depth = sample(self.depth, displaced[near])[0]
+            planes[near] = artefacts.swell_scalp(planes[near], depth, bump[near], self.hu)
+        return planes
 
 
 def _scan(hu: torch.Tensor, geometry: Geometry, plan: Plan, rng: np.random.Generator) -> torch.Tensor:
@@ -277,7 +277,7 @@ def render_t1(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
     bright, ventricle = torch.empty(geometry.shape), torch.empty(geometry.shape)
     for index in range(geometry.shape[0]):
         displaced = sampler.displaced(sampler.positions(index), anatomy.shape)
-        bright[index], ventricle[index] = sample(template, displaced, 0.0).mean(1)
+        bright[index], ventricle[index] = sample(template, displaced).mean(1)
     coarse = torch.from_numpy(rng.standard_normal((1, 1, 4, 4, 4)).astype(np.float32)) * 0.12
     bias = F.interpolate(coarse, size=geometry.shape, mode="trilinear", align_corners=True)[0, 0].exp()
     sigma = float(rng.uniform(0.012, 0.05))
