@@ -12,11 +12,13 @@ from hemobench.compare.figures import Curve
 from hemobench.compare.leaderboard import Board
 from hemobench.compare.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, enlarged, overlay, png_data_uri
 from hemobench.compare.report import Confusion, Evidence, ExampleCell, ExampleRow
-from hemobench.labels import CLASSES, PAPER_CLASSES, SUBTYPES, to_paper_class
+from hemobench.labels import CLASSES, SUBTYPES, to_paper_class
+from hemobench.training.evaluate import LOSS_MONITOR
 from hemobench.training.result import CaseScores, Pictures, RunResult, SlicePredictions
 
 CALL_THRESHOLD = 0.5
-SLICE_CALLS = ("none", *PAPER_CLASSES)
+# The field's abbreviations keep the axes short, in the order of PAPER_CLASSES.
+SLICE_CALLS = ("none", "EDH", "IPH", "IVH", "SAH", "SDH", "multiple")
 VOXEL_CALLS = ("background", "mask")
 MAX_EXAMPLES = 8
 
@@ -40,7 +42,8 @@ def board_evidence(board: Board, runs: Runs, *, notes: Sequence[str] = ()) -> Ev
 
 
 _SLICE_CAPTION = (
-    "Test slices, all seeds together, types called at a probability of 0.5: one type, several (multiple) or none."
+    "Test slices, all seeds together, types called at a probability of 0.5: epidural (EDH), intraparenchymal (IPH), "
+    "intraventricular (IVH), subarachnoid (SAH), subdural (SDH), several (multiple) or none."
 )
 _VOXEL_CAPTION = "Volume in mL over the test patients, all seeds together: truth against prediction."
 _SLICE_EXAMPLES = (
@@ -127,7 +130,7 @@ def _curve(name: str, run: RunResult) -> Curve:
         seed=run.seed,
         epochs=[row.get("epoch", float(number + 1)) for number, row in enumerate(rows)],
         train_loss=[row.get("train_loss", math.nan) for row in rows],
-        validation=[row.get(f"validation_{monitor}", row.get(monitor, math.nan)) for row in rows],
+        validation=[row.get(monitor if monitor == LOSS_MONITOR else f"validation_{monitor}", math.nan) for row in rows],
     )
 
 

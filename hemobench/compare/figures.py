@@ -11,9 +11,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 from plotly.subplots import make_subplots
 
-from hemobench.compare.leaderboard import Board, Entry
+from hemobench.compare.leaderboard import Board, Entry, direction_arrow
 from hemobench.labels import SUBTYPES
-from hemobench.metrics.registry import METRICS
 
 # Mid-tone colours of the Okabe-Ito family: told apart by the colour-blind, legible on white and on near-black.
 COLOURS = ("#3B82C4", "#E08A1E", "#1FA37A", "#C4629A", "#D1572B", "#7C6FD6", "#4BA9D6", "#9A8A2B")
@@ -51,7 +50,7 @@ def forest_figure(board: Board) -> go.Figure:
         )  # fmt: skip
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], automargin=True)
     figure.update_xaxes(title=metric_title(board.rank_by))
-    return _styled(figure, height=130 + 44 * len(names))
+    return _styled(figure, height=90 + 44 * len(names), top=12)
 
 
 def per_type_figure(board: Board) -> go.Figure | None:
@@ -63,36 +62,44 @@ def per_type_figure(board: Board) -> go.Figure | None:
     for entry in board.entries:
         scores = [entry.metrics.get(f"auroc_{name}") for name in types]
         means = [score.mean if score else math.nan for score in scores]
-        figure.add_bar(
-            x=types, y=means, name=entry.name, marker={"color": colours[entry.name]},
+        figure.add_scatter(
+            x=types, y=means, name=entry.name, mode="markers", marker={"color": colours[entry.name], "size": 9},
             error_y={
-                "type": "data", "symmetric": False, "color": NEUTRAL, "thickness": 1.2, "width": 3,
+                "type": "data", "symmetric": False, "color": colours[entry.name], "thickness": 1.6, "width": 4,
                 "array": [score.ci[1] - score.mean if score else math.nan for score in scores],
                 "arrayminus": [score.mean - score.ci[0] if score else math.nan for score in scores],
             },
             hovertemplate="%{x}: %{y:.3f}<extra>" + entry.name + "</extra>",
         )  # fmt: skip
     figure.add_hline(y=0.5, line={"color": NEUTRAL, "dash": "dot", "width": 1})
-    figure.update_yaxes(title="AUROC (0.5 is chance)", range=[0, 1.02])
-    figure.update_layout(barmode="group", bargap=0.25)
-    return _styled(figure, height=420)
+    lowest = min(
+        entry.metrics[f"auroc_{name}"].ci[0] for entry in board.entries for name in types
+        if _defined(entry, f"auroc_{name}")
+    )  # fmt: skip
+    figure.update_yaxes(title="AUROC (0.5 is chance)", range=[min(0.45, lowest - 0.05), 1.02])
+    figure.update_layout(scattermode="group", scattergap=0.5)
+    figure.update_xaxes(automargin=True)
+    return _styled(figure, height=400, top=12)
 
 
 def curves_figure(curves: Sequence[Curve], colours: Mapping[str, str], validation_metric: str) -> go.Figure:
     """Training loss and validation metric by epoch; colour says the entry, the dash says the seed."""
-    titles = ("training loss", f"validation {metric_title(validation_metric)}")
-    figure = make_subplots(rows=2, cols=1, subplot_titles=titles, shared_xaxes=True, vertical_spacing=0.1)
+    figure = make_subplots(rows=2, cols=1, shared_xaxes=True, vertical_spacing=0.06)
     seeds = sorted({curve.seed for curve in curves})
     for curve in curves:
         line = {"color": colours[curve.entry], "dash": DASHES[seeds.index(curve.seed) % len(DASHES)]}
         for row, values in ((1, curve.train_loss), (2, curve.validation)):
             figure.add_scatter(
                 x=list(curve.epochs), y=list(values), mode="lines+markers", line=line, marker={"size": 5},
-                name=f"{curve.entry}, seed {curve.seed}", legendgroup=curve.entry, showlegend=row == 1,
+                name=curve.entry, legendgroup=curve.entry, showlegend=row == 1 and curve.seed == seeds[0],
                 row=row, col=1,
                 hovertemplate=f"epoch %{{x}}: %{{y:.4f}}<extra>{curve.entry}, seed {curve.seed}</extra>",
             )  # fmt: skip
+    last = max((max(curve.epochs, default=1) for curve in curves), default=1)
+    figure.update_xaxes(dtick=max(1, round(last / 10)))
     figure.update_xaxes(title="epoch", row=2, col=1)
+    figure.update_yaxes(title="training loss", row=1, col=1)
+    figure.update_yaxes(title=f"validation {metric_title(validation_metric)}", row=2, col=1)
     return _styled(figure, height=560)
 
 
@@ -110,7 +117,7 @@ def confusion_figure(matrix: NDArray[np.int64], labels: Sequence[str]) -> go.Fig
     )  # fmt: skip
     figure.update_yaxes(autorange="reversed", title="truth", automargin=True, showgrid=False)
     figure.update_xaxes(title="prediction", automargin=True, showgrid=False)
-    return _styled(figure, height=170 + 36 * len(labels))
+    return _styled(figure, height=110 + 36 * len(labels), top=12)
 
 
 def metric_title(name: str) -> str:
@@ -119,8 +126,7 @@ def metric_title(name: str) -> str:
     >>> metric_title("auroc_any")
     'auroc_any ↑'
     """
-    info = METRICS.get(name)
-    return name if info is None else f"{name} {'↑' if info.higher_is_better else '↓'}"
+    return f"{name} {direction_arrow(name)}".rstrip()
 
 
 def entry_colours(board: Board) -> dict[str, str]:
@@ -154,14 +160,14 @@ def _count(value: int) -> str:
     return str(int(value))
 
 
-def _styled(figure: go.Figure, *, height: int) -> go.Figure:
+def _styled(figure: go.Figure, *, height: int, top: int = 40) -> go.Figure:
     """Transparent background and neutral grey, which the page's script replaces by the reader's own scheme."""
     grid = "rgba(128,136,144,0.25)"
     figure.update_layout(
         template="none", height=height, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": NEUTRAL},
-        margin={"l": 60, "r": 20, "t": 40, "b": 50},
-        legend={"orientation": "h", "y": -0.18, "yanchor": "top", "x": 0},
+        margin={"l": 60, "r": 20, "t": top, "b": 50},
+        legend={"orientation": "h", "y": 1.03, "yanchor": "bottom", "x": 0},
     )  # fmt: skip
     figure.update_xaxes(gridcolor=grid, zerolinecolor=grid, linecolor=grid)
     figure.update_yaxes(gridcolor=grid, zerolinecolor=grid, linecolor=grid)

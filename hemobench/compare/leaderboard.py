@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from hemobench.metrics.registry import METRICS
+
 SCHEMA = "hemobench.leaderboard/1"
 PHANTOM_MARK = "PHANTOM patients: not a clinical score"
 
@@ -88,6 +90,16 @@ class Leaderboard:
     def phantom(self) -> bool:
         """Whether a board of it scores phantom patients."""
         return any(board.phantom for board in self.boards)
+
+
+def direction_arrow(metric: str) -> str:
+    """An arrow towards the better end of a metric, nothing where neither end is.
+
+    >>> direction_arrow("dice_any"), direction_arrow("logloss_rsna"), direction_arrow("volume_error_ml_any")
+    ('↑', '↓', '')
+    """
+    better = METRICS[metric].higher_is_better if metric in METRICS else None
+    return {True: "↑", False: "↓", None: ""}[better]
 
 
 def to_json(leaderboard: Leaderboard) -> str:

@@ -19,6 +19,7 @@ from hemobench.stats import EntrySummary, WeightedStatistic, case_mean, classifi
 from hemobench.training.result import CaseScores, RunResult, SlicePredictions
 
 Predictions = SlicePredictions | CaseScores
+EXCLUSIVE_METRIC = "accuracy_exclusive"
 TYPE_METRICS = ("auroc_any", *(f"auroc_{name}" for name in SUBTYPES))
 
 
@@ -66,15 +67,10 @@ def build_board(
 
 def _computed(facts: BoardFacts, predictions: Mapping[str, Sequence[Predictions]]) -> list[str]:
     """The metrics that a board holds: those it shows and, for classifiers, the AUROC of each type."""
-    extra = TYPE_METRICS if facts.task == "classification" else ("voxel_accuracy", "voxel_accuracy_background")
-    wanted = dict.fromkeys((facts.rank_by, *facts.shown, *extra))
-    for group in predictions.values():
-        for item in group:
-            absent = [] if isinstance(item, SlicePredictions) else [name for name in wanted if name not in item.values]
-            if absent:
-                held = ", ".join(sorted(item.values)) if isinstance(item, CaseScores) else ""
-                raise UserError(f"metric {absent[0]} on these runs; they hold {held}; choose one of those in the suite")
-    return list(wanted)
+    every = [item for group in predictions.values() for item in group]
+    types = facts.task == "classification" and not any(_is_exclusive(item) for item in every)
+    extra = TYPE_METRICS if types else ()
+    return list(dict.fromkeys((facts.rank_by, *facts.shown, *extra)))
 
 
 def _summaries(
@@ -89,10 +85,25 @@ def _summaries(
 
 def _statistic(metric: str, predictions: Predictions) -> WeightedStatistic:
     if isinstance(predictions, CaseScores):
+        if metric not in predictions.values:
+            held = ", ".join(sorted(predictions.values))
+            raise UserError(f"metric {metric} on these runs; expected one they hold: {held}; correct the suite")
         return case_mean(predictions.values[metric])
+    if _is_exclusive(predictions) != (metric == EXCLUSIVE_METRIC):
+        raise UserError(
+            f"metric {metric} on a board where losses of exclusive classes (cross-entropy) meet it; expected "
+            f"{EXCLUSIVE_METRIC} there and only there; rank such entries on a board of their own"
+        )
+    if predictions.exclusive:
+        hits = predictions.probabilities.argmax(axis=1) == predictions.targets.argmax(axis=1)
+        return case_mean(hits.astype(np.float64))
     return classification_statistic(
         metric, predictions.probabilities, predictions.targets, predictions.study_ids
     )
+
+
+def _is_exclusive(predictions: Predictions) -> bool:
+    return isinstance(predictions, SlicePredictions) and predictions.exclusive
 
 
 def _ranked_entry(

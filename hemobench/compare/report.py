@@ -94,6 +94,7 @@ class _Section:
     notes: tuple[str, ...]
     figures: list[_Figure]
     confusions: list[_Figure]
+    confusion_caption: str
     examples: Mapping[str, Any] | None
     settings: list[tuple[str, str]] = field(default_factory=list)
 
@@ -108,7 +109,7 @@ def write_report(
 def render_report(leaderboard: Leaderboard, evidence: Sequence[Evidence], costs: Costs, command: str) -> str:
     """The page's HTML: plotly.js is in it once, pictures are data URIs, every text is escaped."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters.update(metric=metric_title, number=score_number, duration=duration)
+    environment.filters.update(metric=metric_title, number=score_number, duration=duration, breakable=_breakable)
     template = environment.from_string((files("hemobench.compare") / "report.html.j2").read_text(encoding="utf-8"))
     longest = max((seconds for _, seconds in costs.stages), default=1.0) or 1.0
     return template.render(
@@ -137,11 +138,12 @@ def _section(evidence: Evidence, number: int) -> _Section:
         confusions=[
             _Figure(
                 item.entry,
-                evidence.confusion_caption,
+                "",
                 _html(confusion_figure(item.matrix, item.labels), f"confusion-{number}-{place}"),
             )
             for place, item in enumerate(evidence.confusions)
         ],
+        confusion_caption=evidence.confusion_caption,
         examples=examples,
         settings=_settings(board),
     )
@@ -175,9 +177,18 @@ def _settings(board: Board) -> list[tuple[str, str]]:
     return [(name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True)) for name, content in settings]
 
 
+def _breakable(name: str) -> Markup:
+    """A metric's name that may wrap after its underscores.
+
+    >>> _breakable("dice_<b>")
+    Markup('dice_<wbr>&lt;b&gt;')
+    """
+    return Markup("_<wbr>").join(name.split("_"))
+
+
 def _html(figure: go.Figure, identifier: str) -> Markup:
     """A figure as an HTML fragment; names in it were escaped by plotly's JSON encoder."""
-    config = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["select2d", "lasso2d"]}
+    config = {"displaylogo": False, "responsive": True, "displayModeBar": False}
     fragment = figure.to_html(
         full_html=False, include_plotlyjs=False, div_id=identifier, config=config, default_width="100%"
     )

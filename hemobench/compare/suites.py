@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from hemobench.compare.strict_yaml import Fields, located, read_yaml
-from hemobench.datasets.registry import dataset_info
-from hemobench.datasets.views import View, default_view, view_from_mapping
+from hemobench.datasets.registry import DatasetInfo, dataset_info, parse_spec
+from hemobench.datasets.views import SegmentationView, View, default_view, view_from_mapping
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES
 from hemobench.losses import create_loss
@@ -112,7 +112,7 @@ def load_suite(name_or_path: str) -> Suite:
     path = Path(name_or_path)
     if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
         return parse_suite(read_yaml(path), file=str(path))
-    raise UserError(f"{unknown_name('suite', name_or_path, shipped)}, or give the path of a YAML file")
+    raise UserError(f"{unknown_name('suite', name_or_path, shipped)}; a YAML file is given by its path")
 
 
 def parse_suite(value: Any, *, file: str) -> Suite:
@@ -172,6 +172,9 @@ def _board(fields: Fields) -> BoardSpec:
     )
     split.done()
     fields.done()
+    reason = unsupported(dataset_info(board.dataset_name), task, board.view)
+    if reason is not None:
+        raise located(fields.file, fields.path("data"), UserError(f"{reason}; choose another data set or task"))
     _check_configs(board, fields)
     return board
 
@@ -213,10 +216,24 @@ def _data(fields: Fields) -> tuple[str, dict[str, Any]]:
         inner = Fields(value, file=fields.file, where=fields.path("data"))
         spec, options, where = inner.text("name"), inner.rest(), inner.path("name")
     try:
-        dataset_info(spec.partition(":")[0])
+        parse_spec(spec)
     except UserError as error:
         raise located(fields.file, where, error) from error
     return spec, options
+
+
+def unsupported(info: DatasetInfo, task: str, view: View) -> str | None:
+    """Why a data set cannot serve a board of this task and view, None when it can.
+
+    >>> from hemobench.datasets.registry import dataset_info
+    >>> unsupported(dataset_info("ct-ich"), "segmentation", default_view("segmentation"))
+    "data set 'ct-ich' is for classification, not for segmentation"
+    """
+    if task not in info.tasks:
+        return f"data set '{info.name}' is for {', '.join(info.tasks)}, not for {task}"
+    if isinstance(view, SegmentationView) and (view.target == "ventricles") != ("ventricles" in info.labels):
+        return f"data set '{info.name}' has no masks of {view.target} (its labels: {info.labels})"
+    return None
 
 
 def _view(fields: Fields, task: str) -> View:

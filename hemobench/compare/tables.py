@@ -11,10 +11,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from hemobench.compare.leaderboard import Board, Entry, MetricScore
-from hemobench.metrics.registry import METRICS
+from hemobench.compare.leaderboard import Board, Entry, MetricScore, direction_arrow
 
 PLAIN_WIDTH = 120
+HEADING_WIDTH = 15
 
 
 def make_console(*, stderr: bool = False) -> Console:
@@ -107,20 +107,25 @@ def _table(board: Board, metrics: Sequence[str], *, costs: bool) -> Table:
 
 
 def _heading(metric: str) -> str:
-    info = METRICS.get(metric)
-    return metric if info is None else f"{metric} {'↑' if info.higher_is_better else '↓'}"
+    """The metric's name over two lines if it is long, and the direction that is better."""
+    arrow = direction_arrow(metric)
+    at = metric.rfind("_", 0, HEADING_WIDTH) if len(metric) > HEADING_WIDTH else -1
+    name = metric if at < 0 else f"{metric[:at]}\n{metric[at:]}"
+    return f"{name} {arrow}".rstrip()
 
 
 def _rank(entry: Entry) -> Text:
     if entry.rank is None:
         return Text("-")
-    interval = "" if entry.rank_interval is None else f"\n{entry.rank_interval[0]} to {entry.rank_interval[1]}"
-    return Text(f"{entry.rank}{interval}")
+    low, high = entry.rank_interval or (entry.rank, entry.rank)
+    return Text(str(entry.rank) if low == high else f"{entry.rank}\n{low} to {high}")
 
 
 def _score(score: MetricScore | None, trained: bool) -> Text:
     if score is None:
         return Text("n/a")
+    if math.isnan(score.mean):
+        return Text("undefined")
     spread = f" ± {score_number(score.sd_seeds)}" if trained and math.isfinite(score.sd_seeds) else ""
     undefined = f"\n{score.undefined} undefined" if score.undefined else ""
     low, high = (score_number(limit) for limit in score.ci)
