@@ -49,7 +49,7 @@ def check(
 @app.command("build")
 def build(
     name: Annotated[str, typer.Argument(metavar="NAME", help="phantom (CT) or phantom-t1 (MRI).")],
-    output: Annotated[Path, typer.Option(help="New or empty folder to write to.")],
+    output: Annotated[Path, typer.Option(help="New or empty folder, or one to complete.")],
     patients: Annotated[int, typer.Option(min=1, help="Number of patients.")] = 100,
     slices: Annotated[int, typer.Option(min=1, help="Slices of each scan.")] = 32,
     matrix: Annotated[int, typer.Option(min=32, help="Rows and columns of a slice.")] = 256,
@@ -60,17 +60,24 @@ def build(
     """Generate phantom patients and write them as NIfTI files with their labels."""
     if name not in _PRODUCTS:
         raise unknown_name("product to build", name, _PRODUCTS)
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UserError(f"output {output} is not empty; expected a new or empty folder; choose another")
     if anatomy is not None and not anatomy.is_dir():
         raise UserError(f"no folder {anatomy}; expected one of label maps; check the path")
     # Here, not above: `data list` should not pay for loading the generator.
     from hemobench.datasets.phantom import build_folder
 
     product = _PRODUCTS[name]
-    build_folder(
-        output, patients=patients, slices=slices, matrix=matrix, seed=seed, product=product, anatomy=anatomy, jobs=jobs
-    )
+    with reporting_progress(f"making {name} patients") as progress:
+        build_folder(
+            output,
+            patients=patients,
+            slices=slices,
+            matrix=matrix,
+            seed=seed,
+            product=product,
+            anatomy=anatomy,
+            jobs=jobs,
+            progress=progress,
+        )
     typer.echo(f"{patients} patients written to {output}")
 
 

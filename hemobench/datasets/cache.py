@@ -55,7 +55,7 @@ ProgressCallback = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Examples:
-    """Decoded examples of one data set under one view; arrays are read-only memory maps.
+    """Decoded examples of one data set under one view; large arrays are memory maps.
 
     images: uint8 (N, C, H, W) for classification, (N, 1, D, H, W) for segmentation; 0..255 stands for 0..1.
     targets: uint8 (N, 6) in the order of labels.CLASSES, or (N, 1, D, H, W) masks.
@@ -108,7 +108,7 @@ def build_examples(
     if not folder.is_dir():
         if not dataset.cases:
             raise UserError(f"data set '{dataset.info.name}' has no cases; expected at least one; check its path")
-        _build(dataset, view, folder, jobs or _usable_cores(), progress)
+        _build(dataset, view, folder, jobs or usable_cores(), progress)
     return _open(dataset, view, key, folder)
 
 
@@ -217,7 +217,8 @@ def _open(dataset: Dataset, view: View, key: str, folder: Path) -> Examples:
     try:
         for name in _ARRAYS:
             large = name in ("images", "targets")
-            arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="r" if large else None, allow_pickle=False)
+            # "c": writes stay in memory, so torch may wrap the map without warning and the file is safe.
+            arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="c" if large else None, allow_pickle=False)
     except (OSError, ValueError) as error:
         raise UserError(f"cache folder {folder} cannot be read ({error}); expected the arrays of a finished build; "
                         "delete this folder and run again") from error
@@ -237,7 +238,7 @@ def _sweep_stale(folder: Path) -> None:
             shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _usable_cores() -> int:
+def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return max(1, len(os.sched_getaffinity(0)))
     return os.cpu_count() or 1

@@ -113,7 +113,7 @@ def test_build_leaves_full_folders_alone(tmp_path: Path, capsys: pytest.CaptureF
     (tmp_path / "kept.txt").write_text("mine")
     code, _, err = call(capsys, "build", "phantom", "--output", str(tmp_path))
     assert code == 2
-    assert "not empty" in err
+    assert "holds something else" in err
     assert [path.name for path in tmp_path.iterdir()] == ["kept.txt"]
 
 

@@ -1,4 +1,4 @@
-"""One head's anatomy on a 1 mm grid: tissues, brain fractions, and the distance fields that place bleeds where they sit.
+"""One head's anatomy on a 1 mm grid: tissues, brain fractions, and the distance fields that place bleeds.
 
 Every array is (Z, Y, X) in orientation S-P-L like a `Volume`: plane from inferior to superior, row from anterior to
 posterior, column from the patient's right to left; one voxel is one millimetre.

@@ -1,4 +1,4 @@
-"""What the scanner adds: beam-hardening streaks, motion, head holder, scalp swelling, kernel and noise, on stacks (D, H, W)."""
+"""What the scanner adds to a stack (D, H, W): beam hardening, motion, head holder, scalp swelling, kernel, noise."""
 
 from __future__ import annotations
 
@@ -83,11 +83,13 @@ def head_holder(hu: torch.Tensor, pixel_mm: float, rng: np.random.Generator) -> 
     return torch.maximum(hu, holder)
 
 
-def reconstruct(hu: torch.Tensor, pixel_mm: float, sharpness: float, noise_hu: float, rng: np.random.Generator) -> torch.Tensor:
+def reconstruct(
+    hu: torch.Tensor, pixel_mm: float, sharpness: float, noise_hu: float, rng: np.random.Generator
+) -> torch.Tensor:
     """Apply a kernel's transfer function and correlated noise of a given standard deviation inside the head.
 
-    Noise has the power spectrum of filtered back-projection, rising with frequency and cut by the kernel (Riederer, Pelc
-    and Chesler, Phys Med Biol 23:446, 1978), and is weaker in the outer slices of tissue than at the centre.
+    Noise has the power spectrum of filtered back-projection, rising with frequency and cut by the kernel (Riederer,
+    Pelc and Chesler, Phys Med Biol 23:446, 1978), and is weaker near the skin than at the centre.
     """
     rows, columns = hu.shape[1:]
     fy = torch.fft.fftfreq(rows, d=pixel_mm).reshape(-1, 1)
@@ -105,7 +107,7 @@ def reconstruct(hu: torch.Tensor, pixel_mm: float, sharpness: float, noise_hu: f
 
 
 def swell_scalp(hu: torch.Tensor, depth_mm: torch.Tensor, bump_mm: torch.Tensor, blood_hu: float) -> torch.Tensor:
-    """Scalp haematoma: soft tissue lifted off the skull by `bump_mm`, which falls to 0 away from it. Shapes broadcast."""
+    """Scalp haematoma: soft tissue lifted off the skull by `bump_mm`, 0 away from it. Shapes broadcast."""
     outside = -depth_mm
     amount = torch.sigmoid((bump_mm - (outside - 7.0).clamp(min=0)) / 0.6) * (bump_mm > 0.5) * (outside > 4)
     return torch.where(hu < 120, hu + amount * (blood_hu - hu), hu)

@@ -1,7 +1,7 @@
 """Haemorrhages: where each type sits, the shape it has there, and how it pushes the brain.
 
-A bleed is made on the anatomy's 1 mm grid, inside the cranium's bounding box, from the distance fields: an epidural is a
-lens under the inner table, a subdural a crescent along it (or along falx and tentorium), a subarachnoid bleed colours
+A bleed is made on the anatomy's 1 mm grid, inside the cranium's bounding box, from the distance fields: an epidural is
+a lens under the inner table, a subdural a crescent along it (or along falx and tentorium), a subarachnoid bleed colours
 CSF outside the ventricles, an intraventricular one the fluid inside them, an intraparenchymal one is an irregular body.
 """
 
@@ -28,7 +28,7 @@ class BleedField:
 
     occupancy: float32 in the box, 0 to 1. hu: blood's HU, same shape (clots are uneven). fluid: None for a solid bleed,
     "subarachnoid" or "ventricle" where the blood is mixed into that fluid. oedema: occupancy of the dark rim, or None.
-    push_mm: what `person` turns into displacement: a function of the 2 mm grid's fields, or None.
+    swelling: the mass effect that `person` turns into a displacement, or None.
     """
 
     subtype: str
@@ -42,8 +42,8 @@ class BleedField:
 
 @dataclass(frozen=True)
 class Swelling:
-    """Mass effect. kind: "layer" (a collection of `thickness_mm` around `centre` within `reach_mm`, pushing away from the
-    inner table) or "body" (a ball of `thickness_mm` radius pushing outwards). Centre in voxels of the anatomy (z, y, x)."""
+    """Mass effect: a "layer" of `thickness_mm` around `centre` within `reach_mm` pushes away from the inner table, a
+    "body" of that radius pushes outwards. Centre in voxels of the anatomy (z, y, x)."""
 
     kind: str
     centre: tuple[float, float, float]
@@ -85,7 +85,9 @@ class Site:
         neural = self.anatomy.grey[self.box].short() + self.anatomy.white[self.box].short()
         return (neural > 140) & (self.anatomy.tissue[self.box] == Tissue.BRAIN)
 
-    def squared_distance(self, centre: tuple[float, float, float], stretch: tuple[float, float, float] = (1, 1, 1)) -> torch.Tensor:
+    def squared_distance(
+        self, centre: tuple[float, float, float], stretch: tuple[float, float, float] = (1, 1, 1)
+    ) -> torch.Tensor:
         """Squared distance (mm^2) from a voxel of the anatomy, with each axis divided by its stretch."""
         total = torch.zeros(())
         for axis, (c, o, n, s) in enumerate(zip(centre, self.origin, self.shape, stretch, strict=True)):
@@ -94,7 +96,7 @@ class Site:
         return total
 
     def pick(self, where: torch.Tensor, rng: np.random.Generator) -> tuple[float, float, float]:
-        """A random voxel of the mask, in the anatomy's coordinates; the middle of the cranium when the mask is empty."""
+        """A random voxel of the mask, in the anatomy's coordinates; the cranium's middle when the mask is empty."""
         flat = torch.nonzero(where.flatten()).flatten()
         if not len(flat):
             return tuple(o + n / 2 for o, n in zip(self.origin, self.shape, strict=True))  # type: ignore[return-value]
@@ -177,9 +179,7 @@ def _sheet(site: Site, bleed: Bleed, rng: np.random.Generator, wobble: torch.Ten
     return BleedField("subdural", site.box, _soft(margin) * there, _blood(site, bleed, rng))
 
 
-def _haematocrit_level(
-    site: Site, hu: torch.Tensor, occupancy: torch.Tensor, rng: np.random.Generator
-) -> torch.Tensor:
+def _haematocrit_level(site: Site, hu: torch.Tensor, occupancy: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
     """Cells settle in a supine patient: denser blood lies behind a horizontal level."""
     weight = occupancy.sum(dim=(0, 2))
     rows = torch.arange(site.shape[1], dtype=torch.float32)
@@ -190,7 +190,7 @@ def _haematocrit_level(
 def shape_subarachnoid(site: Site, bleed: Bleed, rng: np.random.Generator) -> BleedField:
     """Blood in the cisterns (aneurysm) or in a patch of sulci (trauma): a region; the fluid decides the shape."""
     if bleed.place == "cisterns":
-        centre = tuple(site.anatomy.landmark("suprasellar") + (0, 4, 0))
+        centre = tuple(site.anatomy.landmark("suprasellar") + np.array([0, 4, 0]))
         reach = _between(bleed.size, 22.0, 52.0)
         stretch = (0.75, 1.0, 1.35)
     else:

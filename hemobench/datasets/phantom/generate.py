@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
@@ -10,10 +10,13 @@ from multiprocessing import get_context
 
 import torch
 
+from hemobench.datasets.cache import usable_cores
 from hemobench.datasets.case import Loaded
 from hemobench.datasets.phantom.plan import PhantomSpec, Plan, plan_patient
 from hemobench.datasets.phantom.render import render_ct, render_t1
-from hemobench.datasets.phantom.sources import anatomy_keys, load_anatomy
+from hemobench.datasets.phantom.sources import anatomy_keys, is_cached, load_anatomy
+
+GENERATOR_VERSION = 1  # raise it when voxels change, so that caches of older phantoms are not used
 
 
 @contextmanager
@@ -43,18 +46,31 @@ def generate_patient(spec: PhantomSpec, index: int) -> Loaded:
         return render(spec, plan, load_anatomy(spec.anatomy, anatomy_number(spec, index)))
 
 
-def prepare_anatomies(spec: PhantomSpec) -> None:
-    """Build into the cache what a run will need, before workers ask for it all at once."""
-    for number in range(min(spec.patients, len(anatomy_keys(spec.anatomy)))):
-        load_anatomy(spec.anatomy, number)
+def prepare_anatomy(spec: PhantomSpec) -> None:
+    """Build the MNI152 head into the cache where it is missing, before many workers ask for it at once.
+
+    Label maps are left to the workers: each patient needs another one.
+    """
+    if spec.anatomy is None and not is_cached(None, 0):
+        load_anatomy(None, 0)
 
 
-def generate_patients(spec: PhantomSpec, jobs: int) -> Iterator[tuple[int, Loaded]]:
-    """All patients in order, made by `jobs` processes of one thread each (0: in this process)."""
-    prepare_anatomies(spec)
-    make = partial(generate_patient, spec)
-    if jobs <= 1:
-        yield from ((index, make(index)) for index in range(spec.patients))
+def generate_selected(
+    spec: PhantomSpec, indices: Sequence[int], jobs: int | None = None
+) -> Iterator[tuple[int, Loaded]]:
+    """These patients of a data set, in order, made by `jobs` processes of one thread each (default: every core)."""
+    if not indices:
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        yield from enumerate(pool.map(make, range(spec.patients)))
+    prepare_anatomy(spec)
+    make = partial(generate_patient, spec)
+    workers = min(jobs or usable_cores(), len(indices))
+    if workers <= 1:
+        yield from ((index, make(index)) for index in indices)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from zip(indices, pool.map(make, indices), strict=True)
+
+
+def generate_patients(spec: PhantomSpec, jobs: int | None = None) -> Iterator[tuple[int, Loaded]]:
+    """All patients of a data set, as `generate_selected` makes them."""
+    yield from generate_selected(spec, range(spec.patients), jobs)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import nibabel
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
@@ -17,6 +16,7 @@ from scipy import ndimage
 from hemobench.datasets.phantom.anatomy import BoolArray, Parts, distance_mm
 from hemobench.datasets.phantom.tissues import Tissue
 from hemobench.errors import UserError
+from hemobench.io.nifti import read_label_map as read_label_volume
 
 VENTRICLES = (4, 5, 14, 15, 43, 44, 72)
 GREY_IDS = (3, 8, 17, 18, 26, 28, 42, 47, 53, 54, 58, 60, 136, 137, 163, 164)
@@ -52,25 +52,14 @@ def list_label_maps(folder: Path) -> tuple[Path, ...]:
 
 def read_label_map(path: Path) -> NDArray[np.int32]:
     """A label map as (Z, Y, X) in S-P-L at 1 mm, cut to the head with a margin. Raises UserError when it is none."""
-    try:
-        source = nibabel.load(path)
-        array = np.asanyarray(source.dataobj)  # type: ignore[attr-defined]
-        affine = source.affine  # type: ignore[attr-defined]
-    except (OSError, ValueError, EOFError, nibabel.filebasedimages.ImageFileError) as error:
-        raise UserError(f"{path.name} cannot be read ({type(error).__name__}); expected a label map; remove it") from error
-    spacing = nibabel.affines.voxel_sizes(affine)
-    if array.ndim != 3 or not np.allclose(spacing, 1.0, atol=0.05):
-        raise UserError(f"{path.name} has shape {array.shape}, spacing {spacing}; expected 3D at 1 mm; resample it first")
-    turned = nibabel.orientations.apply_orientation(
-        array,
-        nibabel.orientations.ornt_transform(
-            nibabel.orientations.io_orientation(affine), nibabel.orientations.axcodes2ornt("SPL")
-        ),
-    )
-    # io_orientation keeps the source's axis order in `apply_orientation`'s result: already S, P, L here.
-    labels = np.rint(turned).astype(np.int32)
+    volume = read_label_volume(path)
+    if not np.allclose(volume.spacing_mm, 1.0, atol=0.05):
+        raise UserError(f"{path.name} has spacing {volume.spacing_mm} mm; expected 1 mm; resample it first")
+    labels = volume.voxels.astype(np.int32)
     if not np.isin(labels, (2, 41)).any() or not np.isin(labels, (515, 516)).any():
-        raise UserError(f"{path.name} names no white matter or no skull; expected ids 2, 41, 515; give SynthSeg-style maps")
+        raise UserError(
+            f"{path.name} names no white matter or no skull; expected ids 2, 41, 515; use others"
+        )
     return labels[tuple(slice(max(0, low - MARGIN), high + MARGIN) for low, high in _head_bounds(labels))]
 
 
@@ -148,10 +137,17 @@ def _landmarks(labels: NDArray[np.int32]) -> dict[str, tuple[float, float, float
         return found.mean(axis=0) if len(found) else np.argwhere(np.isin(labels, (2, 41))).mean(axis=0)
 
     third = np.argwhere(labels == 14)
-    pineal = third[third[:, 1] >= third[:, 1].max() - 2].mean(axis=0) + (0, 5, 0) if len(third) else centre(10, 49)
+    behind = third[third[:, 1] >= third[:, 1].max() - 2] if len(third) else None
+    pineal = centre(10, 49) if behind is None else behind.mean(axis=0) + np.array([0, 5, 0])
     brainstem = np.argwhere(labels == BRAINSTEM_ID)
     pons = brainstem[brainstem[:, 0] > np.median(brainstem[:, 0])].mean(axis=0)
     deep_right, deep_left = centre(51, 52, 49), centre(12, 13, 10)
     suprasellar = np.array([pons[0] + 16, pons[1] - 20, (deep_left[2] + deep_right[2]) / 2])
-    named = {"deep_right": deep_right, "deep_left": deep_left, "pons": pons, "pineal": pineal, "suprasellar": suprasellar}
+    named = {
+        "deep_right": deep_right,
+        "deep_left": deep_left,
+        "pons": pons,
+        "pineal": pineal,
+        "suprasellar": suprasellar,
+    }
     return {name: (float(p[0]), float(p[1]), float(p[2])) for name, p in named.items()}

@@ -1,8 +1,8 @@
 """Anatomy that needs no download: the MNI152 tissue maps inside nilearn, in a skull, scalp and face drawn around them.
 
-The ICBM 2009a template (Fonov et al., NeuroImage 54:313, 2011) gives grey and white matter; what they leave free inside
-the cranium is CSF, with real ventricles, cisterns and sulci. nilearn carries the brain alone, so bone and soft tissue are
-built here from solids placed at MNI coordinates (right, anterior, superior millimetres) of the structures they stand for.
+The ICBM 2009a template (Fonov et al., NeuroImage 54:313, 2011) gives grey and white matter; what they leave free
+inside the cranium is CSF, with real ventricles, cisterns and sulci. nilearn carries the brain alone, so bone and soft
+tissue are built here from solids at MNI coordinates (right, anterior, superior mm) of the structures they stand for.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel
-import numpy as np
 import nilearn.datasets
+import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
@@ -153,7 +153,7 @@ def _below_tentorium(grid: Grid) -> BoolArray:
 
 
 def _ventricles(grid: Grid, neural: FloatArray, cranium: BoolArray) -> BoolArray:
-    """The parts of the CSF remainder that are ventricles: grown from their places, within boxes that part them from cisterns."""
+    """The parts of the CSF remainder that are ventricles, by solids that part them from the cisterns."""
     fluid = (neural < 0.5) & cranium
     lateral = fluid & (
         grid.both_sides("ellipsoid", (-14.0, 8.0, 14.0), (13.0, 34.0, 17.0))
@@ -182,7 +182,7 @@ def _sinuses(grid: Grid, cranium: BoolArray) -> BoolArray:
     edge = np.abs(grid.z - np.interp(np.abs(grid.x), [0, 35, 60], [-18, -25, -34]).astype(np.float32)) < 4.5
     transverse = edge & (outside < 6) & (grid.y < -48) & cranium
     straight = grid.cone((0, -46, 2), (0, -84, -12), 1.8, 2.4)
-    return np.asarray((superior | (torcula & cranium) | transverse | (straight & cranium)))
+    return np.asarray(superior | (torcula & cranium) | transverse | (straight & cranium))
 
 
 def _shell(grid: Grid, cranium: BoolArray, petrous: BoolArray) -> NDArray[np.uint8]:

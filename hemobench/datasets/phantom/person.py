@@ -33,7 +33,13 @@ from hemobench.datasets.phantom.tissues import (
 STEP = 2
 # Standard deviation of the density within one tissue, HU: trabecular bone varies most.
 TEXTURE_HU = np.zeros(len(Tissue), np.float32)
-TEXTURE_HU[[Tissue.BRAIN, Tissue.MUSCLE, Tissue.FAT, Tissue.DIPLOE, Tissue.CORTICAL_BONE]] = (1.2, 4.0, 18.0, 90.0, 90.0)
+TEXTURE_HU[[Tissue.BRAIN, Tissue.MUSCLE, Tissue.FAT, Tissue.DIPLOE, Tissue.CORTICAL_BONE]] = (
+    1.2,
+    4.0,
+    18.0,
+    90.0,
+    90.0,
+)
 SQUEEZE_MM = 55.0  # a collection is felt to about the midline
 
 
@@ -163,9 +169,7 @@ def displacement(anatomy: Anatomy, person: Person, swellings: Sequence[Swelling]
 
 
 def _push(swelling: Swelling, depth: torch.Tensor, outward: torch.Tensor, inside: torch.Tensor) -> torch.Tensor:
-    axes = [
-        torch.arange(n, dtype=torch.float32) * STEP - c for n, c in zip(depth.shape, swelling.centre, strict=True)
-    ]
+    axes = [torch.arange(n, dtype=torch.float32) * STEP - c for n, c in zip(depth.shape, swelling.centre, strict=True)]
     z, y, x = (a.reshape([-1 if i == k else 1 for i in range(3)]) for k, a in enumerate(axes))
     far = (z * z + y * y + x * x).sqrt()
     if swelling.kind == "layer":

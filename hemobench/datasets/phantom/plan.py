@@ -1,4 +1,4 @@
-"""What a phantom patient will be, drawn from (seed, index) alone: cheap, so that labels are known before any rendering."""
+"""What a phantom patient will be, drawn from (seed, index) alone: cheap, so labels are known before rendering."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Scan:
-    """Scanner settings: field of view and slices in mm, gantry tilt, kernel (0 soft to 1 sharp), noise at 5 mm in HU."""
+    """Scanner settings: field of view and slices in mm, gantry tilt, kernel (0 soft to 1 sharp), noise at 5 mm."""
 
     field_of_view_mm: float
     thickness_mm: float
@@ -136,7 +136,7 @@ PLACES = {
     "intraparenchymal": ("deep", "lobar", "lobar", "contusion", "cerebellum", "pons"),
     "intraventricular": ("dependent", "dependent", "cast"),
 }
-# Bleeds that come together in practice: trauma mixes the extra-axial types with contusions, a deep bleed breaks through.
+# Bleeds that come together: trauma mixes the extra-axial types with contusions, a deep bleed breaks through.
 COMPANIONS = {
     "epidural": ("subdural", "subarachnoid", "intraparenchymal"),
     "subdural": ("subarachnoid", "intraparenchymal", "epidural"),
@@ -147,7 +147,7 @@ COMPANIONS = {
 
 
 def plan_patient(spec: PhantomSpec, index: int) -> Plan:
-    """Draw patient `index` of a data set; depends on the seed and the index only, so patients can be made in any order."""
+    """Draw patient `index` of a data set; depends on seed and index only, so patients can be made in any order."""
     rng = np.random.default_rng(np.random.SeedSequence([spec.seed, index, 7]))
     bleeds = _draw_bleeds(spec, rng)
     chance = rng.random(len(LOOKALIKES))

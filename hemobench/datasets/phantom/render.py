@@ -31,7 +31,7 @@ INPLANE_STEP = 4
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where the voxels of a scan lie in the anatomy. matrix: (3, 3) from scan millimetres (S, P, L) to voxels (z, y, x)."""
+    """Where a scan's voxels lie in the anatomy. matrix: (3, 3) from scan mm (S, P, L) to voxels (z, y, x)."""
 
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
@@ -68,7 +68,7 @@ def ct_geometry(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Geometry:
     low, high = int(inside[0]), int(inside[-1])
     person, scan = plan.person, plan.scan
     extent = (high - low + 6) * person.scale[0] * scan.coverage
-    # A fixed thickness gives contiguous slices of it; otherwise the stack covers the head, with gaps when slices are thin.
+    # A fixed thickness gives contiguous slices; otherwise the stack covers the head, with gaps when slices are thin.
     step = spec.thickness_mm or extent / spec.slices
     thickness = min(scan.thickness_mm, step)
     pixel = scan.field_of_view_mm / spec.matrix
@@ -108,7 +108,7 @@ class Sampler:
         self.warp = F.interpolate(coarse, size=size, mode="trilinear", align_corners=True)[0]
 
     def positions(self, index: int) -> torch.Tensor:
-        """Voxel coordinates (x, y, z last) in the anatomy of one slice's planes: (planes, H, W, 3), before displacement."""
+        """Voxel coordinates (x, y, z) in the anatomy of one slice's planes, before displacement: (planes, H, W, 3)."""
         geometry = self.geometry
         d, h, w = geometry.shape
         offsets = (torch.arange(self.planes, dtype=torch.float32) + 0.5) / self.planes - 0.5
@@ -173,7 +173,7 @@ def render_ct(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
 
 
 class BloodMixer:
-    """Puts the bleeds into sampled planes: solid ones replace tissue, the others colour the fluid they are mixed with."""
+    """Puts the bleeds into sampled planes: solid ones replace tissue, the others colour their fluid."""
 
     def __init__(self, anatomy: Anatomy, plan: Plan, fields: Sequence[BleedField], rng: np.random.Generator) -> None:
         self.fields = fields
@@ -191,7 +191,7 @@ class BloodMixer:
 
     @staticmethod
     def _stack(field: BleedField) -> tuple[torch.Tensor, torch.Tensor]:
-        """Occupancy, HU and oedema of a bleed, cut to where they are, and the position (x, y, z) of their first voxel."""
+        """Occupancy, HU and oedema of a bleed, cut to where they are, and the (x, y, z) of their first voxel."""
         oedema = field.oedema if field.oedema is not None else torch.zeros_like(field.occupancy)
         there = torch.maximum(field.occupancy, oedema) > 0.01
         bounds = [torch.nonzero(there.any(a).any(b)).flatten() for a, b in ((2, 1), (2, 0), (1, 0))]
@@ -215,7 +215,9 @@ class BloodMixer:
             if field.fluid:
                 occupancy = occupancy * sample(self.fluids[field.fluid], displaced[inside])[0]
             here = planes[inside]
-            here = torch.where((here > self.oedema_hu) & (here < 90), here + 0.85 * oedema * (self.oedema_hu - here), here)
+            here = torch.where(
+                (here > self.oedema_hu) & (here < 90), here + 0.85 * oedema * (self.oedema_hu - here), here
+            )
             occupancy = occupancy * (here < 200)  # bone stays bone
             planes[inside] = here + occupancy * (blood - here)
             amount = torch.zeros_like(planes)
@@ -282,6 +284,8 @@ def render_t1(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
     bias = F.interpolate(coarse, size=geometry.shape, mode="trilinear", align_corners=True)[0, 0].exp()
     sigma = float(rng.uniform(0.012, 0.05))
     noise = torch.randn(2, *geometry.shape, generator=generator(rng)) * sigma
-    magnitude = ((bright * bias + noise[0]) ** 2 + noise[1] ** 2).sqrt()  # Rician: noise in both channels of the receiver
+    magnitude = (
+        (bright * bias + noise[0]) ** 2 + noise[1] ** 2
+    ).sqrt()  # Rician: noise in both channels
     scaled = (magnitude * float(rng.uniform(120, 400))).round()
     return Loaded(Volume(scaled.numpy(), geometry.affine, "MR"), (ventricle >= 0.5).to(torch.uint8).numpy(), None)

@@ -1,4 +1,4 @@
-"""Tissues of the phantom: their attenuation in HU, their brightness on T1-weighted MRI, and where the figures come from.
+"""Tissues of the phantom: attenuation in HU, brightness on T1-weighted MRI, and where the figures come from.
 
 Sources of the ranges, named beside each row:
 
@@ -8,8 +8,10 @@ Sources of the ranges, named beside each row:
   Radiology 121:635 (1976): attenuation of blood rises with its protein (haematocrit), clot is denser than whole blood.
 - Bergström: Bergström et al., "Variation with time of the attenuation values of intracranial hematomas", J Comput
   Assist Tomogr 1:57 (1977): density falls over days to weeks, through isodense to below brain.
-- Black: Black et al., "Cerebral venous sinus density on noncontrast CT correlates with hematocrit", AJNR 32:1354 (2011).
-- Parizel: Parizel et al., "Intracranial hemorrhage: principles of CT and MRI interpretation", Eur Radiol 11:1770 (2001).
+- Black: Black et al., "Cerebral venous sinus density on noncontrast CT correlates with hematocrit", AJNR 32:1354
+  (2011).
+- Parizel: Parizel et al., "Intracranial hemorrhage: principles of CT and MRI interpretation", Eur Radiol 11:1770
+  (2001).
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from numpy.typing import NDArray
 
 
 class Tissue(IntEnum):
-    """What a template voxel is made of. BRAIN is a mixture of grey matter, white matter and CSF by the fraction maps."""
+    """What a template voxel is made of. BRAIN mixes grey matter, white matter and CSF by the fraction maps."""
 
     AIR = 0
     SKIN = 1
@@ -92,7 +94,7 @@ CALCIFICATION_HU = (90.0, 400.0)  # Radiopaedia: physiological calcification fro
 
 
 def hu_table(rng: np.random.Generator) -> NDArray[np.float32]:
-    """One person's HU of every tissue, indexed by `Tissue`; BRAIN is left 0, its fractions decide. Shape (len(Tissue),)."""
+    """One person's HU of every tissue, shape (len(Tissue),), by `Tissue`; BRAIN is left 0, its fractions decide."""
     return _draw(rng, {tissue: appearance.hu for tissue, appearance in APPEARANCE.items()})
 
 
