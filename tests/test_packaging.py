@@ -1,0 +1,34 @@
+"""What is said in one file and needed in another stays the same in both."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import requires
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def test_requirements_are_the_core_of_the_package() -> None:
+    listed = {line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and line[0] != "#"}
+    core = {need for need in requires("hemobench") or () if "extra ==" not in need}
+    assert {need.replace(" ", "") for need in listed} == {need.replace(" ", "") for need in core}
+
+
+def test_the_readme_has_the_front_matter_a_space_reads() -> None:
+    _, front, text = (ROOT / "README.md").read_text().split("---\n", 2)
+    fields = yaml.safe_load(front)
+    assert fields["sdk"] == "gradio"
+    assert fields["app_file"] == "app.py"
+    assert fields["license"] == "apache-2.0"
+    assert len(fields["short_description"]) <= 60  # longer ones are cut on the Hub
+    assert str(fields["python_version"]) in ("3.10", "3.11", "3.12", "3.13")
+    assert text.strip()
+
+
+def test_ci_runs_the_command_that_the_readme_gives() -> None:
+    command = 'pip install -e ".[test]" && python -m pytest'
+    assert re.search(rf"^{re.escape(command)}$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    assert "python -m pytest' README.md" in (ROOT / ".ci" / "run").read_text()
