@@ -93,12 +93,15 @@ class TrainConfig:
         """The same run with every task-dependent default written out."""
         view = self.view if self.view is not None else default_view(self.task)
         segmentation = isinstance(view, SegmentationView)
+        monitor = "accuracy_exclusive" if self.loss == "cross-entropy" else "auroc_any"
+        if isinstance(view, SegmentationView):
+            monitor = f"dice_{view.suffix}"
         return dataclasses.replace(
             self,
             view=view,
             model=self.model or ("unet3d" if segmentation else "paper_cnn"),
             batch_size=self.batch_size or (2 if segmentation else 32),
-            monitor=self.monitor or (f"dice_{view.suffix}" if isinstance(view, SegmentationView) else "auroc_any"),
+            monitor=self.monitor or monitor,
         )
 
     def to_mapping(self) -> dict[str, Any]:

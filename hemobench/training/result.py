@@ -22,13 +22,15 @@ RESULT_FILE = "run.json"
 @dataclass(frozen=True)
 class SlicePredictions:
     """A classifier's answers. probabilities: (N, 6) float32, targets: (N, 6) uint8, both in the order labels.CLASSES;
-    patient_ids, study_ids: (N,) str; slice_indices: (N,) int."""
+    patient_ids, study_ids: (N,) str; slice_indices: (N,) int. With `exclusive` (loss cross-entropy) the six are
+    labels.PAPER_CLASSES instead, exactly one of which holds."""
 
     probabilities: NDArray[np.float32]
     targets: NDArray[np.uint8]
     patient_ids: NDArray[np.str_]
     study_ids: NDArray[np.str_]
     slice_indices: NDArray[np.int64]
+    exclusive: bool = False
 
 
 @dataclass(frozen=True)
@@ -142,15 +144,16 @@ _SLICE_FIELDS = ("probabilities", "targets", "patient_ids", "study_ids", "slice_
 
 def _pack(predictions: Predictions) -> dict[str, NDArray[Any]]:
     if isinstance(predictions, SlicePredictions):
-        return {name: getattr(predictions, name) for name in _SLICE_FIELDS}
-    packed: dict[str, NDArray[Any]] = {f"values/{name}": column for name, column in predictions.values.items()}
+        packed = {name: getattr(predictions, name) for name in _SLICE_FIELDS}
+        return packed | {"exclusive": np.asarray(predictions.exclusive)}
+    packed = {f"values/{name}": column for name, column in predictions.values.items()}
     return packed | {"patient_ids": predictions.patient_ids, "study_ids": predictions.study_ids}
 
 
 def _unpack(arrays: dict[str, NDArray[Any]], prefix: str) -> Predictions:
     own = {key.removeprefix(prefix): value for key, value in arrays.items() if key.startswith(prefix)}
     if "probabilities" in own:
-        return SlicePredictions(**{name: own[name] for name in _SLICE_FIELDS})
+        return SlicePredictions(**{name: own[name] for name in _SLICE_FIELDS}, exclusive=bool(own["exclusive"]))
     values = {key.removeprefix("values/"): value for key, value in own.items() if key.startswith("values/")}
     return CaseScores(values, own["patient_ids"], own["study_ids"])
 

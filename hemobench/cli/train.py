@@ -1,0 +1,126 @@
+"""`python -m hemobench.train`: one model on one data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+
+from hemobench.datasets.cache import build_examples
+from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.splits import Split, split_by_patient
+from hemobench.datasets.views import default_view, view_to_mapping
+from hemobench.errors import UserError
+from hemobench.training.config import TrainConfig
+from hemobench.training.experiment import run_experiment
+from hemobench.training.logging import ConsoleReporter
+from hemobench.training.result import RunResult
+
+app = typer.Typer(add_completion=False, help=__doc__)
+
+_HEADLINES = {"classification": ("auroc_any", "auroc_macro", "ap_any", "accuracy", "logloss_rsna", "accuracy_exclusive")}
+
+
+@app.command()
+def train(
+    model: Annotated[str | None, typer.Option(help="paper_cnn, timm:<backbone>, unet2d, unet2.5d, unet3d, ...")] = None,
+    data: Annotated[str, typer.Option(help="NAME or NAME:PATH, e.g. phantom, phantom-t1, ct-ich:PATH")] = "phantom",
+    task: Annotated[str | None, typer.Option(help="classification or segmentation")] = None,
+    weighting: Annotated[str | None, typer.Option(help="none, paper, 0.5,0.5, inverse-frequency, ...")] = None,
+    loss: Annotated[str | None, typer.Option(help="bce, focal, dice, dice+bce, tversky, cross-entropy")] = None,
+    epochs: Annotated[int | None, typer.Option(help="passes over the training patients")] = None,
+    lr: Annotated[float | None, typer.Option(help="learning rate")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="slices or volumes a step")] = None,
+    augment: Annotated[str | None, typer.Option(help="none, light or strong")] = None,
+    size: Annotated[int | None, typer.Option(help="side of a classifier's pictures in pixels")] = None,
+    patients: Annotated[int | None, typer.Option(help="number of phantom patients")] = None,
+    seed: Annotated[int | None, typer.Option(help="of weights, order and augmentation")] = None,
+    split: Annotated[Path | None, typer.Option(help="JSON of a split by patient; default: drawn from the data")] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML with training options; the options above go first")] = None,
+    resume: Annotated[bool, typer.Option("--resume/--restart", help="go on where the same run stopped")] = True,
+    output: Annotated[Path | None, typer.Option(help="folder of the run; default: runs/<model>-<data>-s<seed>")] = None,
+) -> None:
+    """Train one model, choose its best epoch on validation patients, and score it on test patients."""
+    given = {
+        "model": model, "task": task, "weighting": weighting, "loss": loss, "epochs": epochs, "learning_rate": lr,
+        "batch_size": batch_size, "augment": augment, "seed": seed,
+    }
+    try:
+        options = _read(config) | {key: value for key, value in given.items() if value is not None}
+        _train(options, data, size, patients, split, resume, output)
+    except UserError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(2) from error
+    except KeyboardInterrupt as error:
+        typer.echo("interrupted; the same command goes on after the last finished epoch", err=True)
+        raise typer.Exit(130) from error
+
+
+def _read(path: Path | None) -> dict[str, Any]:
+    """Options of the YAML, checked as a whole so that a mistake in it is named, but without its defaults."""
+    if path is None:
+        return {}
+    TrainConfig.from_yaml(path)
+    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return content
+
+
+def resolve_config(options: dict[str, Any], dataset: str, size: int | None) -> TrainConfig:
+    """Config of a command line: the task follows the model, the ventricle view the T1 phantoms.
+
+    >>> resolve_config({"model": "unet3d"}, "phantom-t1", None).monitor
+    'dice_ventricles'
+    """
+    options = dict(options)
+    segments = str(options.get("model", "")).startswith(("unet", "monai:")) or dataset == "phantom-t1"
+    options.setdefault("task", "segmentation" if segments else "classification")
+    view = dict(options.get("view") or {})
+    if size is not None:
+        view["size"] = size
+    if options["task"] == "segmentation" and "target" not in view and dataset == "phantom-t1":
+        view = view_to_mapping(default_view("segmentation", "ventricles")) | view
+    return TrainConfig.from_mapping({**options, "view": view or None}).resolved()
+
+
+def _train(
+    options: dict[str, Any], data: str, size: int | None, patients: int | None, split_path: Path | None, resume: bool,
+    output: Path | None,
+) -> None:
+    settings = resolve_config(options, data.partition(":")[0], size)
+    folder = output or Path("runs") / f"{settings.model}-{data.partition(':')[0]}-s{settings.seed}".replace(":", "-")
+    with ConsoleReporter() as reporter:
+        dataset = open_dataset(data, **({} if patients is None else {"patients": patients}))
+        for warning in dataset.warnings:
+            reporter.say(f"warning: {warning}")
+        # The split has a seed of its own, so that training seeds share their patients.
+        split = Split.load(split_path) if split_path else split_by_patient(dataset.cases, seed=0)
+        assert settings.view is not None
+        reporter.start(f"reading {dataset.info.name}", len(dataset.cases))
+        examples = build_examples(dataset, settings.view, progress=lambda done, total: reporter.advance())
+        kind = "phantom" if examples.phantom else "real"
+        reporter.say(f"{settings.model} for {settings.task} on {dataset.info.name} ({kind} patients: {len(split.train)} "
+                     f"train, {len(split.validation)} validate, {len(split.test)} test), seed {settings.seed}")
+        result = run_experiment(settings, examples, split, folder, resume=resume, progress=reporter)
+        split.save(folder / "split.json")
+    for line in summary(result):
+        typer.echo(line)
+    typer.echo(f"saved in {folder}")
+
+
+def summary(result: RunResult) -> list[str]:
+    """The lines that a finished run prints: its headline metrics on test patients, beside the trivial answer's."""
+    suffix = getattr(result.config.view, "suffix", "any")
+    names = _HEADLINES.get(result.config.task, (f"dice_{suffix}", f"nsd_2mm_{suffix}", f"hd95_mm_{suffix}",
+                                                f"abs_volume_error_ml_{suffix}", "voxel_accuracy"))
+    source = "PHANTOM patients" if result.phantom else "patients"
+    lines = [f"{result.name}: best epoch {result.best_epoch}, on {result.patients['test']} test {source} of "
+             f"{result.dataset}, trained in {result.timings['train_seconds']:.1f} s"]
+    for name in names:
+        if name in result.metrics:
+            missing = result.undefined.get(name, 0)
+            trivial = f"; a trivial answer scores {result.baselines[name]:.4f}" if name in result.baselines else ""
+            undefined = f"; undefined in {missing}" if missing else ""
+            lines.append(f"  {name} {result.metrics[name]:.4f}{trivial}{undefined}")
+    return lines

@@ -1,0 +1,94 @@
+"""Batches straight from the cached arrays: gather rows, cut patches, augment. Nothing is decoded here."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from hemobench.augment import PRESETS, augment
+from hemobench.datasets.cache import Examples
+from hemobench.training.hardware import batch_layout
+
+_GPU_SHARE = 0.5
+
+
+class BatchSource:
+    """Images and targets of all examples as tensors, memory-mapped, or on the GPU where they fit in half of it.
+
+    targets: float loss targets are made from these, uint8 (N, K) or (N, 1, D, H, W).
+    """
+
+    def __init__(
+        self, examples: Examples, targets: NDArray[np.uint8], device: torch.device, *, channels_last: bool = False
+    ) -> None:
+        self.device, self.channels_last = device, channels_last
+        self.images = torch.from_numpy(examples.images)
+        self.targets = torch.from_numpy(targets)
+        if device.type == "cuda":
+            free, _ = torch.cuda.mem_get_info(device)
+            if self.images.nbytes + self.targets.nbytes < _GPU_SHARE * free:
+                self.images, self.targets = self.images.to(device), self.targets.to(device)
+
+    def whole(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Images in [0, 1] and targets of these rows, float32, unchanged: for validation and testing."""
+        index = torch.from_numpy(np.ascontiguousarray(rows)).to(self.images.device)
+        return self._as_input(self.images[index]), self.targets[index].to(self.device, torch.float32)
+
+    def training(
+        self,
+        rows: NDArray[np.int64],
+        generator: torch.Generator,
+        *,
+        augmentation: str,
+        patch: tuple[int, int, int] | None,
+        on_foreground: bool,
+    ) -> tuple[Tensor, Tensor]:
+        """A training batch: random patches where asked for, then the named augmentation."""
+        if patch is None:
+            images, targets = self.whole(rows)
+        else:
+            images, targets = self._patches(rows, patch, on_foreground, generator)
+        if not PRESETS[augmentation].active:
+            return images, targets
+        masks = targets if targets.ndim == 5 else None
+        images, moved = augment(images, masks, PRESETS[augmentation], generator)
+        return batch_layout(images, self.channels_last), targets if moved is None else moved
+
+    def _patches(
+        self, rows: NDArray[np.int64], patch: tuple[int, int, int], on_foreground: bool, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        corners = [patch_corner(self.targets[int(row), 0], patch, on_foreground, generator) for row in rows]
+        boxes = [
+            (slice(None), *(slice(at, at + size) for at, size in zip(corner, patch, strict=True))) for corner in corners
+        ]
+        images = torch.stack([self.images[int(row)][box] for row, box in zip(rows, boxes, strict=True)])
+        targets = torch.stack([self.targets[int(row)][box] for row, box in zip(rows, boxes, strict=True)])
+        return self._as_input(images), targets.to(self.device, torch.float32)
+
+    def _as_input(self, images: Tensor) -> Tensor:
+        return batch_layout(images.to(self.device, torch.float32) / 255, self.channels_last)
+
+
+def patch_corner(
+    mask: Tensor, patch: tuple[int, int, int], on_foreground: bool, generator: torch.Generator
+) -> tuple[int, ...]:
+    """Where a random patch of a volume starts. mask (D, H, W).
+
+    Uniform over the positions that fit; with `on_foreground` every second patch, on average, holds a random
+    foreground voxel, if there is one. An axis shorter than the patch is taken whole.
+    """
+    draws = torch.rand(5, generator=generator)
+    room = [max(0, length - size) for length, size in zip(mask.shape, patch, strict=True)]
+    low, high = [0, 0, 0], room
+    if on_foreground and draws[3] < 0.5:
+        voxels = mask.nonzero()
+        if len(voxels):
+            centre = voxels[min(int(draws[4] * len(voxels)), len(voxels) - 1)].tolist()
+            low = [min(limit, max(0, at - size + 1)) for at, size, limit in zip(centre, patch, room, strict=True)]
+            high = [min(limit, at) for at, limit in zip(centre, room, strict=True)]
+    return tuple(
+        first + min(int(draw * (last - first + 1)), last - first)
+        for first, last, draw in zip(low, high, draws.tolist(), strict=False)
+    )

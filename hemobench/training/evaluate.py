@@ -1,0 +1,152 @@
+"""A trained network's answers and scores: cheap ones for every epoch, all metrics at the end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hemobench.datasets.cache import Examples
+from hemobench.datasets.views import SegmentationView
+from hemobench.metrics import classification_metrics, exclusive_accuracy, segmentation_metrics
+from hemobench.training.batches import BatchSource
+from hemobench.training.problem import Problem
+from hemobench.training.result import CaseScores, SlicePredictions
+
+THRESHOLD = 0.5
+LOSS_MONITOR = "validation_loss"
+
+
+@dataclass
+class Stopwatch:
+    """Seconds spent in the network, host-to-device copies included."""
+
+    seconds: float = 0.0
+
+
+@torch.no_grad()
+def answers(
+    model: nn.Module, problem: Problem, source: BatchSource, rows: NDArray[np.int64], batch_size: int, watch: Stopwatch
+) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
+    """(rows, logits, targets) batch by batch, on the device, the model in evaluation mode."""
+    model.eval()
+    for start in range(0, len(rows), batch_size):
+        part = rows[start : start + batch_size]
+        begin = time.perf_counter()
+        images, targets = source.whole(part)
+        logits = model(images).float()
+        if logits.is_cuda:
+            torch.cuda.synchronize()
+        watch.seconds += time.perf_counter() - begin
+        yield part, logits, targets
+
+
+def slice_predictions(
+    model: nn.Module, problem: Problem, examples: Examples, source: BatchSource, rows: NDArray[np.int64],
+    batch_size: int, watch: Stopwatch,
+) -> SlicePredictions:
+    """A classifier's probabilities on these rows beside their targets."""
+    parts = [
+        problem.probabilities(logits).cpu().numpy()
+        for _, logits, _ in answers(model, problem, source, rows, batch_size, watch)
+    ]
+    return _slice_table(problem, examples, rows, parts)
+
+
+def _slice_table(
+    problem: Problem, examples: Examples, rows: NDArray[np.int64], parts: list[NDArray[np.float32]]
+) -> SlicePredictions:
+    probabilities = np.concatenate(parts) if parts else np.zeros((0, problem.num_outputs), dtype=np.float32)
+    return SlicePredictions(
+        probabilities, np.asarray(problem.targets[rows]), examples.patient_ids[rows], examples.study_ids[rows],
+        examples.slice_indices[rows], exclusive=problem.exclusive,
+    )
+
+
+def slice_metrics(predictions: SlicePredictions) -> dict[str, float]:
+    """Metrics of a classifier, over slices and over studies; {} without slices."""
+    if len(predictions.targets) == 0:
+        return {}
+    if predictions.exclusive:
+        return {"accuracy_exclusive": exclusive_accuracy(predictions.probabilities, predictions.targets.argmax(axis=1))}
+    return classification_metrics(predictions.probabilities, predictions.targets, predictions.study_ids)
+
+
+def case_scores(
+    model: nn.Module, problem: Problem, examples: Examples, source: BatchSource, rows: NDArray[np.int64],
+    watch: Stopwatch,
+) -> tuple[CaseScores, dict[int, NDArray[np.uint8]]]:
+    """All segmentation metrics of each case, and the predicted masks (D, H, W) by row, as np.packbits leaves them."""
+    assert isinstance(examples.view, SegmentationView)
+    tables: list[dict[str, float]] = []
+    masks: dict[int, NDArray[np.uint8]] = {}
+    for part, logits, _ in answers(model, problem, source, rows, 1, watch):
+        row = int(part[0])
+        mask = (problem.probabilities(logits)[0, 0] >= THRESHOLD).cpu().numpy()
+        target = np.asarray(problem.targets[row, 0]).astype(np.bool_)
+        tables.append(segmentation_metrics(mask, target, examples.spacing_mm[row], suffix=examples.view.suffix))
+        masks[row] = np.packbits(mask)
+    names = tables[0] if tables else {}
+    values = {name: np.asarray([table[name] for table in tables], dtype=np.float64) for name in names}
+    return CaseScores(values, examples.patient_ids[rows], examples.study_ids[rows]), masks
+
+
+def mean_scores(scores: CaseScores) -> tuple[dict[str, float], dict[str, int]]:
+    """Mean over the cases where a metric is defined (NaN if nowhere), and how many cases it is undefined in."""
+    metrics, undefined = {}, {}
+    for name, column in scores.values.items():
+        known = column[np.isfinite(column)]
+        metrics[name] = float(known.mean()) if len(known) else math.nan
+        undefined[name] = int(len(column) - len(known))
+    return metrics, undefined
+
+
+def epoch_metrics(
+    model: nn.Module, problem: Problem, examples: Examples, source: BatchSource, rows: NDArray[np.int64],
+    batch_size: int, loss: nn.Module, monitor: str,
+) -> dict[str, float]:
+    """What an epoch's validation costs: one pass. `validation_loss`, and `validation_<metric>` for every cheap metric.
+
+    Segmentation has Dice and voxel accuracy counted on the device; another `monitor` costs all metrics.
+    """
+    if len(rows) == 0:
+        return {}
+    if problem.task == "classification":
+        return _classifier_epoch(model, problem, examples, source, rows, batch_size, loss)
+    assert isinstance(examples.view, SegmentationView)
+    losses, counts = [], []
+    for _, logits, targets in answers(model, problem, source, rows, 1, Stopwatch()):
+        losses.append(float(loss(logits, targets)))
+        predicted, truth = logits >= 0, targets > 0.5
+        tallied = (predicted & truth, predicted, truth, predicted == truth)
+        counts.append(torch.stack([mask.sum() for mask in tallied]))
+    hits, called, present, right = torch.stack(counts).cpu().double().numpy().T
+    dice = np.divide(2 * hits, called + present, out=np.full(len(rows), np.nan), where=called + present > 0)
+    accuracy = right / float(np.prod(problem.targets.shape[1:]))
+    found = {f"dice_{examples.view.suffix}": _mean(dice), "voxel_accuracy": _mean(accuracy)}
+    if monitor not in (*found, LOSS_MONITOR):
+        found = mean_scores(case_scores(model, problem, examples, source, rows, Stopwatch())[0])[0]
+    return {LOSS_MONITOR: _mean(np.asarray(losses)), **{f"validation_{name}": value for name, value in found.items()}}
+
+
+def _classifier_epoch(
+    model: nn.Module, problem: Problem, examples: Examples, source: BatchSource, rows: NDArray[np.int64],
+    batch_size: int, loss: nn.Module,
+) -> dict[str, float]:
+    total, parts = 0.0, []
+    for part, logits, targets in answers(model, problem, source, rows, batch_size, Stopwatch()):
+        total += float(loss(logits, targets)) * len(part)
+        parts.append(problem.probabilities(logits).cpu().numpy())
+    found = slice_metrics(_slice_table(problem, examples, rows, parts))
+    return {LOSS_MONITOR: total / len(rows), **{f"validation_{name}": value for name, value in found.items()}}
+
+
+def _mean(values: NDArray[np.float64]) -> float:
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else math.nan

@@ -1,0 +1,285 @@
+"""The training loop, on Accelerate: epochs, validation, checkpoints after each, and going on after a kill."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator, PartialState
+from accelerate.state import AcceleratorState
+from accelerate.utils import set_seed
+from numpy.typing import NDArray
+from torch import nn
+
+from hemobench.datasets.cache import Examples
+from hemobench.errors import UserError, unknown_name
+from hemobench.metrics import higher_is_better, metric_info
+from hemobench.training.batches import BatchSource
+from hemobench.training.checkpointing import load_tensors, load_training_state, save_tensors, save_training_state
+from hemobench.training.config import TrainConfig
+from hemobench.training.evaluate import LOSS_MONITOR, epoch_metrics
+from hemobench.training.hardware import ComputePlan, guard_shallow_convolutions, plan_compute, to_layout
+from hemobench.training.logging import Reporter, TensorBoardLog, write_history
+from hemobench.training.problem import Problem, build_loss, build_model, sampling_shares
+from hemobench.training.sampling import epoch_batches, generator_for
+from hemobench.training.schedule import learning_rate_at
+
+LAST, BEST, HISTORY, TENSORBOARD = "last.safetensors", "best.safetensors", "history.csv", "tensorboard"
+
+
+@dataclass
+class _State:
+    """Where a run stands after an epoch; goes into the checkpoint's header."""
+
+    epoch: int = 0
+    step: int = 0
+    best_value: float | None = None
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    history: list[dict[str, float | None]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `train` leaves: the model with its best weights, in evaluation mode, and how it got there."""
+
+    model: nn.Module
+    problem: Problem
+    source: BatchSource
+    plan: ComputePlan
+    history: tuple[dict[str, float], ...]
+    best_epoch: int
+    main_process: bool
+
+
+def train(
+    config: TrainConfig,
+    problem: Problem,
+    examples: Examples,
+    rows: tuple[NDArray[np.int64], NDArray[np.int64]],
+    output: Path,
+    *,
+    identity: str,
+    resume: bool,
+    reporter: Reporter,
+) -> Trained:
+    """Train a resolved config on rows (training, validation) of the examples, checkpoints under `output`.
+
+    After every epoch `last.safetensors` holds all that the next epoch depends on, `best.safetensors` the weights with
+    the best `monitor` so far and `history.csv` the numbers. With `resume` a run whose checkpoint carries the same
+    `identity` goes on after its last finished epoch, on the CPU to the same bits as if it had not been stopped; a
+    checkpoint of another identity is overwritten. Raises: UserError, also when the loss is no longer a number.
+    """
+    trainer = _Trainer(config, problem, examples, rows, output, identity, reporter)
+    if resume:
+        trainer.resume()
+    trainer.run()
+    return trainer.finish()
+
+
+class _Trainer:
+    def __init__(
+        self, config: TrainConfig, problem: Problem, examples: Examples,
+        rows: tuple[NDArray[np.int64], NDArray[np.int64]], output: Path, identity: str, reporter: Reporter,
+    ) -> None:
+        assert config.batch_size is not None
+        self.config, self.problem, self.examples, self.output = config, problem, examples, output
+        self.identity, self.reporter, self.state = identity, reporter, _State()
+        self.higher = config.monitor != LOSS_MONITOR and _direction(str(config.monitor), config.task)
+        self.rows, validation = rows
+        self.validation = _evenly(validation, config.validation_limit)
+        self.plan, self.accelerator = _accelerator(config.precision)
+        self.shares = sampling_shares(config, problem, self.rows)
+        device = self.accelerator.device
+        set_seed(config.seed)
+        loss, prior = build_loss(config, problem, self.rows)
+        model = build_model(config, examples.images.shape[1], problem.num_outputs, prior)
+        model = to_layout(model.to(device), self.plan.channels_last)
+        if device.type == "cpu" and self.plan.precision == "bf16":
+            model = guard_shallow_convolutions(model)
+        self.loss = loss.to(device)
+        self.model, self.optimizer = self.accelerator.prepare(model, _optimizer(config, model, device))
+        self.source = BatchSource(examples, problem.targets, device, channels_last=self.plan.channels_last)
+        size = min(config.batch_size, len(self.rows))
+        if size < self.accelerator.num_processes:
+            raise UserError(f"batch_size {size} on {self.accelerator.num_processes} processes; expected at least one "
+                            "example each; raise batch_size")
+        self.total_steps = config.epochs * (len(self.rows) // size)
+        if config.max_steps is not None:
+            self.total_steps = min(self.total_steps, config.max_steps)
+        self.epochs = math.ceil(self.total_steps / (len(self.rows) // size))
+
+    @property
+    def bare(self) -> nn.Module:
+        """The model under Accelerate's wrappers; it keeps its autocast."""
+        model: nn.Module = self.accelerator.unwrap_model(self.model)
+        return model
+
+    def resume(self) -> None:
+        path = self.output / LAST
+        if not path.is_file():
+            return
+        _, header = load_tensors(path)
+        if header["identity"] != self.identity:
+            self.reporter.say(f"{path} belongs to another configuration or other data; training starts anew")
+            return
+        header = load_training_state(path, self.bare, self.optimizer)
+        self.state = _State(**header["state"])
+        self.reporter.say(f"going on after epoch {self.state.epoch} of {self.epochs}")
+
+    def run(self) -> None:
+        log = None
+        if self.config.tensorboard and self.accelerator.is_main_process:
+            log = TensorBoardLog(self.output / TENSORBOARD, self.state.epoch + 1)
+        try:
+            while self.state.epoch < self.epochs and not self._out_of_patience():
+                row = self._epoch(self.state.epoch + 1)
+                self._keep(row)
+                if log is not None:
+                    log.log(row)
+                self.reporter.say(_line(row, self.epochs, str(self.config.monitor)))
+        finally:
+            if log is not None:
+                log.close()
+
+    def finish(self) -> Trained:
+        """Best weights back in the model."""
+        self.accelerator.wait_for_everyone()
+        tensors, _ = load_tensors(self.output / BEST)
+        self.bare.load_state_dict(tensors)
+        history = tuple({k: math.nan if v is None else v for k, v in row.items()} for row in self.state.history)
+        return Trained(self.bare.eval(), self.problem, self.source, self.plan, history, self.state.best_epoch,
+                       self.accelerator.is_main_process)
+
+    def _epoch(self, epoch: int) -> dict[str, float]:
+        """Train one epoch, validate; returns its row of the history."""
+        begin = time.perf_counter()
+        assert self.config.batch_size is not None
+        batches = epoch_batches(
+            self.rows, self.shares, seed=self.config.seed, epoch=epoch, batch_size=self.config.batch_size
+        )[: self.total_steps - self.state.step]
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        draws = generator_for(self.config.seed, epoch, purpose=1, rank=rank)
+        generator = torch.Generator().manual_seed(int(draws.integers(2**62)))
+        self.reporter.start(f"epoch {epoch} of {self.epochs}", len(batches))
+        self.model.train()
+        total, rate = torch.zeros((), device=self.accelerator.device), 0.0
+        for batch in batches:
+            rate = learning_rate_at(
+                self.state.step, self.total_steps, self.config.schedule, self.config.learning_rate
+            )
+            total += self._step(batch[rank::world], generator, rate)
+            self.state.step += 1
+            self.reporter.advance()
+        train_loss = float(self.accelerator.reduce(total, reduction="mean")) / len(batches)
+        if not math.isfinite(train_loss):
+            raise UserError(f"the training loss became {train_loss} in epoch {epoch}; expected a number; lower "
+                            f"learning_rate (now {self.config.learning_rate}) or set gradient_clip")
+        scores = epoch_metrics(
+            self.bare, self.problem, self.examples, self.source, self.validation, self.config.batch_size, self.loss,
+            str(self.config.monitor),
+        )
+        seconds = time.perf_counter() - begin
+        return {"epoch": epoch, "train_loss": train_loss, **scores, "learning_rate": rate, "seconds": seconds}
+
+    def _step(self, rows: NDArray[np.int64], generator: torch.Generator, rate: float) -> torch.Tensor:
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        images, targets = self.source.training(
+            rows, generator, augmentation=self.config.augment, patch=self.config.patch,
+            on_foreground=self.config.sampling == "balanced",
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss: torch.Tensor = self.loss(self.model(images), targets)
+        self.accelerator.backward(loss)
+        if self.config.gradient_clip is not None:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
+        self.optimizer.step()
+        return loss.detach()
+
+    def _keep(self, row: dict[str, float]) -> None:
+        """Update the state, then write best, last and history, each moved in place when whole."""
+        monitor = str(self.config.monitor)
+        value = row.get(monitor if monitor == LOSS_MONITOR else f"validation_{monitor}", math.nan)
+        if LOSS_MONITOR in row and monitor != LOSS_MONITOR and f"validation_{monitor}" not in row:
+            measured = [name.removeprefix("validation_") for name in row if name.startswith("validation_")]
+            known = [LOSS_MONITOR, *(name for name in measured if name != "loss")]
+            raise unknown_name("monitor for this view", monitor, known)
+        self.state.epoch = int(row["epoch"])
+        self.state.history.append({k: v if math.isfinite(v) else None for k, v in row.items()})
+        # Until the monitor has a value (no validation patients, one class only) the newest weights are the best known.
+        better = self.state.best_value is None or self._improves(value, row[LOSS_MONITOR])
+        if better:
+            self.state.best_value = value if math.isfinite(value) else None
+            self.state.best_loss = row.get(LOSS_MONITOR, math.inf)
+            self.state.best_epoch = self.state.epoch
+        if not self.accelerator.is_main_process:
+            return
+        header = {"identity": self.identity, "config": self.config.to_mapping(), "epoch": self.state.epoch}
+        if better:
+            save_tensors(self.output / BEST, dict(self.bare.state_dict()), _model_header(self, header))
+        save_training_state(
+            self.output / LAST, self.bare, self.optimizer, {**header, "state": dataclasses.asdict(self.state)}
+        )
+        write_history(self.output / HISTORY, self.state.history)
+
+    def _improves(self, value: float, loss: float) -> bool:
+        """Whether a value beats the best; of equal ones (Dice 0 in the first epochs) the lower loss is better."""
+        best = self.state.best_value
+        assert best is not None
+        if value == best:
+            return loss < self.state.best_loss
+        return math.isfinite(value) and (value > best) == self.higher
+
+    def _out_of_patience(self) -> bool:
+        patience = self.config.early_stopping
+        if patience is None or self.state.best_value is None:
+            return False
+        return self.state.epoch - self.state.best_epoch >= patience
+
+
+def _model_header(trainer: _Trainer, header: dict[str, Any]) -> dict[str, Any]:
+    """What it takes to build the network again beside its config."""
+    return {**header, "in_channels": int(trainer.examples.images.shape[1]), "num_outputs": trainer.problem.num_outputs}
+
+
+def _accelerator(precision: str) -> tuple[ComputePlan, Accelerator]:
+    plan = plan_compute(precision, PartialState().device)
+    mixed = "bf16" if plan.precision == "bf16" else "no"
+    # Accelerate keeps one precision per process and refuses a second; a leaderboard trains several runs in one.
+    AcceleratorState._reset_state()
+    return plan, Accelerator(mixed_precision=mixed)
+
+
+def _optimizer(config: TrainConfig, model: nn.Module, device: torch.device) -> torch.optim.Optimizer:
+    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
+    return kind(
+        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
+    )
+
+
+def _direction(monitor: str, task: str) -> bool:
+    measured = metric_info(monitor).task
+    if measured != task:
+        raise UserError(f"monitor '{monitor}' measures {measured}; expected a metric of {task}; name one, or {LOSS_MONITOR}")
+    return higher_is_better(monitor)
+
+
+def _evenly(rows: NDArray[np.int64], limit: int | None) -> NDArray[np.int64]:
+    """At most `limit` of the rows, spread evenly, so that every patient has its part."""
+    if limit is None or len(rows) <= limit:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, limit).round().astype(np.int64)]
+
+
+def _line(row: dict[str, float], epochs: int, monitor: str) -> str:
+    name = monitor if monitor == LOSS_MONITOR else f"validation_{monitor}"
+    shown = f", {monitor} {row[name]:.4f}" if name in row else ""
+    return f"epoch {int(row['epoch'])} of {epochs}: train_loss {row['train_loss']:.4f}{shown}, {row['seconds']:.1f} s"

@@ -1,0 +1,119 @@
+"""What a task means for a network: its outputs, the targets of its loss, its starting bias, its probabilities."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from hemobench.datasets.cache import Examples
+from hemobench.errors import UserError
+from hemobench.labels import CLASSES, PAPER_CLASSES, to_paper_class
+from hemobench.losses import create_loss
+from hemobench.models import create_model
+from hemobench.training.config import TrainConfig
+from hemobench.training.sampling import balanced_shares
+from hemobench.weighting import ClassWeights, create_weighting
+
+EXCLUSIVE_LOSS = "cross-entropy"
+# Overlap losses have no base rate to start from: a rare class's prior would start them where gradients vanish.
+_PRIOR_LOSSES = ("bce", "focal", "dice+bce")
+_PRIOR_RANGE = (1e-4, 1 - 1e-4)
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Targets of a run's loss. targets: uint8 (N, 6) or (N, 1, D, H, W). usable: (N,) rows the task can learn from.
+
+    exclusive: the six outputs are PAPER_CLASSES, of which exactly one holds (softmax); else they are independent.
+    """
+
+    task: str
+    exclusive: bool
+    targets: NDArray[np.uint8]
+    usable: NDArray[np.bool_]
+
+    @property
+    def num_outputs(self) -> int:
+        return len(CLASSES) if self.task == "classification" else 1
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Logits (B, K, ...) as float32 probabilities."""
+        return logits.float().softmax(1) if self.exclusive else logits.float().sigmoid()
+
+
+def pose_problem(config: TrainConfig, examples: Examples) -> Problem:
+    """The problem that a resolved config poses on these examples.
+
+    Raises: UserError when the examples are of another task or the loss does not fit it.
+    """
+    if examples.task != config.task:
+        raise UserError(f"examples for {examples.task} with a config for {config.task}; expected one task; "
+                        "build the examples with the config's view")
+    usable = np.ones(len(examples), dtype=np.bool_)
+    if config.loss != EXCLUSIVE_LOSS:
+        return Problem(config.task, False, examples.targets, usable)
+    if config.task == "segmentation":
+        raise UserError(f"loss '{EXCLUSIVE_LOSS}' for a segmentation of one structure; expected a loss of independent "
+                        "outputs; use bce, dice or dice+bce")
+    classes = to_paper_class(examples.targets[:, :-1])
+    one_hot = np.eye(len(PAPER_CLASSES), dtype=np.uint8)[np.maximum(classes, 0)]
+    return Problem(config.task, True, one_hot, classes >= 0)
+
+
+def sampling_shares(config: TrainConfig, problem: Problem, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """Probability of drawing each of `rows`, None where each comes once."""
+    if config.sampling == "shuffled":
+        return None
+    targets = problem.targets[rows]
+    if problem.exclusive:
+        frequency = targets.sum(axis=0)
+        present = frequency > 0
+        return np.asarray((targets / np.maximum(1, frequency)).sum(axis=1) / present.sum(), dtype=np.float64)
+    return balanced_shares(targets)
+
+
+def build_model(
+    config: TrainConfig, in_channels: int, num_outputs: int, prior: list[float] | None = None
+) -> nn.Module:
+    """Freshly drawn model of a resolved config."""
+    options: dict[str, Any] = dict(config.model_options)
+    if prior is not None:
+        options.setdefault("prior", prior)
+    assert config.view is not None
+    return create_model(
+        config.model, task=config.task, in_channels=in_channels, num_outputs=num_outputs,
+        image_size=config.patch or config.view.image_size, **options,
+    )
+
+
+def build_loss(config: TrainConfig, problem: Problem, rows: NDArray[np.int64]) -> tuple[nn.Module, list[float] | None]:
+    """The loss with its class weights from the training rows, and the prior that the model's bias starts at."""
+    weights = create_weighting(
+        config.weighting, problem.targets[rows], num_outputs=problem.num_outputs, exclusive=problem.exclusive
+    )
+    loss = create_loss(config.loss, weights, **dict(config.loss_options))
+    wanted = config.prior and config.loss in _PRIOR_LOSSES
+    return loss, weighted_prior(problem, rows, sampling_shares(config, problem, rows), weights) if wanted else None
+
+
+def weighted_prior(
+    problem: Problem, rows: NDArray[np.int64], shares: NDArray[np.float64] | None, weights: ClassWeights
+) -> list[float]:
+    """The constant answer, one an output, that a weighted BCE likes best on what the sampling shows: where training
+    would spend its first steps getting to. p' = w_pos p / (w_pos p + w_neg (1 - p)), kept away from 0 and 1."""
+    base = np.zeros(problem.num_outputs)
+    drawn = np.full(len(rows), 1 / len(rows)) if shares is None else shares
+    for start in range(0, len(rows), _CHUNK):
+        part = problem.targets[rows[start : start + _CHUNK]]
+        frequency = part.reshape(*part.shape[:2], -1).mean(axis=2)
+        base += drawn[start : start + _CHUNK] @ frequency
+    positive, negative = weights.positive.double().numpy() * base, weights.negative.double().numpy() * (1 - base)
+    total = positive + negative
+    prior = np.divide(positive, total, out=np.full_like(total, 0.5), where=total > 0)
+    return [float(value) for value in np.clip(prior, *_PRIOR_RANGE)]
+
