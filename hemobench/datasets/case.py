@@ -18,20 +18,31 @@ class Loaded:
     """One study in memory: image (D, H, W), label map (D, H, W) uint8 and slice labels (D, 5) uint8, where known.
 
     `remarks` are lines about what the reader noticed while decoding; `hemobench data check` prints them.
+    `blood_mask` (D, H, W) bool marks blood of unknown type, for data sets whose masks are binary. `study_labels` are
+    five 0/1 of the study as a whole, for data sets that say no more: a picture of the study may show none of them.
     """
 
     image: Volume
     label_map: NDArray[np.uint8] | None
     slice_labels: NDArray[np.uint8] | None
     remarks: tuple[str, ...] = ()
+    blood_mask: NDArray[np.bool_] | None = None
+    study_labels: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         shape = self.image.shape
         if self.label_map is not None and self.label_map.shape != shape:
             raise UserError(f"label map of shape {self.label_map.shape}; expected the image's {shape}; resample it")
+        if self.blood_mask is not None and self.blood_mask.shape != shape:
+            raise UserError(f"mask of shape {self.blood_mask.shape}; expected the image's {shape}; resample it")
         expected = (shape[0], len(SUBTYPES))
         if self.slice_labels is not None and self.slice_labels.shape != expected:
             raise UserError(f"slice labels of shape {self.slice_labels.shape}; expected {expected}; correct them")
+
+    @property
+    def foreground(self) -> NDArray[np.bool_] | None:
+        """Voxels (D, H, W) that a mask marks: the label map's above 0, or blood of unknown type; None without masks."""
+        return self.blood_mask if self.label_map is None else np.asarray(self.label_map > 0)
 
 
 @dataclass(frozen=True)
@@ -70,9 +81,15 @@ class DatasetInfo:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Opened data: its cases, a fingerprint that changes with the files, and what was odd about this copy."""
+    """Opened data: its cases, a fingerprint that changes with the files, and what was odd about this copy.
+
+    `leaky` is True where patients are unknown, so that pictures of one person fall on both sides of any split.
+    `notes` tell what the reader did by the data set's own rules (duplicates, flagged pictures); nothing is wrong there.
+    """
 
     info: DatasetInfo
     cases: tuple[Case, ...]
     fingerprint: str
     warnings: tuple[str, ...]
+    leaky: bool = False
+    notes: tuple[str, ...] = ()

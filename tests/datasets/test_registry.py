@@ -4,18 +4,21 @@ from pathlib import Path
 
 import pytest
 
-from hemobench.datasets.registry import dataset_info, known_datasets, open_dataset, parse_spec
+from hemobench.datasets.registry import dataset_info, known_datasets, open_dataset, parse_spec, spec_options
 from hemobench.errors import UserError
 
 
 def test_every_known_data_set_is_described() -> None:
-    assert known_datasets() == ("phantom", "phantom-t1", "ct-ich")
+    assert {"phantom", "phantom-t1", "ct-ich", "zeta", "ventricles", "image-folder"} <= set(known_datasets())
     for name in known_datasets():
         info = dataset_info(name)
         assert info.name == name
         assert info.phantom == name.startswith("phantom")
         assert all((info.title, info.tasks, info.labels, info.licence, info.size, info.citation, info.where))
-        assert info.lineage == name.removesuffix("-t1")
+        assert info.lineage
+    # Zeta shows RSNA's pictures: their patients are the same people.
+    assert dataset_info("zeta").lineage == "rsna"
+    assert dataset_info("phantom-t1").lineage == "phantom"
 
 
 def test_specs_are_name_and_path() -> None:
@@ -42,3 +45,16 @@ def test_path_reaches_the_reader(tmp_path: Path) -> None:
         open_dataset(f"ct-ich:{tmp_path}")
     with pytest.raises(UserError, match="without a path"):
         open_dataset("ct-ich")
+
+
+def test_options_may_follow_the_path() -> None:
+    spec = "phantom:maps, of 2021,patients=3,slices=4"
+    assert parse_spec(spec) == ("phantom", Path("maps, of 2021"))
+    assert spec_options(spec) == {"patients": 3, "slices": 4}
+    # `product` is fixed by the name, so it is no option and belongs to the path.
+    assert parse_spec("phantom:a,product=t1") == ("phantom", Path("a,product=t1"))
+    assert len(open_dataset("phantom:,patients=5", seed=3).cases) == 5
+    # What code says wins over the text.
+    assert len(open_dataset("phantom:,patients=5", patients=2).cases) == 2
+    with pytest.raises(UserError, match="option patients=many; expected a whole number"):
+        open_dataset("phantom:,patients=many")
