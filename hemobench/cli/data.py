@@ -38,7 +38,8 @@ def check(
 
     Exit code 1 when a case cannot be read, 2 when the copy as a whole cannot.
     """
-    dataset = open_dataset(data)
+    with reporting_progress(f"listing {data.partition(':')[0]}") as progress:
+        dataset = open_dataset(data, progress=progress)
     with reporting_progress(f"checking {dataset.info.name}") as progress:
         report = check_dataset(dataset, progress)
     _print_report(dataset, report)

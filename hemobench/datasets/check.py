@@ -79,7 +79,7 @@ def _examine(case: Case) -> _Finding:
     except UserError as error:
         return _Finding(0, False, None, (), f"case {case.study_id}: {error}")
     counts = None if loaded.slice_labels is None else with_any(loaded.slice_labels).sum(axis=0, dtype=np.int64)
-    return _Finding(loaded.image.shape[0], loaded.label_map is not None, counts, loaded.remarks, None)
+    return _Finding(loaded.image.shape[0], loaded.foreground is not None, counts, loaded.remarks, None)
 
 
 def _patients_with(cases: tuple[Case, ...]) -> dict[str, int] | None:

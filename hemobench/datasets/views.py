@@ -162,6 +162,9 @@ def _render_slices(loaded: Loaded, view: ClassificationView, where: str) -> tupl
         subtype_labels = loaded.slice_labels
     elif loaded.label_map is not None:
         subtype_labels = slice_labels_from_label_map(loaded.label_map)
+    elif loaded.study_labels is not None:
+        # All that is known: right for the study (the largest over its slices), too generous for a slice.
+        subtype_labels = np.tile(np.asarray(loaded.study_labels, dtype=np.uint8), (volume.shape[0], 1))
     else:
         raise UserError(f"{where} has no slice labels; classification needs them; choose another task or data set")
     depth = volume.voxels.shape[0]
@@ -188,7 +191,8 @@ def resize_to_square(grey: NDArray[np.float32], pixel_mm: tuple[float, ...], siz
 
 
 def _render_volume(loaded: Loaded, view: SegmentationView, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    if loaded.label_map is None:
+    mask = loaded.foreground
+    if mask is None:
         raise UserError(f"{where} has no label map; segmentation needs one; choose another task or data set")
     volume = loaded.image
     if view.window is None:
@@ -197,12 +201,11 @@ def _render_volume(loaded: Loaded, view: SegmentationView, where: str) -> tuple[
         grey = apply_window(volume.voxels, WINDOWS[view.window])
     else:
         raise UserError(f"{where} is {volume.modality}; window '{view.window}' needs CT in HU; set view.window to null")
-    foreground = (np.asarray(loaded.label_map) > 0).astype(np.float32)
     image = to_grid(volume.with_voxels(grey), view)
-    target = to_grid(volume.with_voxels(foreground), view)
+    share = to_grid(volume.with_voxels(mask.astype(np.float32)), view)
     # 0.5 itself counts, less one rounding error of the interpolation.
-    mask = (target.voxels >= 0.5 - 1e-4).astype(np.uint8)
-    return np.rint(np.clip(image.voxels, 0, 1) * 255).astype(np.uint8)[None, None], mask[None, None]
+    target = (share.voxels >= 0.5 - 1e-4).astype(np.uint8)
+    return np.rint(np.clip(image.voxels, 0, 1) * 255).astype(np.uint8)[None, None], target[None, None]
 
 
 def percentile_grey(voxels: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -15,3 +15,15 @@ def test_targets_must_fit_the_image() -> None:
         Loaded(image, np.zeros((3, 5, 4), dtype=np.uint8), None)
     with pytest.raises(UserError, match=r"slice labels of shape \(3, 6\)"):
         Loaded(image, None, np.zeros((3, 6), dtype=np.uint8))
+    with pytest.raises(UserError, match=r"mask of shape \(3, 4, 4\)"):
+        Loaded(image, None, None, blood_mask=np.zeros((3, 4, 4), dtype=bool))
+
+
+def test_foreground_is_the_label_map_or_the_untyped_mask() -> None:
+    image = Volume(np.zeros((1, 2, 2)), np.eye(4))
+    assert Loaded(image, None, None).foreground is None
+    label_map = np.array([[[0, 3], [5, 0]]], dtype=np.uint8)
+    typed = Loaded(image, label_map, None).foreground
+    assert typed is not None
+    assert typed.tolist() == [[[False, True], [True, False]]]
+    assert Loaded(image, None, None, blood_mask=label_map == 5).foreground.tolist() == [[[False, False], [True, False]]]
