@@ -1,0 +1,83 @@
+"""`hemobench compare`: train a suite's models, rank them, write the leaderboard and its report."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hemobench.errors import UserError, unknown_name
+
+ENGINES = ("local", "ray")
+
+app = typer.Typer(help="Train a suite of models and rank them.", add_completion=False)
+
+
+@app.command()
+def compare(
+    suite: Annotated[str, typer.Argument(metavar="[SUITE]", help="A shipped suite's name or a YAML file.")] = "quick",
+    show: Annotated[bool, typer.Option("--list", help="List the shipped suites and leave.")] = False,
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME[:PATH]", help="Rank on this data set instead of the suite's own.")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(help="Seeds of each entry; default: the suite's.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs that train at once, each with its share of the cores.")] = 1,
+    engine: Annotated[str, typer.Option(metavar="local|ray", help="local: processes of this machine.")] = "local",
+    output: Annotated[
+        Path | None, typer.Option(help="Folder; default ./hemobench-results/SUITE[-DATA]. Its runs are used again.")
+    ] = None,
+) -> None:
+    """Train every entry of a suite with every seed and rank them.
+
+    Prints the boards and writes leaderboard.csv, leaderboard.json, report.html and runs/. Interrupted, the same
+    command goes on where it stopped.
+    """
+    _check_engine(engine)
+    if show:
+        _list_suites()
+        return
+    # Here, not above: --help and the errors above should not pay for loading torch.
+    from hemobench.compare.costs import StageClock
+
+    clock = StageClock()
+    with clock.stage("start"):
+        from hemobench.compare.runner import slug, with_data
+        from hemobench.compare.session import compare_suite
+        from hemobench.compare.suites import load_suite
+
+        chosen, skipped = with_data(load_suite(suite), data)
+    if seeds is not None:
+        chosen = chosen.with_seeds(seeds)
+    if output is None:
+        ending = "" if data is None else f"-{slug(data.partition(':')[0])}"
+        output = Path("hemobench-results") / f"{slug(chosen.name)}{ending}"
+    command = _command(suite, data, seeds)
+    compare_suite(chosen, output, jobs=jobs, skipped=skipped, command=command, clock=clock)
+
+
+def _check_engine(engine: str) -> None:
+    if engine not in ENGINES:
+        raise unknown_name("engine", engine, ENGINES)
+    if engine == "ray":
+        raise UserError("engine 'ray' is not built yet; expected 'local'; use --jobs N for more runs at once")
+
+
+def _command(suite: str, data: str | None, seeds: int | None) -> str:
+    """What gives the same boards again; where they are written and how many train at once is the reader's choice."""
+    words = ["python", "-m", "hemobench.compare", suite]
+    words += [] if data is None else ["--data", data]
+    words += [] if seeds is None else ["--seeds", str(seeds)]
+    return shlex.join(words)
+
+
+def _list_suites() -> None:
+    from hemobench.compare.suites import load_suite, shipped_suites
+
+    for name in shipped_suites():
+        suite = load_suite(name)
+        typer.echo(f"{name}: {suite.title}")
+        for board in suite.boards:
+            entries = ", ".join(entry.name for entry in board.entries)
+            typer.echo(f"  {board.task} on {board.dataset}, by {board.rank_by}, seeds {len(suite.seeds)}: {entries}")

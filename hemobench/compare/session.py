@@ -1,0 +1,63 @@
+"""A whole comparison: run the suite, write its three files, print its boards and where the time went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from hemobench.compare.costs import MemoryWatch, StageClock, describe_machine
+from hemobench.compare.evidence import board_evidence
+from hemobench.compare.leaderboard import Leaderboard, write_leaderboard
+from hemobench.compare.progress import SuiteProgress
+from hemobench.compare.references import SLICE_POSITION
+from hemobench.compare.report import Costs, write_report
+from hemobench.compare.runner import SuiteResult, run_suite
+from hemobench.compare.suites import Suite
+from hemobench.compare.tables import make_console, print_board, timing_table
+
+
+def compare_suite(
+    suite: Suite, output: Path, *, jobs: int = 1, skipped: Sequence[str] = (), command: str, clock: StageClock
+) -> Leaderboard:
+    """Train, rank and report a suite under `output`; boards go to stdout, progress to stderr.
+
+    `skipped` names boards that were left out and why; `command` is what the report says to repeat. Raises: UserError.
+    """
+    console, notes = make_console(), make_console(stderr=True)
+    with MemoryWatch() as memory:
+        with SuiteProgress(notes) as progress:
+            for reason in skipped:
+                progress.line(f"left out: {reason}")
+            result = run_suite(suite, output, jobs=jobs, skipped=skipped, progress=progress, clock=clock)
+        write_leaderboard(result.leaderboard, output)
+        with clock.stage("report"):
+            _report(result, output, command, clock, memory)
+    for board in result.leaderboard.boards:
+        print_board(console, board)
+    _print_costs(console, clock, memory, output)
+    return result.leaderboard
+
+
+def _report(result: SuiteResult, output: Path, command: str, clock: StageClock, memory: MemoryWatch) -> None:
+    boards = zip(result.leaderboard.boards, result.runs, strict=True)
+    evidence = [board_evidence(board, runs, notes=_notes(board.task)) for board, runs in boards]
+    costs = Costs(clock.stages(), clock.total_seconds, memory.peak_gb, describe_machine())
+    write_report(output / "report.html", result.leaderboard, evidence, costs, command)
+
+
+def _notes(task: str) -> tuple[str, ...]:
+    if task == "classification":
+        return (f"'{SLICE_POSITION}' knows only how high in the head a slice lies: what pictures add is above it.",)
+    return ("voxel_accuracy_background is what finding nothing scores: a voxel accuracy near it means little.",)
+
+
+def _print_costs(console: Console, clock: StageClock, memory: MemoryWatch, output: Path) -> None:
+    console.print(timing_table(clock.stages(), clock.total_seconds))
+    if memory.peak_gb is not None:
+        peak = f"peak memory {memory.peak_gb:.2f} GB, all processes together; {describe_machine()}"
+        console.print(Text(peak), soft_wrap=True)
+    for name in ("leaderboard.csv", "leaderboard.json", "report.html"):
+        console.print(Text(f"wrote {output / name}"), soft_wrap=True)

@@ -1,0 +1,223 @@
+"""`python -m hemobench.compare` as its users run it: a suite to the end, interrupted, and with every mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from hemobench.cli.compare import app
+from hemobench.cli.run import run_app
+from hemobench.compare.leaderboard import PHANTOM_MARK
+
+COMMAND = [sys.executable, "-m", "hemobench.compare"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory) -> Path:
+    """An empty cache, shared by the runs of this module."""
+    return tmp_path_factory.mktemp("home")
+
+
+def _environment(home: Path) -> dict[str, str]:
+    return {**os.environ, "HEMOBENCH_HOME": str(home), "COLUMNS": "40"}
+
+
+def _compare(folder: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*COMMAND, *arguments], cwd=folder, env=_environment(home), capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory, home) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """The suite `smoke` from an empty cache to its end: the folder it ran in, and what it said."""
+    folder = tmp_path_factory.mktemp("smoke")
+    return folder, _compare(folder, home, "smoke")
+
+
+def _results(folder: Path) -> dict[Path, int]:
+    """When each finished run was written."""
+    return {path.relative_to(folder): path.stat().st_mtime_ns for path in sorted(folder.glob("runs/*/run.json"))}
+
+
+def _scores(folder: Path) -> list[tuple[str, object]]:
+    content = json.loads((folder / "leaderboard.json").read_text(encoding="utf-8"))
+    return [(entry["name"], entry["metrics"]) for board in content["boards"] for entry in board["entries"]]
+
+
+@pytest.mark.slow
+def test_smoke_ends_in_two_boards(smoke):
+    folder, done = smoke
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count(PHANTOM_MARK) == 2
+    for text in ("auroc_any", "dice_any", "slice position (no image)", "where the time went", "peak memory"):
+        assert text in done.stdout
+    assert "…" not in done.stdout, "a cell was cut off"
+    assert max(map(len, done.stdout.splitlines())) > 100, "piped output should be 120 columns wide, not COLUMNS"
+    assert "[4/4] segmentation unet2d [0.2, 0.8], seed 0" in done.stderr
+    assert "\x1b" not in done.stdout + done.stderr
+    output = folder / "hemobench-results" / "smoke"
+    names = {path.name for path in output.iterdir()}
+    assert names == {"leaderboard.csv", "leaderboard.json", "report.html", "runs", "splits"}
+    assert len(_results(output)) == 4
+
+
+@pytest.mark.slow
+def test_smoke_leaderboard_tells_seeds_settings_and_patients(smoke):
+    folder, _ = smoke
+    text = (folder / "hemobench-results" / "smoke" / "leaderboard.json").read_text(encoding="utf-8")
+    content = json.loads(text)
+    classification, segmentation = content["boards"]
+    assert content["seeds"] == [0]
+    assert [board["phantom"] for board in content["boards"]] == [True, True]
+    reference = classification["entries"][-1]
+    assert (reference["name"], reference["rank"]) == ("slice position (no image)", None)
+    assert {entry["config"]["weighting"] for entry in segmentation["entries"]} == {"0.5,0.5", "0.2,0.8"}
+    split = classification["split"]
+    assert [split[f"{part}_patients"] for part in ("train", "validation", "test")] == [4, 2, 2]
+    assert classification["entries"][0]["metrics"]["auroc_any"]["n"] == 2 * 8  # slices of the test patients
+    assert segmentation["entries"][0]["metrics"]["dice_any"]["n"] == 2
+
+
+@pytest.mark.slow
+def test_smoke_report_has_figures_and_example_pictures(smoke):
+    folder, _ = smoke
+    page = (folder / "hemobench-results" / "smoke" / "report.html").read_text(encoding="utf-8")
+    # Forest and curves of both boards, AUROC by type of one, a confusion matrix of each of four entries.
+    own = page.rpartition("<header>")[2]
+    assert own.count("Plotly.newPlot(") == 2 + 2 + 1 + 4
+    assert page.count("data:image/png;base64,") >= 4
+    assert "python -m hemobench.compare smoke" in page
+
+
+@pytest.mark.slow
+def test_the_same_command_keeps_what_is_finished(smoke, home):
+    folder, first = smoke
+    output = folder / "hemobench-results" / "smoke"
+    before, scores = _results(output), _scores(output)
+    again = _compare(folder, home, "smoke")
+    assert again.returncode == 0, again.stderr
+    assert again.stderr.count("kept from before") == 4
+    assert "kept from before" not in first.stderr
+    assert _results(output) == before
+    assert _scores(output) == scores
+
+
+@pytest.mark.slow
+def test_killed_it_goes_on_and_ends_with_the_same_scores(smoke, home, tmp_path):
+    folder, _ = smoke
+    output = tmp_path / "out"
+    with subprocess.Popen(
+        [*COMMAND, "smoke", "--output", "out"], cwd=tmp_path, env=_environment(home),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    ) as running:  # fmt: skip
+        while not _results(output) and running.poll() is None:
+            time.sleep(0.01)
+        running.send_signal(signal.SIGKILL)
+    before = _results(output)
+    assert running.returncode == -signal.SIGKILL
+    assert 1 <= len(before) < 4
+    assert not (output / "leaderboard.json").exists()
+    done = _compare(tmp_path, home, "smoke", "--output", "out")
+    assert done.returncode == 0, done.stderr
+    after = _results(output)
+    assert len(after) == 4
+    assert {path: after[path] for path in before} == before
+    assert _scores(output) == _scores(folder / "hemobench-results" / "smoke")
+
+
+@pytest.mark.slow
+def test_several_jobs_give_the_same_scores(smoke, home, tmp_path):
+    folder, _ = smoke
+    done = _compare(tmp_path, home, "smoke", "--jobs", "2", "--output", "out")
+    assert done.returncode == 0, done.stderr
+    two_jobs, one_job = _scores(tmp_path / "out"), _scores(folder / "hemobench-results" / "smoke")
+    assert sorted(name for name, _ in two_jobs) == sorted(name for name, _ in one_job)
+    # Other thread counts add up in another order: equal but for rounding.
+    reference = dict(one_job)["slice position (no image)"]
+    assert dict(two_jobs)["slice position (no image)"] == reference
+    for name, metrics in two_jobs:
+        loss = "logloss_rsna" if "logloss_rsna" in metrics else "voxel_accuracy"
+        assert metrics[loss]["mean"] == pytest.approx(dict(one_job)[name][loss]["mean"], rel=1e-3)
+
+
+def test_list_names_every_shipped_suite(capsys):
+    with pytest.raises(SystemExit) as left:
+        run_app(app, args=["--list"])
+    assert left.value.code == 0
+    shown = capsys.readouterr().out
+    assert re.search(r"^quick: ", shown, re.MULTILINE)
+    assert re.search(r"^smoke: ", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["quik"], "unknown suite 'quik'"),
+        (["absent.yaml"], "absent.yaml: No such file or directory"),
+        (["broken.yaml"], "broken.yaml, line 1: broken YAML"),
+        (["model.yaml"], "unknown model 'paper_cmm'; known: "),
+        (["smoke", "--data", "fantom"], "unknown data set 'fantom'; known: ct-ich"),
+        (["smoke", "--data", "ct-ich:absent"], "no folder absent"),
+        (["smoke", "--data", "phantom-t1"], "data set 'phantom-t1' serves no board of suite 'smoke'"),
+        (["smoke", "--seeds", "0"], "0 seeds; expected at least 1"),
+        (["smoke", "--jobs", "0"], "Invalid value for '--jobs'"),
+        (["smoke", "--engine", "spark"], "unknown engine 'spark'; known: local, ray"),
+        (["smoke", "--engine", "ray"], "engine 'ray' is not built yet; expected 'local'"),
+        (["smoke", "--output", "broken.yaml"], "output broken.yaml is a file; expected a folder"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEMOBENCH_HOME", str(tmp_path / "home"))
+    (tmp_path / "broken.yaml").write_text("boards: [", encoding="utf-8")
+    (tmp_path / "model.yaml").write_text(
+        "boards: [{task: classification, data: phantom, rank_by: auroc_any, baseline: {model: paper_cmm},"
+        " entries: [{name: a}]}]", encoding="utf-8",
+    )  # fmt: skip
+    with pytest.raises(SystemExit) as left:
+        run_app(app, args=arguments)
+    printed = capsys.readouterr()
+    last = printed.err.strip().splitlines()[-1]
+    assert left.value.code == 2
+    assert last.startswith("hemobench: ")
+    assert said in last
+    assert printed.out == ""
+    assert "Traceback" not in printed.err
+    assert not (tmp_path / "hemobench-results").exists(), "a mistake leaves nothing behind"
+
+
+def _ct_ich_copy(root: Path) -> Path:
+    """Six patients of two black slices each; one slice is no picture."""
+    rows = ["PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,No_Hemorrhage,"
+            "Fracture_Yes_No"]  # fmt: skip
+    for patient in range(50, 56):
+        for window in ("brain", "bone"):
+            folder = root / "Patients_CT" / f"{patient:03d}" / window
+            folder.mkdir(parents=True)
+            for number in (1, 2):
+                Image.new("L", (64, 64)).save(folder / f"{number}.jpg")
+        rows += [f"{patient},{number},0,0,0,0,{number - 1},{2 - number},0" for number in (1, 2)]
+    (root / "hemorrhage_diagnosis.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    (root / "Patients_CT" / "052" / "brain" / "2.jpg").write_text("no picture", encoding="utf-8")
+    return root
+
+
+@pytest.mark.parametrize("data", ["absent", "copy"])
+def test_mistakes_in_the_data_end_the_process_with_code_2(data, tmp_path, home):
+    copy = _ct_ich_copy(tmp_path / "copy")
+    done = _compare(tmp_path, home, "smoke", "--data", f"ct-ich:{data}")
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("hemobench: ")
+    assert (str(copy.relative_to(tmp_path)) + "/Patients_CT/052/brain/2.jpg" if data == "copy" else "no folder") in last
