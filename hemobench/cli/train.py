@@ -12,7 +12,6 @@ from hemobench.datasets.cache import build_examples
 from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.splits import Split, split_by_patient
 from hemobench.datasets.views import default_view, view_to_mapping
-from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter
@@ -20,7 +19,7 @@ from hemobench.training.result import RunResult
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
-_HEADLINES = {"classification": ("auroc_any", "auroc_macro", "ap_any", "accuracy", "logloss_rsna", "accuracy_exclusive")}
+_HEADLINES = ("auroc_any", "auroc_macro", "ap_any", "accuracy", "logloss_rsna", "accuracy_exclusive")
 
 
 @app.command()
@@ -47,15 +46,12 @@ def train(
         "model": model, "task": task, "weighting": weighting, "loss": loss, "epochs": epochs, "learning_rate": lr,
         "batch_size": batch_size, "augment": augment, "seed": seed,
     }
+    options = _read(config) | {key: value for key, value in given.items() if value is not None}
     try:
-        options = _read(config) | {key: value for key, value in given.items() if value is not None}
         _train(options, data, size, patients, split, resume, output)
-    except UserError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(2) from error
-    except KeyboardInterrupt as error:
-        typer.echo("interrupted; the same command goes on after the last finished epoch", err=True)
-        raise typer.Exit(130) from error
+    except KeyboardInterrupt:
+        typer.echo("the same command goes on after the last finished epoch", err=True)
+        raise
 
 
 def _read(path: Path | None) -> dict[str, Any]:
@@ -100,8 +96,9 @@ def _train(
         reporter.start(f"reading {dataset.info.name}", len(dataset.cases))
         examples = build_examples(dataset, settings.view, progress=lambda done, total: reporter.advance())
         kind = "phantom" if examples.phantom else "real"
-        reporter.say(f"{settings.model} for {settings.task} on {dataset.info.name} ({kind} patients: {len(split.train)} "
-                     f"train, {len(split.validation)} validate, {len(split.test)} test), seed {settings.seed}")
+        sizes = f"{len(split.train)} train, {len(split.validation)} validate, {len(split.test)} test"
+        reporter.say(f"{settings.model} for {settings.task} on {dataset.info.name}, {kind} patients: {sizes}; "
+                     f"seed {settings.seed}")
         result = run_experiment(settings, examples, split, folder, resume=resume, progress=reporter)
         split.save(folder / "split.json")
     for line in summary(result):
@@ -112,8 +109,10 @@ def _train(
 def summary(result: RunResult) -> list[str]:
     """The lines that a finished run prints: its headline metrics on test patients, beside the trivial answer's."""
     suffix = getattr(result.config.view, "suffix", "any")
-    names = _HEADLINES.get(result.config.task, (f"dice_{suffix}", f"nsd_2mm_{suffix}", f"hd95_mm_{suffix}",
-                                                f"abs_volume_error_ml_{suffix}", "voxel_accuracy"))
+    names = _HEADLINES
+    if result.config.task == "segmentation":
+        overlap = ("dice", "nsd_2mm", "hd95_mm", "abs_volume_error_ml")
+        names = (*(f"{name}_{suffix}" for name in overlap), "voxel_accuracy")
     source = "PHANTOM patients" if result.phantom else "patients"
     lines = [f"{result.name}: best epoch {result.best_epoch}, on {result.patients['test']} test {source} of "
              f"{result.dataset}, trained in {result.timings['train_seconds']:.1f} s"]

@@ -268,7 +268,7 @@ def _optimizer(config: TrainConfig, model: nn.Module, device: torch.device) -> t
 def _direction(monitor: str, task: str) -> bool:
     measured = metric_info(monitor).task
     if measured != task:
-        raise UserError(f"monitor '{monitor}' measures {measured}; expected a metric of {task}; name one, or {LOSS_MONITOR}")
+        raise UserError(f"monitor '{monitor}' measures {measured}; expected one of {task}; name one, or {LOSS_MONITOR}")
     return higher_is_better(monitor)
 
 
