@@ -71,6 +71,9 @@ class SegmentationView:
         if len(self.spacing_mm) != 3 or not all(0 < s < 100 for s in self.spacing_mm):
             raise UserError(f"view.spacing_mm is {list(self.spacing_mm)}; expected three lengths in mm, each above 0 "
                             "(slice, row, column); give e.g. [5, 2, 2]")
+        # One grid has one spelling, whether it was written 5 or 5.0: caches are keyed by it.
+        object.__setattr__(self, "spacing_mm", tuple(float(length) for length in self.spacing_mm))
+        object.__setattr__(self, "shape", tuple(int(count) for count in self.shape))
         if len(self.shape) != 3 or not all(1 <= n <= 2048 for n in self.shape):
             raise UserError(f"view.shape is {list(self.shape)}; expected three sizes from 1 to 2048 "
                             "(slices, rows, columns); give e.g. [32, 112, 96]")

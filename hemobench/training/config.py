@@ -154,7 +154,9 @@ class TrainConfig:
     @property
     def fingerprint(self) -> str:
         """Short hash of the resolved run; two runs with one fingerprint do the same."""
-        text = json.dumps(self.resolved().to_mapping(), sort_keys=True, default=str)
+        # Through the mapping and back, so that a weight_decay of 0 and of 0.0 are one run.
+        plain = TrainConfig.from_mapping(self.to_mapping()).resolved().to_mapping()
+        text = json.dumps(plain, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

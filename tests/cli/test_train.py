@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hemobench.cli.train import resolve_config
+from hemobench.errors import UserError
+
+
+def _train(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hemobench.train", *arguments], capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "HEMOBENCH_HOME": str(home)}, cwd=home,
+    )
+
+
+def test_the_task_follows_the_model_and_the_view_the_data() -> None:
+    assert resolve_config({}, "phantom", 64).task == "classification"
+    unet = resolve_config({"model": "unet2d"}, "phantom", None)
+    assert (unet.task, unet.monitor) == ("segmentation", "dice_any")
+    assert resolve_config({}, "phantom-t1", None).monitor == "dice_ventricles"
+    with pytest.raises(UserError, match="size"):
+        resolve_config({"model": "unet3d"}, "phantom", 64)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--data", "fantom"), "did you mean 'phantom'"),
+        (("--config", "missing.yaml"), "missing.yaml"),
+        (("--epochs", "0"), "at least 1"),
+    ],
+)
+def test_mistakes_end_in_one_line_and_exit_code_two(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    done = _train(*arguments, home=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert done.stdout == ""
