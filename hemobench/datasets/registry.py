@@ -10,7 +10,21 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from hemobench.datasets.case import Dataset, DatasetInfo
-from hemobench.datasets.catalogue import CT_ICH, IMAGE_FOLDER, PHANTOM, PHANTOM_T1, VENTRICLES, ZETA
+from hemobench.datasets.catalogue import (
+    BHSD,
+    CQ500,
+    CT_ICH,
+    HEMSEG,
+    IMAGE_FOLDER,
+    INSTANCE22,
+    MBH_SEG,
+    NIFTI_FOLDER,
+    PHANTOM,
+    PHANTOM_T1,
+    RSNA,
+    VENTRICLES,
+    ZETA,
+)
 from hemobench.errors import UserError, unknown_name
 
 __all__ = ["Dataset", "DatasetInfo", "dataset_info", "known_datasets", "open_dataset", "parse_spec", "spec_options"]
@@ -35,6 +49,13 @@ _ENTRIES = {
         _Entry(CT_ICH, "hemobench.datasets.ct_ich:open_ct_ich"),
         _Entry(ZETA, "hemobench.datasets.zeta:open_zeta"),
         _Entry(VENTRICLES, "hemobench.datasets.ventricles:open_ventricles"),
+        _Entry(RSNA, "hemobench.datasets.rsna:open_rsna"),
+        _Entry(BHSD, "hemobench.datasets.bhsd:open_bhsd"),
+        _Entry(MBH_SEG, "hemobench.datasets.bhsd:open_mbh_seg"),
+        _Entry(INSTANCE22, "hemobench.datasets.instance22:open_instance22"),
+        _Entry(HEMSEG, "hemobench.datasets.hemseg:open_hemseg"),
+        _Entry(CQ500, "hemobench.datasets.cq500:open_cq500"),
+        _Entry(NIFTI_FOLDER, "hemobench.datasets.nifti_folder:open_nifti_folder"),
         _Entry(IMAGE_FOLDER, "hemobench.datasets.image_folder:open_image_folder"),
     )
 }

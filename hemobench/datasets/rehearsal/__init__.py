@@ -51,6 +51,13 @@ LAYOUTS = MappingProxyType(
             ("zeta", "zeta", "ct", "zeta:write_zeta"),
             ("image-folder", "image-folder", "ct", "image_folder:write_image_folder"),
             ("ventricles", "ventricles", "t1", "ventricles:write_ventricles"),
+            ("rsna", "rsna", "ct", "rsna:write_rsna"),
+            ("bhsd", "bhsd", "ct", "bhsd:write_bhsd"),
+            ("mbh-seg", "mbh-seg", "ct", "bhsd:write_mbh_seg"),
+            ("instance22", "instance22", "ct", "bhsd:write_instance22"),
+            ("hemseg", "hemseg", "ct", "hemseg:write_hemseg"),
+            ("cq500", "cq500", "ct", "cq500:write_cq500"),
+            ("nifti-folder", "nifti-folder", "ct", "nifti_folder:write_nifti_folder"),
         )
     }
 )
