@@ -87,7 +87,8 @@ def _train(
     settings = resolve_config(options, data.partition(":")[0], size)
     folder = output or Path("runs") / f"{settings.model}-{data.partition(':')[0]}-s{settings.seed}".replace(":", "-")
     with ConsoleReporter() as reporter:
-        dataset = open_dataset(data, **({} if patients is None else {"patients": patients}))
+        chosen: dict[str, Any] = {} if patients is None else {"patients": patients}
+        dataset = open_dataset(data, **chosen)
         for warning in dataset.warnings:
             reporter.say(f"warning: {warning}")
         # The split has a seed of its own, so that training seeds share their patients.

@@ -68,7 +68,8 @@ def open_bhsd(path: Path | None) -> Dataset:
 def open_mbh_seg(path: Path | None, *, rater: int | str = MAJORITY) -> Dataset:
     """The copy under `path`, a folder a case. `rater` is a number from 1, or "majority" for what most raters drew.
 
-    A case without the rater, or without any, is named in the warnings and left out. Raises UserError for another layout.
+    A case without the rater, or without any, is named in the warnings and left out. Raises UserError for another
+    layout.
     """
     layout = "<case>/image.nii.gz and <case>/label_annot_1.nii.gz"
     root = checked_folder(path, MBH_SEG, layout)
@@ -150,7 +151,8 @@ def _check_dataset_json(path: Path) -> None:
     try:
         document = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is no JSON ({type(error).__name__}); expected the Decathlon's; copy it again") from error
+        kind = type(error).__name__
+        raise UserError(f"{path} is no JSON ({kind}); expected the Decathlon's; copy it again") from error
     labels = document.get("labels") if isinstance(document, dict) else None
     if not isinstance(labels, dict):
         raise UserError(f"{path} has no object 'labels'; expected ids 0..5 with names; copy it again")
@@ -191,7 +193,7 @@ def _image_in(folder: Path) -> Path | None:
 
 
 def _case(scan: str, info: DatasetInfo, warnings: list[str], load: partial[Loaded]) -> Case:
-    """The case of a scan named ID_<patient>_ID_<study>; another name stands for a patient of its own, with a warning."""
+    """The case of a scan named ID_<patient>_ID_<study>; another name is a patient of its own, with a warning."""
     match = _NAME.fullmatch(scan)
     if match is None:
         warnings.append(f"{scan}: no name like ID_<patient>_ID_<study>; taken for a patient of its own")

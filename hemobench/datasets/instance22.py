@@ -1,7 +1,7 @@
 """INSTANCE 2022 (Li et al. 2023): NIfTI head CTs with binary masks, `data/002.nii.gz` and `label/002.nii.gz`.
 
-The challenge gave out 100 labelled scans; the 30 of validation and 70 of test have no masks. Patients are not named: each
-scan is taken for one. The masks do not tell types, so `Loaded.blood_mask` has them.
+The challenge gave out 100 labelled scans; the 30 of validation and 70 of test have no masks. Patients are not named:
+each scan is taken for one. The masks do not tell types, so `Loaded.blood_mask` has them.
 """
 
 from __future__ import annotations

@@ -117,7 +117,11 @@ def test_masks_that_do_not_fit_are_named(tmp_path: Path) -> None:
     nib.save(nib.Nifti1Image(np.asarray(stored.dataobj)[:, :, 1:], stored.affine), first)
     nib.save(nib.Nifti1Image(np.full(stored.shape, 7, dtype=np.uint8), stored.affine), second)
     third.write_bytes(third.read_bytes()[:200])
-    messages = [str(error.value) for error in (pytest.raises(UserError, case.load) for case in open_bhsd(tmp_path).cases)]
+    messages = []
+    for case in open_bhsd(tmp_path).cases:
+        with pytest.raises(UserError) as caught:
+            case.load()
+        messages.append(str(caught.value))
     assert "expected one grid" in messages[0]
     assert "ids 7..7" in messages[1]
     assert "damaged" in messages[2]

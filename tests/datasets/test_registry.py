@@ -31,7 +31,7 @@ def test_specs_are_name_and_path() -> None:
 
 def test_unknown_names_list_the_known() -> None:
     for call in (open_dataset, parse_spec, dataset_info):
-        with pytest.raises(UserError, match=r"unknown data set 'ct-ihc'; known: ct-ich.*mean 'ct-ich'"):
+        with pytest.raises(UserError, match=r"unknown data set 'ct-ihc'; known: bhsd, .*mean 'ct-ich'"):
             call("ct-ihc")
 
 

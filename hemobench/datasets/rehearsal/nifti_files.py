@@ -14,7 +14,7 @@ from hemobench.volume import LABEL_MAP, Volume
 
 
 def write_scan(volume: Volume, path: Path, *, orientation: str = "LPS", sform: bool = True) -> None:
-    """Write a CT as int16 with its axes running to `orientation`; without `sform` its code is 0 and the qform counts."""
+    """Write a CT as int16 with its axes running to `orientation`; without `sform` the qform counts."""
     _write(volume.with_voxels(np.rint(volume.voxels)), np.int16, path, orientation, sform)
 
 
