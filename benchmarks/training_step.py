@@ -92,8 +92,8 @@ def main() -> None:
             step.seconds()
         rounds = [[step.seconds() for step in steps] for _ in range(options.repeats)]
         plain, loop, last = (statistics.median(column) for column in zip(*rounds, strict=True))
-        print(f"{subject.name:16} {subject.shape!s:22} {plain * 1000:9.1f} ms {loop * 1000:9.1f} ms {plain / loop:6.2f}x "
-              f"{plain / last:18.2f}x", flush=True)
+        times = f"{plain * 1000:9.1f} ms {loop * 1000:9.1f} ms"
+        print(f"{subject.name:16} {subject.shape!s:22} {times} {plain / loop:6.2f}x {plain / last:18.2f}x", flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,14 +89,13 @@ def _train(
     folder = output or Path("runs") / f"{settings.model}-{data.partition(':')[0]}-s{settings.seed}".replace(":", "-")
     with ConsoleReporter() as reporter:
         chosen: dict[str, Any] = {} if patients is None else {"patients": patients}
-        dataset = open_dataset(data, **chosen)
+        dataset = open_dataset(data, progress=_counting(reporter, f"opening {data}"), **chosen)
         for warning in dataset.warnings:
             reporter.say(f"warning: {warning}")
         # The split has a seed of its own, so that training seeds share their patients.
         split = Split.load(split_path) if split_path else split_by_patient(dataset.cases, seed=0)
         assert settings.view is not None
-        reporter.start(f"reading {dataset.info.name}", len(dataset.cases))
-        examples = build_examples(dataset, settings.view, progress=lambda done, total: reporter.advance())
+        examples = build_examples(dataset, settings.view, progress=_counting(reporter, f"reading {dataset.info.name}"))
         kind = "phantom" if examples.phantom else "real"
         sizes = f"{len(split.train)} train, {len(split.validation)} validate, {len(split.test)} test"
         reporter.say(f"{settings.model} for {settings.task} on {dataset.info.name}, {kind} patients: {sizes}; "
@@ -107,10 +107,24 @@ def _train(
     typer.echo(f"saved in {folder}")
 
 
+def _counting(reporter: ConsoleReporter, text: str) -> Callable[[int, int], None]:
+    """A function (done, total) that shows how far a piece of work is."""
+    shown = 0
+
+    def count(done: int, total: int) -> None:
+        nonlocal shown
+        if shown == 0:
+            reporter.start(text, total)
+        reporter.advance(done - shown)
+        shown = done
+
+    return count
+
+
 def summary(result: RunResult) -> list[str]:
     """The lines that a finished run prints: its headline metrics on test patients, beside the trivial answer's."""
     suffix = getattr(result.config.view, "suffix", "any")
-    names = _HEADLINES
+    names: tuple[str, ...] = _HEADLINES
     if result.config.task == "segmentation":
         overlap = ("dice", "nsd_2mm", "hd95_mm", "abs_volume_error_ml")
         names = (*(f"{name}_{suffix}" for name in overlap), "voxel_accuracy")
