@@ -1,4 +1,4 @@
-"""`hemobench data`: which data sets are known, what is wrong with a copy, and phantoms written to disk."""
+"""`hemobench data`: known data sets, what is wrong with a copy, phantoms on disk, and a sheet of them to look at."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from rich.table import Table
 from hemobench.cli.progress import reporting_progress
 from hemobench.datasets.check import Report, check_dataset
 from hemobench.datasets.registry import Dataset, dataset_info, known_datasets, open_dataset
+from hemobench.datasets.rehearsal import LAYOUTS, QUIRKS, get_layout
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES
 
 _PRODUCTS = {"phantom": "ct", "phantom-t1": "t1"}
+DEFAULT_LAYOUT = "nifti"
 
 app = typer.Typer(help="Data sets: list what is known, check a copy, build phantoms.", add_completion=False)
 
@@ -23,10 +25,11 @@ app = typer.Typer(help="Data sets: list what is known, check a copy, build phant
 @app.command("list")
 def list_datasets() -> None:
     """List the known data sets: a table on a terminal, tab-separated lines elsewhere."""
-    headings = ("name", "title", "tasks", "labels", "size", "licence", "where")
+    headings = ("name", "title", "tasks", "labels", "size", "licence", "where", "citation")
     rows: list[tuple[str, ...]] = []
     for info in map(dataset_info, known_datasets()):
-        rows.append((info.name, info.title, ", ".join(info.tasks), info.labels, info.size, info.licence, info.where))
+        described = (info.labels, info.size, info.licence, info.where, info.citation)
+        rows.append((info.name, info.title, ", ".join(info.tasks), *described))
     _print_rows(headings, rows)
 
 
@@ -57,17 +60,26 @@ def build(
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same patients.")] = 2021,
     anatomy: Annotated[Path | None, typer.Option(help="Folder of label maps to take anatomies from.")] = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
+    layout: Annotated[str, typer.Option(help="nifti, or that of a data set to rehearse: zeta, ct-ich ...")] = "nifti",
+    quirks: Annotated[str, typer.Option(help="real: with the defects of the official copies too.")] = "clean",
 ) -> None:
-    """Generate phantom patients and write them as NIfTI files with their labels."""
+    """Generate phantom patients and write them as NIfTI files with their labels, or in a public data set's layout."""
     if name not in _PRODUCTS:
         raise unknown_name("product to build", name, _PRODUCTS)
     if anatomy is not None and not anatomy.is_dir():
         raise UserError(f"no folder {anatomy}; expected one of label maps; check the path")
+    _check_layout(layout, quirks)
     # Here, not above: `data list` should not pay for loading the generator.
-    from hemobench.datasets.phantom import build_folder
+    from hemobench.datasets.phantom import PhantomSpec, build_folder
+    from hemobench.datasets.rehearsal.build import build_layout
 
     product = _PRODUCTS[name]
     with reporting_progress(f"making {name} patients") as progress:
+        if layout != DEFAULT_LAYOUT:
+            spec = PhantomSpec(patients, slices, matrix, seed, product, str(anatomy) if anatomy else None)
+            build_layout(output, get_layout(layout), spec, quirks=quirks, jobs=jobs, progress=progress)
+            typer.echo(f"{patients} patients written to {output}; open it as {get_layout(layout).data_set}:{output}")
+            return
         build_folder(
             output,
             patients=patients,
@@ -82,6 +94,33 @@ def build(
     typer.echo(f"{patients} patients written to {output}")
 
 
+@app.command("sheet")
+def sheet(
+    output: Annotated[Path, typer.Option(help="PNG file to write.")],
+    anatomy: Annotated[Path | None, typer.Option(help="Folder of label maps to take anatomies from.")] = None,
+    beside: Annotated[
+        str | None, typer.Option(metavar="NAME:PATH", help="Real slices to put next to the phantoms: ct-ich:FOLDER.")
+    ] = None,
+    patients: Annotated[int, typer.Option(min=1, max=8, help="Phantoms in a row.")] = 4,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; default: all cores.")] = None,
+) -> None:
+    """Draw a contact sheet: phantoms of every type with their masks, look-alikes, and patients without bleed."""
+    if anatomy is not None and not anatomy.is_dir():
+        raise UserError(f"no folder {anatomy}; expected one of label maps; check the path")
+    real = open_dataset(beside) if beside is not None else None
+    from hemobench.datasets.phantom.sheet import write_sheet
+
+    write_sheet(output, anatomy=anatomy, beside=real, patients=patients, jobs=jobs)
+    typer.echo(f"contact sheet written to {output}")
+
+
+def _check_layout(layout: str, quirks: str) -> None:
+    if layout not in (DEFAULT_LAYOUT, *LAYOUTS):
+        raise unknown_name("layout", layout, (DEFAULT_LAYOUT, *LAYOUTS))
+    if quirks not in QUIRKS:
+        raise unknown_name("quirks", quirks, QUIRKS)
+
+
 def _print_report(dataset: Dataset, report: Report) -> None:
     phantom = " (phantom)" if dataset.info.phantom else ""
     typer.echo(f"{dataset.info.name}: {dataset.info.title}{phantom}")
@@ -94,6 +133,7 @@ def _print_report(dataset: Dataset, report: Report) -> None:
             rows.append((name, *("-" if count is None else str(count) for count in counts)))
         _print_rows(("type", "slices", "patients"), rows)
     for title, lines in (
+        ("by the data set's own rules", dataset.notes),
         ("left out or inconsistent", report.warnings),
         ("noticed while reading", report.remarks),
         ("cannot be read", report.unreadable),

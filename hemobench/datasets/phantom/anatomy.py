@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch.nn import functional as F
 
 from hemobench.datasets.phantom.tissues import Tissue
 
 FAR_MM = 60.0
+HEAD_STEP = 4
 FALX_ZONE = 1
 TENTORIUM_ZONE = 2
 CEREBELLUM = 4
@@ -24,6 +27,22 @@ BoolArray = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
+class BrainVoxels:
+    """The voxels of Tissue.BRAIN as flat arrays of equal length n: painting touches them alone, a fifth of the grid.
+
+    index: int64, place in the flattened grid. solid: int32, grey plus white, 0 to 255. white_share: float32, white part
+    of it. depth_mm, ventricle_mm: float32. height: float32, -1 at the grid's lowest plane, 1 at its highest.
+    """
+
+    index: torch.Tensor
+    solid: torch.Tensor
+    white_share: torch.Tensor
+    depth_mm: torch.Tensor
+    ventricle_mm: torch.Tensor
+    height: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
 class Anatomy:
     """A template head; everything random about a person is added later.
 
@@ -48,6 +67,42 @@ class Anatomy:
     def shape(self) -> tuple[int, int, int]:
         planes, rows, columns = self.tissue.shape
         return planes, rows, columns
+
+    @cached_property
+    def brain(self) -> BrainVoxels:
+        """What painting needs of the brain's voxels, gathered once."""
+        index = torch.nonzero((self.tissue == Tissue.BRAIN).flatten()).flatten()
+        white = self.white.flatten()[index].int()
+        solid = (self.grey.flatten()[index].int() + white).clamp(max=255)
+        depth, ventricle = (field.flatten()[index].float() for field in (self.depth_mm, self.ventricle_mm))
+        plane = torch.div(index, self.shape[1] * self.shape[2], rounding_mode="floor")
+        height = plane.float() * (2 / max(self.shape[0] - 1, 1)) - 1
+        return BrainVoxels(index, solid, white.float() / solid.clamp(min=1).float(), depth, ventricle, height)
+
+    @cached_property
+    def tissue_index(self) -> torch.Tensor:
+        """Tissue ids, flat, in the type that look-up tables take."""
+        return self.tissue.flatten().int()
+
+    @cached_property
+    def head(self) -> torch.Tensor:
+        """Bool (Z, Y, X) on a grid of HEAD_STEP voxels: the head and 12 mm around it."""
+        solid = (self.tissue != Tissue.AIR).float()[None]
+        coarse = F.max_pool3d(solid, HEAD_STEP, ceil_mode=True)
+        return F.max_pool3d(coarse, 7, stride=1, padding=3)[0] > 0
+
+    @cached_property
+    def cranium_bounds(self) -> tuple[tuple[int, int], ...]:
+        """First and last voxel of the cranium along each axis."""
+        inside = self.depth_mm > 0
+        lines = [torch.nonzero(inside.any(dim=a).any(dim=b)).flatten() for a, b in ((2, 1), (2, 0), (1, 0))]
+        return tuple((int(line[0]), int(line[-1])) for line in lines)
+
+    @cached_property
+    def scan_range(self) -> tuple[int, int]:
+        """First and last plane of the cranium that are wider than the spinal canal: foramen magnum to vertex."""
+        planes = torch.nonzero((self.depth_mm > 0).flatten(1).sum(1) > 800).flatten()
+        return int(planes[0]), int(planes[-1])
 
     def landmark(self, name: str) -> NDArray[np.float64]:
         """Voxel position (z, y, x) of a landmark."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from hemobench.datasets.phantom.noise import generator
 
 SMALL = 80
-ANGLES = 40
+ANGLES = 60
 
 
 def _rotated(stack: torch.Tensor, angle: float) -> torch.Tensor:
@@ -24,7 +24,8 @@ def _rotated(stack: torch.Tensor, angle: float) -> torch.Tensor:
 
 def _ramp_filtered(sinogram: torch.Tensor) -> torch.Tensor:
     length = 2 * sinogram.shape[-1]
-    ramp = torch.fft.rfftfreq(length).abs() * 2
+    frequency = torch.fft.rfftfreq(length)
+    ramp = 2 * frequency * torch.cos(math.pi * frequency) ** 2  # a Hann window keeps few angles from showing as streaks
     return torch.fft.irfft(torch.fft.rfft(sinogram, n=length) * ramp, n=length)[..., : sinogram.shape[-1]]
 
 
@@ -66,19 +67,20 @@ def move(hu: torch.Tensor, rng: np.random.Generator) -> torch.Tensor:
 
 
 def head_holder(hu: torch.Tensor, pixel_mm: float, rng: np.random.Generator) -> torch.Tensor:
-    """The shell of the head rest: a thin dense arc around the back of the head, foam inside, drawn over air only."""
+    """The shell of the head rest: a thin dense arc behind the head, running out of the picture, foam in front of it;
+    drawn over air only."""
     rows, columns = hu.shape[1:]
     y = (torch.arange(rows, dtype=torch.float32) - rows / 2).reshape(-1, 1) * pixel_mm
     x = (torch.arange(columns, dtype=torch.float32) - columns / 2).reshape(1, -1) * pixel_mm
-    centre_y, centre_x = float(rng.uniform(-6, 10)), float(rng.normal(0, 6))
-    width, depth = float(rng.uniform(98, 116)), float(rng.uniform(98, 122))
+    centre_y, centre_x = float(rng.uniform(-45, 10)), float(rng.normal(0, 6))
+    width, depth = float(rng.uniform(104, 150)), float(rng.uniform(108, 130)) - min(centre_y, 0.0)
     radius = (((x - centre_x) / width) ** 2 + ((y - centre_y) / depth) ** 2).sqrt()
-    wall = float(rng.uniform(2.0, 4.5)) / width
-    behind = y > float(rng.uniform(-25, 40))
+    wall = float(rng.uniform(1.5, 4.0)) / width
+    behind = y > float(rng.uniform(-40, 40))
     shell = ((radius - 1).abs() < wall / 2) & behind
     foam = (radius < 1 - wall / 2) & behind
     holder = torch.full_like(radius, -1000.0)
-    holder[foam] = float(rng.uniform(-985, -930))
+    holder[foam] = float(rng.uniform(-995, -950))
     holder[shell] = float(rng.uniform(-250, 250))
     return torch.maximum(hu, holder)
 
@@ -95,7 +97,7 @@ def reconstruct(
     fy = torch.fft.fftfreq(rows, d=pixel_mm).reshape(-1, 1)
     fx = torch.fft.rfftfreq(columns, d=pixel_mm).reshape(1, -1)
     frequency = (fy**2 + fx**2).sqrt()
-    cutoff = 0.32 + 0.33 * sharpness  # cycles per mm at 1/e: soft brain kernel to sharp bone kernel
+    cutoff = 0.30 + 0.33 * sharpness  # cycles per mm at 1/e: soft brain kernel to sharp bone kernel
     transfer = torch.exp(-((frequency / cutoff) ** 2)) * (1 + 1.1 * sharpness * (frequency / 0.4) ** 2)
     smooth = torch.fft.irfft2(torch.fft.rfft2(hu) * transfer, s=(rows, columns))
     white = torch.randn(hu.shape, generator=generator(rng))

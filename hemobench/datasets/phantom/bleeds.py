@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -52,12 +52,10 @@ class Swelling:
 
 
 class Site:
-    """The anatomy's fields inside the cranium's bounding box, as float32, made once for a patient's bleeds."""
+    """The anatomy's fields inside the cranium's bounding box, as float32. Made once for an anatomy: see `site_of`."""
 
     def __init__(self, anatomy: Anatomy) -> None:
-        inside = anatomy.depth_mm > 0
-        bounds = [torch.nonzero(inside.any(dim=a).any(dim=b)).flatten() for a, b in ((2, 1), (2, 0), (1, 0))]
-        self.box: Box = tuple(slice(int(b[0]), int(b[-1]) + 1) for b in bounds)  # type: ignore[assignment]
+        self.box: Box = tuple(slice(low, high + 1) for low, high in anatomy.cranium_bounds)  # type: ignore[assignment]
         self.anatomy = anatomy
         self.depth = anatomy.depth_mm[self.box].float()
         self.shape = tuple(self.depth.shape)
@@ -110,6 +108,12 @@ class Site:
         shell = (self.depth > 0) & (self.depth < 1.6)
         shell[: max(0, int(base))] = False
         return shell & (self.falx.abs() > 14)
+
+
+@lru_cache(maxsize=2)
+def site_of(anatomy: Anatomy) -> Site:
+    """The anatomy's site, kept for its next patient."""
+    return Site(anatomy)
 
 
 def make_bleed(site: Site, bleed: Bleed) -> BleedField:

@@ -16,7 +16,7 @@ from hemobench.datasets.phantom.plan import PhantomSpec, Plan, plan_patient
 from hemobench.datasets.phantom.render import render_ct, render_t1
 from hemobench.datasets.phantom.sources import anatomy_keys, is_cached, load_anatomy
 
-GENERATOR_VERSION = 1  # raise it when voxels change, so that caches of older phantoms are not used
+GENERATOR_VERSION = 2  # raise it when voxels change, so that caches of older phantoms are not used
 
 
 @contextmanager
@@ -40,10 +40,14 @@ def generate_patient(spec: PhantomSpec, index: int) -> Loaded:
 
     The same spec and index give the same bytes on one machine. Takes about a second for a 32 x 256 x 256 CT.
     """
-    plan = plan_patient(spec, index)
+    return render_plan(spec, plan_patient(spec, index))
+
+
+def render_plan(spec: PhantomSpec, plan: Plan) -> Loaded:
+    """Make the patient of a plan, perhaps one that was changed after `plan_patient` drew it."""
     render: Callable[[PhantomSpec, Plan, object], Loaded] = render_t1 if spec.product == "t1" else render_ct  # type: ignore[assignment]
     with one_thread(), torch.inference_mode():
-        return render(spec, plan, load_anatomy(spec.anatomy, anatomy_number(spec, index)))
+        return render(spec, plan, load_anatomy(spec.anatomy, anatomy_number(spec, plan.index)))
 
 
 def prepare_anatomy(spec: PhantomSpec) -> None:

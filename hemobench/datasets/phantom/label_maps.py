@@ -57,9 +57,7 @@ def read_label_map(path: Path) -> NDArray[np.int32]:
         raise UserError(f"{path.name} has spacing {volume.spacing_mm} mm; expected 1 mm; resample it first")
     labels = volume.voxels.astype(np.int32)
     if not np.isin(labels, (2, 41)).any() or not np.isin(labels, (515, 516)).any():
-        raise UserError(
-            f"{path.name} names no white matter or no skull; expected ids 2, 41, 515; use others"
-        )
+        raise UserError(f"{path.name} names no white matter or no skull; expected ids 2, 41, 515; use others")
     return labels[tuple(slice(max(0, low - MARGIN), high + MARGIN) for low, high in _head_bounds(labels))]
 
 

@@ -132,7 +132,7 @@ def _cranium(grid: Grid, neural: FloatArray) -> tuple[BoolArray, BoolArray]:
     brain = neural > 0.4
     closed = distance_mm(distance_mm(brain) > 9) > 9  # closing by a ball of 9 mm bridges sulci and cisterns
     closed |= brain
-    inner = distance_mm(closed) <= 2.5  # subarachnoid space over the gyri
+    inner = distance_mm(closed) <= 1.6  # subarachnoid space over the gyri
     inner |= grid.ellipsoid((0, -8, -22), (16, 14, 9)) | grid.ellipsoid((0, -45, -68), (15, 14, 12))  # cisterns
     inner |= grid.cone((0, -46, -66), (0, -42, -110), 10, 9)  # spinal canal
     petrous = (
@@ -224,14 +224,14 @@ def _shell(grid: Grid, cranium: BoolArray, petrous: BoolArray) -> NDArray[np.uin
 
 
 def _skull_thickness(grid: Grid, rng: np.random.Generator) -> FloatArray:
-    """Millimetres of skull over each place: 6 to 8 over the convexity (Lillie et al., J Bone Miner Res 31:299, 2016),
+    """Millimetres of skull over each place: 5 to 8 over the convexity (Lillie et al., J Bone Miner Res 31:299, 2016),
     thicker behind and in front at the midline, thin over the temporal squama and the orbits' roof."""
     temporal = np.exp(-(((grid.z + 18) / 22) ** 2) - ((grid.y - 5) / 28) ** 2) * (np.abs(grid.x) > 40)
     occiput = np.exp(-(((grid.z + 18) / 16) ** 2) - ((grid.y + 96) / 18) ** 2 - (grid.x / 14) ** 2)
     brow = np.exp(-(((grid.z + 14) / 14) ** 2) - ((grid.y - 78) / 14) ** 2 - (grid.x / 26) ** 2)
     base = np.exp(-(((grid.z + 32) / 14) ** 2) - ((grid.y - 42) / 30) ** 2)
-    thickness = 7.0 - 3.2 * temporal + 6.0 * occiput + 7.0 * brow - 4.2 * base * (np.abs(grid.x) < 50)
-    return np.asarray(thickness + 0.7 * _smooth_noise(SHAPE, rng, 14.0), np.float32)
+    thickness = 6.3 - 2.8 * temporal + 6.0 * occiput + 7.0 * brow - 4.2 * base * (np.abs(grid.x) < 50)
+    return np.asarray(np.maximum(thickness + 0.9 * _smooth_noise(SHAPE, rng, 16.0), 1.5), np.float32)
 
 
 def _paint_face(grid: Grid, tissue: NDArray[np.uint8], rng: np.random.Generator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,11 @@ def smooth_noise(shape: Sequence[int], grain_mm: float, rng: np.random.Generator
     seeds = torch.from_numpy(rng.standard_normal(coarse).astype(np.float32))
     field = F.interpolate(seeds[None, None], size=tuple(shape), mode="trilinear", align_corners=True)[0, 0]
     return field / 0.6  # linear enlargement averages neighbours: its standard deviation is near 0.6
+
+
+def stream(key: int, purpose: str) -> np.random.Generator:
+    """The random numbers of one purpose of one patient: nothing drawn for another purpose shifts them."""
+    return np.random.default_rng([key, zlib.crc32(purpose.encode())])
 
 
 def generator(rng: np.random.Generator) -> torch.Generator:

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from hemobench.datasets.phantom.anatomy import CEREBELLUM, Anatomy
+from hemobench.datasets.phantom.anatomy import CEREBELLUM, Anatomy, BrainVoxels
 from hemobench.datasets.phantom.bleeds import Swelling
-from hemobench.datasets.phantom.noise import smooth_noise
-from hemobench.datasets.phantom.plan import Person
+from hemobench.datasets.phantom.noise import smooth_noise, stream
+from hemobench.datasets.phantom.plan import Person, Plan
 from hemobench.datasets.phantom.tissues import (
     CALCIFICATION_HU,
     CSF_HU,
@@ -44,59 +45,82 @@ SQUEEZE_MM = 55.0  # a collection is felt to about the midline
 
 
 def neural_fractions(anatomy: Anatomy, person: Person) -> tuple[torch.Tensor, torch.Tensor]:
-    """Brain tissue (0 to 1) and the white share of it, per voxel; atrophy turns half-filled sulci into CSF."""
-    grey, white = anatomy.grey.short(), anatomy.white.short()
-    total = (grey + white).clamp(max=255)
-    # CSF fraction to a power: below 1 opens the sulci of an old brain, above 1 closes those of a young one.
-    power = 1.7 - 1.25 * person.atrophy
-    fraction = torch.linspace(0, 1, 256)
-    table = 1 - (1 - fraction) ** power
-    share = white.float() / total.clamp(min=1).float()
-    return table[total.long()], share
+    """Brain tissue (0 to 1) and the white share of it, at `anatomy.brain`; atrophy turns half-filled sulci into CSF.
+
+    The template is a mean of many heads: its maps are steepened to the sharp borders that one head has.
+    """
+    # What fraction counts as solid: little in a young brain, whose sulci are closed, much in an old one.
+    table = _steepened(torch.linspace(0, 1, 256), 0.36 * person.atrophy, 0.58 + 0.38 * person.atrophy)
+    return table[anatomy.brain.solid], _steepened(anatomy.brain.white_share, 0.25, 0.90)
 
 
-def paint_ct(anatomy: Anatomy, person: Person, lookalikes: Sequence[str], rng: np.random.Generator) -> torch.Tensor:
+def _steepened(fraction: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """A smooth step from 0 at `low` to 1 at `high`."""
+    t = ((fraction - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def paint_ct(anatomy: Anatomy, plan: Plan) -> torch.Tensor:
     """HU of the template as this person has it, with the look-alikes that belong to tissue. float32 (Z, Y, X)."""
+    person, lookalikes, rng = plan.person, plan.lookalikes, stream(plan.key, "tissue")
     table = hu_table(rng)
     grey, white, csf = (float(rng.uniform(*r)) for r in (GREY_HU, WHITE_HU, CSF_HU))
     table[Tissue.VENTRICLE] = csf + float(rng.uniform(-1, 1))
     if "dense-sinus" in lookalikes:
-        table[Tissue.VENOUS_SINUS] = float(rng.uniform(66, 80))
-    hu = torch.from_numpy(table)[anatomy.tissue.long()]
+        table[Tissue.VENOUS_SINUS] = float(stream(plan.key, "dense-sinus").uniform(66, 80))
+    texture = smooth_noise(anatomy.shape, 4.0, rng).flatten()
+    hu, spread = (torch.from_numpy(values)[anatomy.tissue_index] for values in (table, TEXTURE_HU))
+    hu.addcmul_(spread, texture)
+    brain = anatomy.brain
     neural, share = neural_fractions(anatomy, person)
-    tissue_hu = grey + share * (white - grey)
-    brain = anatomy.tissue == Tissue.BRAIN
-    hu = torch.where(brain, csf + neural * (tissue_hu - csf), hu)
-    hu += smooth_noise(anatomy.shape, 4.0, rng) * torch.from_numpy(TEXTURE_HU)[anatomy.tissue.long()]
+    matter = csf + neural * (grey - csf + share * (white - grey))
     if person.age_years > 60:
         # Small-vessel disease: white matter beside the ventricles is darker.
-        hu = hu - brain * share * float(rng.uniform(0, 9)) * torch.exp(-anatomy.ventricle_mm.float().clamp(min=0) / 6)
-    _calcify(anatomy, hu, lookalikes, rng)
-    if "old-infarct" in lookalikes:
-        _infarct(anatomy, hu, brain, rng)
+        matter -= share * torch.exp(brain.ventricle_mm.clamp(min=0) / -6) * float(rng.uniform(0, 9))
+    # What beam hardening correction leaves in every head: brain reads some HU denser towards the skull ("cupping").
+    matter += _rim(brain, float(rng.uniform(1, 5)), 10.0)
     if "bright-rim" in lookalikes:
-        _bright_rim(anatomy, hu, brain, rng)
+        rim = stream(plan.key, "bright-rim")
+        matter += _rim(brain, float(rim.uniform(5, 22)), float(rim.uniform(1.5, 4.0)))
+    hu = hu.index_add_(0, brain.index, matter).reshape(anatomy.shape)
+    for name in lookalikes:
+        if name.endswith("-calcification"):
+            _calcify(anatomy, hu, name, stream(plan.key, name))
+    if "old-infarct" in lookalikes:
+        _infarct(anatomy, hu, stream(plan.key, "old-infarct"))
     return hu
 
 
-def _calcify(anatomy: Anatomy, hu: torch.Tensor, lookalikes: Sequence[str], rng: np.random.Generator) -> None:
-    spots: list[tuple[np.ndarray, float, int]] = []
-    if "pineal-calcification" in lookalikes:
-        spots.append((anatomy.landmark("pineal"), float(rng.uniform(1.2, 3.2)), 3))
-    if "choroid-calcification" in lookalikes:
-        spots += [(anatomy.landmark(f"atrium_{side}"), float(rng.uniform(1.5, 4.0)), 4) for side in ("left", "right")]
-    if "basal-ganglia-calcification" in lookalikes:
-        spots += [(anatomy.landmark(f"deep_{side}"), float(rng.uniform(1.5, 4.5)), 5) for side in ("left", "right")]
-    if "falx-calcification" in lookalikes:
-        sheet = (anatomy.tissue == Tissue.DURA) & (anatomy.depth_mm > 2) & (anatomy.falx_mm.abs() < 1)
-        where = torch.nonzero(sheet[::2, ::2])
-        if len(where):
-            z, y, x = where[int(rng.integers(len(where)))].tolist()
-            spots.append((np.array([2 * z, 2 * y, x], float), float(rng.uniform(2, 5)), 2))
-    for centre, radius, lumps in spots:
-        density = float(rng.uniform(*CALCIFICATION_HU))
-        for _ in range(lumps):
-            _dot(hu, centre + rng.normal(0, radius * 0.45, 3), radius * float(rng.uniform(0.4, 0.8)), density)
+# Where calcium gathers, its reach in mm and the number of grains: most are a millimetre or two (Radiopaedia).
+CALCIFIED = {
+    "pineal-calcification": (("pineal",), (0.8, 2.6), 3),
+    "choroid-calcification": (("atrium_left", "atrium_right"), (0.8, 3.2), 4),
+    "basal-ganglia-calcification": (("deep_left", "deep_right"), (0.8, 3.5), 5),
+    "falx-calcification": (("falx",), (1.2, 4.0), 3),
+}
+
+
+def _calcify(anatomy: Anatomy, hu: torch.Tensor, name: str, rng: np.random.Generator) -> None:
+    places, reach, grains = CALCIFIED[name]
+    for place in places:
+        centre = _somewhere_on_falx(anatomy, rng) if place == "falx" else anatomy.landmark(place)
+        radius, density = _log_uniform(rng, *reach), _log_uniform(rng, *CALCIFICATION_HU)
+        for _ in range(int(rng.integers(1, grains + 1))):
+            size, dense = radius * float(rng.uniform(0.4, 0.8)), density * float(rng.uniform(0.5, 1.0))
+            _dot(hu, centre + rng.normal(0, radius * 0.45, 3), size, dense)
+
+
+def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def _somewhere_on_falx(anatomy: Anatomy, rng: np.random.Generator) -> NDArray[np.float64]:
+    sheet = (anatomy.tissue == Tissue.DURA) & (anatomy.depth_mm > 2) & (anatomy.falx_mm.abs() < 1)
+    where = torch.nonzero(sheet[::2, ::2])
+    if not len(where):
+        return anatomy.landmark("pineal")
+    z, y, x = where[int(rng.integers(len(where)))].tolist()
+    return np.array([2 * z, 2 * y, x], np.float64)
 
 
 def _dot(hu: torch.Tensor, centre: np.ndarray, radius: float, density: float) -> None:
@@ -113,27 +137,30 @@ def _dot(hu: torch.Tensor, centre: np.ndarray, radius: float, density: float) ->
     view.copy_(torch.maximum(view, view + ball * (density - view)))
 
 
-def _infarct(anatomy: Anatomy, hu: torch.Tensor, brain: torch.Tensor, rng: np.random.Generator) -> None:
+def _infarct(anatomy: Anatomy, hu: torch.Tensor, rng: np.random.Generator) -> None:
     """An old cortical infarct: a wedge of brain at the surface turned to fluid and scar."""
-    cortex = brain & (anatomy.depth_mm > 4) & (anatomy.depth_mm < 10) & (anatomy.zones & CEREBELLUM == 0)
-    where = torch.nonzero(cortex[::2, ::2, ::2])
-    if not len(where):
+    depth, brain = anatomy.brain.depth_mm, anatomy.brain.index
+    cortex = brain[(depth > 4) & (depth < 10) & (anatomy.zones.flatten()[brain] & CEREBELLUM == 0)]
+    if not len(cortex):
         return
-    centre = (2 * where[int(rng.integers(len(where)))]).float()
+    centre = np.unravel_index(int(cortex[int(rng.integers(len(cortex)))]), anatomy.shape)
     radius = float(rng.uniform(7, 24))
-    axes = [torch.arange(n, dtype=torch.float32) - c for n, c in zip(anatomy.shape, centre, strict=True)]
-    far = (axes[0].reshape(-1, 1, 1) ** 2 + axes[1].reshape(1, -1, 1) ** 2 + axes[2].reshape(1, 1, -1) ** 2).sqrt()
-    region = torch.sigmoid((radius * (1 + 0.25 * smooth_noise(anatomy.shape, 6.0, rng)) - far) / 1.5) * brain
-    hu.add_(region * (float(rng.uniform(*INFARCT_HU)) - hu))
+    reach = int(2.2 * radius)
+    box = tuple(slice(max(0, int(c) - reach), int(c) + reach + 1) for c in centre)
+    view, inside = hu[box], anatomy.tissue[box] == Tissue.BRAIN
+    starts = [side.start - int(c) for side, c in zip(box, centre, strict=True)]
+    lines = [torch.arange(n, dtype=torch.float32) + start for n, start in zip(view.shape, starts, strict=True)]
+    z, y, x = torch.meshgrid(*lines, indexing="ij")
+    far = (z * z + y * y + x * x).sqrt()
+    region = torch.sigmoid((radius * (1 + 0.25 * smooth_noise(view.shape, 6.0, rng)) - far) / 1.5) * inside
+    view.add_(region * (float(rng.uniform(*INFARCT_HU)) - view))
 
 
-def _bright_rim(anatomy: Anatomy, hu: torch.Tensor, brain: torch.Tensor, rng: np.random.Generator) -> None:
+def _rim(brain: BrainVoxels, height_hu: float, length_mm: float) -> torch.Tensor:
     """Beam hardening beside thick bone: brain within some millimetres of the inner table reads too dense, most at the
-    vertex, where every ray crosses bone at a slant."""
-    height, length = float(rng.uniform(5, 22)), float(rng.uniform(1.5, 4.0))
-    planes = torch.linspace(-1, 1, anatomy.shape[0]).reshape(-1, 1, 1)
-    near = torch.exp(-anatomy.depth_mm.float().clamp(min=0) / length)
-    hu.add_(brain * near * height * (0.7 + 0.6 * torch.sigmoid((planes - 0.6) * 8)))
+    vertex, where every ray crosses bone at a slant. HU at each of the brain's voxels."""
+    near = torch.exp(brain.depth_mm.clamp(min=0) / -length_mm)
+    return near * (height_hu * (0.7 + 0.6 * torch.sigmoid((brain.height - 0.6) * 8)))
 
 
 def paint_t1(anatomy: Anatomy, person: Person, rng: np.random.Generator) -> torch.Tensor:
@@ -141,11 +168,12 @@ def paint_t1(anatomy: Anatomy, person: Person, rng: np.random.Generator) -> torc
     table = t1_table(rng)
     grey, white, csf = (float(rng.uniform(*r)) for r in (GREY_T1, WHITE_T1, CSF_T1))
     table[Tissue.VENTRICLE] = csf
-    bright = torch.from_numpy(table)[anatomy.tissue.long()]
+    bright = torch.from_numpy(table)[anatomy.tissue_index]
     neural, share = neural_fractions(anatomy, person)
-    brain = anatomy.tissue == Tissue.BRAIN
-    texture = 1 + 0.02 * smooth_noise(anatomy.shape, 7.0, rng)
-    return torch.where(brain, (csf + neural * (grey + share * (white - grey) - csf)) * texture, bright)
+    index = anatomy.brain.index
+    texture = 1 + 0.02 * smooth_noise(anatomy.shape, 7.0, rng).flatten()[index]
+    bright[index] = (csf + neural * (grey + share * (white - grey) - csf)) * texture
+    return bright.reshape(anatomy.shape)
 
 
 def displacement(anatomy: Anatomy, person: Person, swellings: Sequence[Swelling]) -> torch.Tensor:
@@ -163,6 +191,10 @@ def displacement(anatomy: Anatomy, person: Person, swellings: Sequence[Swelling]
         skull = 7.0
         out = (-depth).clamp(min=0)
         moves -= outward * (1 - 1 / person.skull_factor) * torch.minimum(out, torch.tensor(skull * person.skull_factor))
+    if person.scalp_factor != 1:
+        beyond = (-depth - 7.0 * person.skull_factor).clamp(min=0)
+        scalp = torch.minimum(beyond, torch.tensor(6.0 * person.scalp_factor))
+        moves -= outward * (1 - 1 / person.scalp_factor) * scalp
     for swelling in swellings:
         moves += _push(swelling, depth, outward, inside)
     return moves

@@ -84,7 +84,8 @@ class Bleed:
 
 @dataclass(frozen=True)
 class Person:
-    """How one head departs from its anatomy: axis scales, pose in degrees, smooth warp (mm), CSF, ventricles, skull."""
+    """How one head departs from its anatomy: axis scales, pose in degrees, smooth warp (mm), CSF, ventricles, and
+    how much thicker than the template's skull and scalp are."""
 
     scale: tuple[float, float, float]
     pitch_deg: float
@@ -94,6 +95,7 @@ class Person:
     atrophy: float
     ventricle_growth_mm: float
     skull_factor: float
+    scalp_factor: float
     age_years: float
 
 
@@ -196,7 +198,8 @@ def _draw_person(rng: np.random.Generator) -> Person:
         warp_mm=float(rng.uniform(1.5, 5.0)),
         atrophy=float(np.clip(rng.normal(0.15 + 0.75 * old, 0.2), 0, 1)),
         ventricle_growth_mm=float(np.clip(rng.normal(-0.4 + 3.4 * old, 1.1), -0.8, 6.5)),
-        skull_factor=float(np.clip(rng.normal(1.0, 0.16), 0.65, 1.6)),
+        skull_factor=float(np.clip(rng.normal(1.0, 0.18), 0.65, 1.6)),
+        scalp_factor=float(np.clip(rng.normal(1.1, 0.28), 0.6, 1.9)),
         age_years=age,
     )
 
@@ -209,6 +212,6 @@ def _draw_scan(spec: PhantomSpec, rng: np.random.Generator) -> Scan:
         coverage=float(rng.uniform(0.92, 1.05)),
         tilt_deg=float(rng.choice((0.0, 0.0, rng.uniform(-22, 22)))),
         shift_mm=(float(rng.normal(0, 5)), float(rng.normal(0, 5))),
-        sharpness=float(rng.beta(1.3, 2.2)),
-        noise_hu=float(rng.uniform(1.8, 5.0)),
+        sharpness=float(rng.beta(1.2, 3.0)),
+        noise_hu=float(rng.uniform(1.2, 3.4)),
     )

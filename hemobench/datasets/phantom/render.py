@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 from hemobench.datasets.case import Loaded
 from hemobench.datasets.phantom import artefacts
-from hemobench.datasets.phantom.anatomy import Anatomy
-from hemobench.datasets.phantom.bleeds import BleedField, Site, make_bleed
-from hemobench.datasets.phantom.noise import generator
-from hemobench.datasets.phantom.person import displacement, neural_fractions, paint_ct, paint_t1
+from hemobench.datasets.phantom.anatomy import HEAD_STEP, Anatomy
+from hemobench.datasets.phantom.bleeds import BleedField, make_bleed, site_of
+from hemobench.datasets.phantom.noise import generator, stream
+from hemobench.datasets.phantom.person import STEP, displacement, neural_fractions, paint_ct, paint_t1
 from hemobench.datasets.phantom.plan import PhantomSpec, Plan
 from hemobench.datasets.phantom.tissues import OEDEMA_HU, Tissue
 from hemobench.labels import LABEL_IDS, SUBTYPES
@@ -27,6 +27,7 @@ LABEL_AT = {"subarachnoid": 0.3}  # blood between gyri fills its voxels in part;
 MIN_AREA_MM2 = 12.0  # a slice is labelled when this much of it is blood: what a reader could see
 T1_SHAPE = (176, 208, 176)
 INPLANE_STEP = 4
+WINDOW_STEP = 8
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,7 @@ def _scan_affine(rotation: NDArray[np.float64], shape: Sequence[int], spacing: S
 
 def ct_geometry(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Geometry:
     """Slices from the foramen magnum to the vertex, tilted and placed as the plan says."""
-    inside = torch.nonzero((anatomy.depth_mm > 0).flatten(1).sum(1) > 800).flatten()
-    low, high = int(inside[0]), int(inside[-1])
+    low, high = anatomy.scan_range
     person, scan = plan.person, plan.scan
     extent = (high - low + 6) * person.scale[0] * scan.coverage
     # A fixed thickness gives contiguous slices; otherwise the stack covers the head, with gaps when slices are thin.
@@ -75,10 +75,8 @@ def ct_geometry(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Geometry:
     tilt = _rotation(scan.tilt_deg, 0, 0)
     pose = _rotation(person.pitch_deg, person.roll_deg, person.yaw_deg)
     matrix = np.diag(1 / np.array(person.scale)) @ pose @ tilt
-    middle = anatomy.depth_mm > 0
-    rows = torch.nonzero(middle.any(2).any(0)).flatten()
-    columns = torch.nonzero(middle.any(1).any(0)).flatten()
-    centre = np.array([(low + high) / 2, (int(rows[0]) + int(rows[-1])) / 2, (int(columns[0]) + int(columns[-1])) / 2])
+    _, rows, columns = anatomy.cranium_bounds
+    centre = np.array([sum(bounds) / 2 for bounds in ((low, high), rows, columns)])
     centre[1:] += scan.shift_mm
     shape, spacing = (spec.slices, spec.matrix, spec.matrix), (step, pixel, pixel)
     return Geometry(shape, spacing, thickness, matrix, centre, _scan_affine(tilt, shape, spacing))
@@ -88,8 +86,7 @@ def mr_geometry(plan: Plan, anatomy: Anatomy) -> Geometry:
     """An isotropic 1 mm volume of T1_SHAPE around the brain."""
     person = plan.person
     pose = _rotation(person.pitch_deg, person.roll_deg, person.yaw_deg)
-    bounds = [torch.nonzero((anatomy.depth_mm > 0).any(a).any(b)).flatten() for a, b in ((2, 1), (2, 0), (1, 0))]
-    centre = np.array([(int(b[0]) + int(b[-1])) / 2 for b in bounds])
+    centre = np.array([sum(bounds) / 2 for bounds in anatomy.cranium_bounds])
     spacing = (1.0, 1.0, 1.0)
     matrix = np.diag(1 / np.array(person.scale)) @ pose
     return Geometry(T1_SHAPE, spacing, 1.0, matrix, centre, _scan_affine(np.eye(3), T1_SHAPE, spacing))
@@ -107,29 +104,55 @@ class Sampler:
         size = (d, h // INPLANE_STEP + 1, w // INPLANE_STEP + 1)
         self.warp = F.interpolate(coarse, size=size, mode="trilinear", align_corners=True)[0]
 
-    def positions(self, index: int) -> torch.Tensor:
-        """Voxel coordinates (x, y, z) in the anatomy of one slice's planes, before displacement: (planes, H, W, 3)."""
+    def positions(self, index: int, window: tuple[slice, slice] | None = None) -> torch.Tensor:
+        """Voxel coordinates (x, y, z) in the anatomy of one slice's planes, before displacement: (planes, H, W, 3).
+
+        window: rows and columns of the slice wanted, all of them by default.
+        """
         geometry = self.geometry
         d, h, w = geometry.shape
+        rows, columns = window or (slice(None), slice(None))
         offsets = (torch.arange(self.planes, dtype=torch.float32) + 0.5) / self.planes - 0.5
         s = (index - (d - 1) / 2) * geometry.spacing_mm[0] + offsets * geometry.thickness_mm
         p = (torch.arange(h, dtype=torch.float32) - (h - 1) / 2) * geometry.spacing_mm[1]
         q = (torch.arange(w, dtype=torch.float32) - (w - 1) / 2) * geometry.spacing_mm[2]
-        warp = F.interpolate(self.warp[:, index][None], size=(h, w), mode="bicubic", align_corners=True)[0]
+        warp = F.interpolate(self.warp[:, index][None], size=(h, w), mode="bilinear", align_corners=True)[0]
+        warp, p, q = warp[:, rows, columns], p[rows], q[columns]
         matrix = torch.from_numpy(geometry.matrix).float()
-        result = torch.empty(self.planes, h, w, 3)
+        result = torch.empty(self.planes, len(p), len(q), 3)
         for component in range(3):
             row, centre = matrix[2 - component], float(geometry.centre[2 - component])
             plane = row[1] * p.reshape(-1, 1) + row[2] * q.reshape(1, -1) + warp[component] + centre
             torch.add(plane[None], (row[0] * s).reshape(-1, 1, 1), out=result[..., component])
         return result
 
-    def displaced(self, positions: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-        """Positions in the undisplaced template of the tissue found at `positions`."""
-        steps = torch.tensor([2.0 / (2 * (n - 1)) for n in self.moves.shape[:1:-1]])
-        grid = positions * steps - 1
+    def displaced(self, positions: torch.Tensor) -> torch.Tensor:
+        """Positions in the undisplaced template of the tissue found at `positions`, (planes, H, W, 3)."""
+        size = positions.shape[1:3]
+        thin = max(1, int(STEP / self.geometry.spacing_mm[1]))  # the field is smooth: its own grid's step will do
+        few = positions.permute(0, 3, 1, 2)
+        if thin > 1:
+            few = F.interpolate(few, size=[n // thin + 1 for n in size], mode="bilinear", align_corners=True)
+        steps = torch.tensor([1.0 / (n - 1) for n in self.moves.shape[:1:-1]])
+        grid = few.permute(0, 2, 3, 1) * steps - 1
         found = F.grid_sample(self.moves, grid[None], mode="bilinear", padding_mode="border", align_corners=True)
-        return positions + found[0].permute(1, 2, 3, 0)
+        moves = found[0].transpose(0, 1)
+        if thin > 1:
+            moves = F.interpolate(moves, size=size, mode="bilinear", align_corners=True)
+        return positions + moves.permute(0, 2, 3, 1)
+
+    def window(self, index: int, anatomy: Anatomy) -> tuple[slice, slice] | None:
+        """Rows and columns of a slice that may show some of the head; None where all of it is air."""
+        thin = slice(None, None, WINDOW_STEP)
+        cell = (self.displaced(self.positions(index, (thin, thin))) / HEAD_STEP).long().flip(-1)
+        last = torch.tensor(anatomy.head.shape) - 1
+        known = ((cell >= 0) & (cell <= last)).all(dim=-1)
+        there = (anatomy.head[tuple(torch.minimum(cell.clamp(min=0), last).unbind(-1))] & known).any(dim=0)
+        if not bool(there.any()):
+            return None
+        lines = [torch.nonzero(there.any(dim=axis)).flatten() for axis in (1, 0)]
+        spans = [(max(0, int(line[0]) - 1) * WINDOW_STEP, (int(line[-1]) + 1) * WINDOW_STEP + 1) for line in lines]
+        return slice(*spans[0]), slice(*spans[1])
 
 
 def sample(fields: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
@@ -142,28 +165,29 @@ def sample(fields: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
 
 def render_ct(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
     """One CT study: Volume in HU, label map in its space, slice labels."""
-    rng = np.random.default_rng(plan.key)
-    site = Site(anatomy) if plan.bleeds else None
-    fields = [make_bleed(site, bleed) for bleed in plan.bleeds] if site else []
+    fields = [make_bleed(site_of(anatomy), bleed) for bleed in plan.bleeds]
     moves = displacement(anatomy, plan.person, [f.swelling for f in fields if f.swelling])
-    template = (paint_ct(anatomy, plan.person, plan.lookalikes, rng) + 1000)[None]  # air is 0, as beyond the grid
+    template = (paint_ct(anatomy, plan) + 1000)[None]  # air is 0, as beyond the grid
     geometry = ct_geometry(spec, plan, anatomy)
-    sampler = Sampler(geometry, moves, plan.person.warp_mm, rng)
-    mixer = BloodMixer(anatomy, plan, fields, rng)
-    scalp = _Scalp(anatomy, rng) if "scalp-haematoma" in plan.lookalikes else None
-    hu = torch.empty(geometry.shape)
+    sampler = Sampler(geometry, moves, plan.person.warp_mm, stream(plan.key, "warp"))
+    mixer = BloodMixer(anatomy, plan, fields)
+    scalp = _Scalp(anatomy, stream(plan.key, "scalp-haematoma")) if "scalp-haematoma" in plan.lookalikes else None
+    hu = torch.full(geometry.shape, -1000.0)
     occupancy = torch.zeros(len(fields), *geometry.shape)
     for index in range(geometry.shape[0]):
-        positions = sampler.positions(index)
-        displaced = sampler.displaced(positions, anatomy.shape)
+        window = sampler.window(index, anatomy)
+        if window is None:
+            continue
+        positions = sampler.positions(index, window)
+        displaced = sampler.displaced(positions)
         planes = sample(template, displaced)[0] - 1000
         if scalp:
             planes = scalp.swell(planes, displaced)
         planes, amounts = mixer.mix(planes, positions, displaced)
-        hu[index] = planes.mean(0)
+        hu[index][window] = planes.mean(0)
         for k, amount in amounts.items():
-            occupancy[k, index] = amount.mean(0)
-    hu = _scan(hu, geometry, plan, rng)
+            occupancy[k, index][window] = amount.mean(0)
+    hu = _scan(hu, geometry, plan)
     label_map = _label_map(fields, occupancy)
     area = float(geometry.spacing_mm[1] * geometry.spacing_mm[2])
     slice_labels = np.stack(
@@ -175,9 +199,9 @@ def render_ct(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
 class BloodMixer:
     """Puts the bleeds into sampled planes: solid ones replace tissue, the others colour their fluid."""
 
-    def __init__(self, anatomy: Anatomy, plan: Plan, fields: Sequence[BleedField], rng: np.random.Generator) -> None:
+    def __init__(self, anatomy: Anatomy, plan: Plan, fields: Sequence[BleedField]) -> None:
         self.fields = fields
-        self.oedema_hu = float(rng.uniform(*OEDEMA_HU))
+        self.oedema_hu = float(stream(plan.key, "oedema").uniform(*OEDEMA_HU))
         self.fluids: dict[str, torch.Tensor] = {}
         kinds = {f.fluid for f in fields}
         if "ventricle" in kinds:
@@ -185,8 +209,9 @@ class BloodMixer:
         if "subarachnoid" in kinds:
             neural, _ = neural_fractions(anatomy, plan.person)
             # Thinly filled sulci of the averaged template still hold blood that a reader sees: the fraction is raised.
-            fluid = (1.6 * (1 - neural)).clamp(0, 1) * (anatomy.tissue == Tissue.BRAIN) * (anatomy.depth_mm > 0)
-            self.fluids["subarachnoid"] = fluid[None]
+            fluid = torch.zeros(anatomy.tissue.numel())
+            fluid[anatomy.brain.index] = (1.6 * (1 - neural)).clamp(0, 1) * (anatomy.brain.depth_mm > 0)
+            self.fluids["subarachnoid"] = fluid.reshape(1, *anatomy.shape)
         self.stacks = [self._stack(field) for field in fields]
 
     @staticmethod
@@ -230,7 +255,7 @@ class _Scalp:
     """A scalp haematoma somewhere over the vault."""
 
     def __init__(self, anatomy: Anatomy, rng: np.random.Generator) -> None:
-        site = Site(anatomy)
+        site = site_of(anatomy)
         z, y, x = site.pick(site.convexity(), rng)
         self.centre = torch.tensor([x, y, z], dtype=torch.float32)
         self.depth = anatomy.depth_mm.float()[None]
@@ -246,16 +271,17 @@ class _Scalp:
         return planes
 
 
-def _scan(hu: torch.Tensor, geometry: Geometry, plan: Plan, rng: np.random.Generator) -> torch.Tensor:
+def _scan(hu: torch.Tensor, geometry: Geometry, plan: Plan) -> torch.Tensor:
     pixel = geometry.spacing_mm[1]
     if "head-holder" in plan.lookalikes:
-        hu = artefacts.head_holder(hu, pixel, rng)
+        hu = artefacts.head_holder(hu, pixel, stream(plan.key, "head-holder"))
     if "beam-hardening" in plan.lookalikes:
-        hu = hu + artefacts.beam_hardening(hu, float(rng.uniform(3, 14)))
+        strength_hu = float(stream(plan.key, "beam-hardening").uniform(3, 14))
+        hu = hu + artefacts.beam_hardening(hu, strength_hu)
     if "motion" in plan.lookalikes:
-        hu = artefacts.move(hu, rng)
+        hu = artefacts.move(hu, stream(plan.key, "motion"))
     noise = plan.scan.noise_hu * math.sqrt(5 / max(geometry.thickness_mm, 1.0)) * (1 + plan.scan.sharpness)
-    hu = artefacts.reconstruct(hu, pixel, plan.scan.sharpness, min(noise, 12.0), rng)
+    hu = artefacts.reconstruct(hu, pixel, plan.scan.sharpness, min(noise, 9.0), stream(plan.key, "noise"))
     return hu.round().clamp(-1024, 3071)
 
 
@@ -271,21 +297,19 @@ def _label_map(fields: Sequence[BleedField], occupancy: torch.Tensor) -> NDArray
 
 def render_t1(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
     """One T1-weighted MRI study at 1 mm, and its ventricles as a binary label map; no bleeds, slice labels None."""
-    rng = np.random.default_rng([plan.key, 1])
+    rng = stream(plan.key, "t1")
     moves = displacement(anatomy, plan.person, ())
     template = torch.stack((paint_t1(anatomy, plan.person, rng), (anatomy.tissue == Tissue.VENTRICLE).float()))
     geometry = mr_geometry(plan, anatomy)
     sampler = Sampler(geometry, moves, plan.person.warp_mm, rng)
     bright, ventricle = torch.empty(geometry.shape), torch.empty(geometry.shape)
     for index in range(geometry.shape[0]):
-        displaced = sampler.displaced(sampler.positions(index), anatomy.shape)
+        displaced = sampler.displaced(sampler.positions(index))
         bright[index], ventricle[index] = sample(template, displaced).mean(1)
     coarse = torch.from_numpy(rng.standard_normal((1, 1, 4, 4, 4)).astype(np.float32)) * 0.12
     bias = F.interpolate(coarse, size=geometry.shape, mode="trilinear", align_corners=True)[0, 0].exp()
     sigma = float(rng.uniform(0.012, 0.05))
     noise = torch.randn(2, *geometry.shape, generator=generator(rng)) * sigma
-    magnitude = (
-        (bright * bias + noise[0]) ** 2 + noise[1] ** 2
-    ).sqrt()  # Rician: noise in both channels
+    magnitude = ((bright * bias + noise[0]) ** 2 + noise[1] ** 2).sqrt()  # Rician: noise in both channels
     scaled = (magnitude * float(rng.uniform(120, 400))).round()
     return Loaded(Volume(scaled.numpy(), geometry.affine, "MR"), (ventricle >= 0.5).to(torch.uint8).numpy(), None)

@@ -6,6 +6,7 @@ import hashlib
 from functools import lru_cache
 from pathlib import Path
 
+from filelock import FileLock
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -13,9 +14,10 @@ from hemobench.datasets.cache import cache_home
 from hemobench.datasets.phantom.anatomy import Anatomy, build_anatomy
 from hemobench.datasets.phantom.label_maps import list_label_maps, parts_from_label_map
 from hemobench.datasets.phantom.mni import parts_from_mni
+from hemobench.errors import UserError
 from hemobench.io.atomic import replacing
 
-ANATOMY_VERSION = 2  # raise it when the building of anatomies changes, so that old files are not used
+ANATOMY_VERSION = 3  # raise it when the building of anatomies changes, so that old files are not used
 
 
 @lru_cache(maxsize=32)
@@ -41,15 +43,33 @@ def is_cached(folder: str | None, number: int) -> bool:
 
 @lru_cache(maxsize=2)
 def load_anatomy(folder: str | None, number: int) -> Anatomy:
-    """An anatomy of a source, from the cache or built into it."""
+    """An anatomy of a source, from the cache or built into it; a process that finds another one building it waits."""
     path = anatomy_keys(folder)[number][1]
     cached = _cached_file(folder, number)
-    if cached.is_file():
-        try:
-            return Anatomy(**load_file(cached))
-        except (SafetensorError, TypeError):
-            cached.unlink(missing_ok=True)  # a truncated or foreign file: built again below
-    anatomy = build_anatomy(parts_from_mni() if path is None else parts_from_label_map(Path(path)))
-    with replacing(cached) as temporary:
-        save_file(anatomy.tensors(), temporary)
-    return anatomy
+    found = _read(cached)
+    if found is not None:
+        return found
+    with _lock(cached):
+        found = _read(cached)
+        if found is None:
+            found = build_anatomy(parts_from_mni() if path is None else parts_from_label_map(Path(path)))
+            with replacing(cached) as temporary:
+                save_file(found.tensors(), temporary)
+    return found
+
+
+def _read(cached: Path) -> Anatomy | None:
+    """The anatomy in a file; None where the file is missing, cut short or foreign."""
+    try:
+        return Anatomy(**load_file(cached)) if cached.is_file() else None
+    except (SafetensorError, TypeError):
+        return None
+
+
+def _lock(cached: Path) -> FileLock:
+    try:
+        cached.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        what = f"cannot write {cached} ({error.strerror})"
+        raise UserError(f"{what}; expected a writable cache; set HEMOBENCH_HOME to another folder") from error
+    return FileLock(cached.with_suffix(".lock"))
