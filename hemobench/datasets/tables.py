@@ -1,0 +1,89 @@
+"""Label tables as they come: CSV in UTF-8 with or without a byte-order mark, read line by line and within limits."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator, Sequence
+from itertools import compress
+from pathlib import Path
+from typing import TextIO
+
+from hemobench.errors import UserError
+
+LINE_LIMIT = 16 * 2**20
+COLUMN_LIMIT = 10_000
+
+
+def read_header(path: Path) -> tuple[str, ...]:
+    """Column names of a CSV, without surrounding blanks. Raises UserError as `read_rows` does."""
+    return next(_records(path))[1]
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """(line number, the values of `columns` in this order) of each row; blank lines are passed over.
+
+    Reads as it goes: memory stays that of one row. Raises UserError, naming the line, for a file that is missing, is no
+    UTF-8 or holds NULs, lacks one of the columns or has it twice, for a row with more or fewer fields than the header,
+    and for a line of more than LINE_LIMIT characters.
+    """
+    records = _records(path)
+    _, header = next(records)
+    missing = [name for name in columns if name not in header]
+    twice = [name for name in columns if header.count(name) > 1]
+    if missing or twice:
+        fault = f"no column {', '.join(missing)}" if missing else f"column {', '.join(twice)} twice"
+        shown = ", ".join(header)[:200]
+        raise UserError(f"{path} has {fault} (its columns: {shown}); expected {', '.join(columns)}; correct the header")
+    take = _selector([header.index(name) for name in columns], len(header))
+    for line, fields in records:
+        if len(fields) != len(header):
+            raise UserError(
+                f"{path} line {line} has {len(fields)} fields; expected {len(header)} like the header; correct the line"
+            )
+        yield line, take(fields)
+
+
+def _selector(positions: list[int], width: int) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    if positions == list(range(width)):
+        return lambda fields: fields
+    if positions == sorted(positions):
+        chosen = [position in positions for position in range(width)]
+        return lambda fields: tuple(compress(fields, chosen))
+    return lambda fields: tuple(fields[position] for position in positions)
+
+
+def _records(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """(line number, fields) of the header and of every row that is not blank."""
+    earlier = csv.field_size_limit(LINE_LIMIT)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(_lines(stream, path), strict=True)
+            header = tuple(name.strip() for name in next(reader, []))
+            if not any(header) or len(header) > COLUMN_LIMIT:
+                came = f"{len(header)} columns" if any(header) else "no header"
+                raise UserError(f"{path} has {came}; expected a CSV with column names in its first line; correct it")
+            yield reader.line_num, header
+            for fields in reader:
+                if fields:
+                    yield reader.line_num, tuple(fields)
+    except FileNotFoundError as error:
+        raise UserError(f"no file {path}; expected a CSV; check the path") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is no text in UTF-8; expected a CSV; save it again in UTF-8") from error
+    except csv.Error as error:
+        raise UserError(f"{path} line {reader.line_num} is no CSV ({error}); expected one; correct the line") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); expected a CSV file; check the path") from error
+    finally:
+        csv.field_size_limit(earlier)
+
+
+def _lines(stream: TextIO, path: Path) -> Iterator[str]:
+    number = 0
+    while line := stream.readline(LINE_LIMIT + 1):
+        number += 1
+        if len(line) > LINE_LIMIT:
+            raise UserError(f"{path} line {number} is longer than {LINE_LIMIT} characters; expected a CSV; check it")
+        if "\0" in line:
+            raise UserError(f"{path} line {number} holds a NUL byte; expected text in UTF-8; copy or export it again")
+        yield line

@@ -1,0 +1,197 @@
+"""Which of Zeta's pictures are on disk, in which windows, and what the tables say about them.
+
+Nothing is decoded. Time and memory grow in proportion to the pictures on disk; of the label table, 752,803 rows in the
+official one, only the rows of these pictures are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from hemobench.datasets.tables import read_rows
+from hemobench.datasets.zeta_locations import picture_id
+from hemobench.errors import UserError
+from hemobench.labels import SUBTYPES
+
+RENDERS = "renders"
+LABELS_CSV = "hemorrhage-labels.csv"
+PATIENTS_CSV = "patients.csv"
+FLAGGED = "flagged.txt"
+CLASS_NAMES = (*SUBTYPES, "multiple", "normal")
+WINDOW_FOLDERS = {
+    "brain": "brain_window",
+    "subdural": "subdural_window",
+    "bone": "brain_bone_window",
+    "max-contrast": "max_contrast_window",
+}
+ROLES = tuple(WINDOW_FOLDERS)
+_ALIAS = "bone_window"
+_ENDINGS = (".jpg", ".jpeg", ".png")
+
+
+@dataclass(frozen=True)
+class ClassFolder:
+    """A folder of renders/. name: of CLASS_NAMES. windows: role and folder of those that are there, in ROLES' order."""
+
+    name: str
+    path: Path
+    windows: tuple[tuple[str, Path], ...]
+
+
+@dataclass
+class Pictures:
+    """Pictures by id: number of their class folder and bits of the windows (in the order of ROLES) that have them."""
+
+    folders: list[ClassFolder] = field(default_factory=list)
+    found: dict[str, tuple[int, int]] = field(default_factory=dict)
+    ending: str = ""
+    digest: str = ""
+    warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def class_of_folder(name: str) -> str | None:
+    """Class that a folder of renders/ stands for, None for another one.
+
+    >>> [class_of_folder(name) for name in ("multi", "multiple hemorrhage", "epidural", "thumbnails")]
+    ['multiple', 'multiple', 'epidural', None]
+    """
+    plain = name.lower().replace("_", " ").replace("-", " ").removesuffix(" hemorrhage")
+    plain = "multiple" if plain == "multi" else plain
+    return plain if plain in CLASS_NAMES else None
+
+
+def list_pictures(root: Path) -> Pictures:
+    """Walk renders/ once. A picture in two classes stays in the first; both places are named."""
+    pictures = Pictures()
+    digest = hashlib.sha256()
+    names = sorted(entry.name for entry in os.scandir(root / RENDERS) if entry.is_dir())
+    combinations: dict[tuple[int, int], tuple[int, int]] = {}
+    for name in names:
+        label = class_of_folder(name)
+        if label is None:
+            pictures.warnings.append(f"{RENDERS}/{name}: no class of this name; folder left out")
+            continue
+        folder = ClassFolder(label, root / RENDERS / name, _windows(root / RENDERS / name, pictures))
+        number = len(pictures.folders)
+        pictures.folders.append(folder)
+        for role, path in folder.windows:
+            bit = 1 << ROLES.index(role)
+            for stem, ending, size in _files(path, root, pictures):
+                digest.update(f"{name}/{role}/{stem}\0{size}\n".encode())
+                home, bits = pictures.found.get(stem, (number, 0))
+                if home != number:
+                    place = f"{RENDERS}/{name}/{path.name}/{stem}{ending}"
+                    pictures.warnings.append(f"{place}: also in {pictures.folders[home].path.name}; left out here")
+                    continue
+                entry = (number, bits | bit)
+                # One tuple for all pictures alike: there may be hundreds of thousands.
+                pictures.found[stem] = combinations.setdefault(entry, entry)
+    pictures.digest = digest.hexdigest()
+    return pictures
+
+
+def _windows(folder: Path, pictures: Pictures) -> tuple[tuple[str, Path], ...]:
+    """Windows of a class folder; `bone_window` stands for brain_window, or for brain_bone_window where that is missing.
+
+    Copies with `bone_window` have it in place of `brain_window`.
+    """
+    held = {entry.name.lower().replace(" ", "_"): Path(entry.path) for entry in os.scandir(folder) if entry.is_dir()}
+    windows = {role: held.pop(name) for role, name in WINDOW_FOLDERS.items() if name in held}
+    if _ALIAS in held:
+        role = next((role for role in ("brain", "bone") if role not in windows), None)
+        if role is not None:
+            windows[role] = held.pop(_ALIAS)
+            pictures.notes.append(f"{RENDERS}/{folder.name}/{_ALIAS}: read as {WINDOW_FOLDERS[role]}")
+    for name in sorted(held):
+        pictures.warnings.append(f"{RENDERS}/{folder.name}/{name}: no window of this name; folder left out")
+    return tuple((role, windows[role]) for role in ROLES if role in windows)
+
+
+def _files(folder: Path, root: Path, pictures: Pictures) -> list[tuple[str, str, int]]:
+    """(id, ending, bytes) of each picture in a window's folder, sorted."""
+    files = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            stem, dot, ending = entry.name.rpartition(".")
+            if f".{ending.lower()}" not in _ENDINGS or stem.startswith("."):
+                if not entry.name.startswith(".") and entry.name != "Thumbs.db":
+                    pictures.warnings.append(f"{_place(entry.path, root)}: no JPEG or PNG; left out")
+                continue
+            pictures.ending = pictures.ending or f"{dot}{ending}"
+            if f"{dot}{ending}" != pictures.ending:
+                pictures.warnings.append(f"{_place(entry.path, root)}: the others end in {pictures.ending}; left out")
+                continue
+            files.append((stem, f"{dot}{ending}", entry.stat().st_size))
+    return sorted(files)
+
+
+def _place(path: str, root: Path) -> str:
+    return Path(path).relative_to(root).as_posix()
+
+
+def read_labels(path: Path, wanted: Iterable[str], warnings: list[str]) -> tuple[dict[str, int], int]:
+    """Types of the pictures in `wanted` as bits in the order of SUBTYPES, and the number of rows in the table.
+
+    A picture listed twice has a type when either row has it; a row whose `any` contradicts its types counts by its
+    types. Both are named in `warnings`. Raises UserError for a table that cannot be understood.
+    """
+    types = dict.fromkeys(wanted, -1)
+    rows = 0
+    for line, (name, any_text, *texts) in read_rows(path, ("Image", "any", *SUBTYPES)):
+        rows += 1
+        if name not in types:
+            stem = picture_id(name)
+            if stem not in types:
+                continue
+            name = stem
+        bits = _bits(texts, any_text, line, path)
+        if (bits & 31 != 0) != bool(bits >> 5):
+            warnings.append(f"{path.name} line {line}: any is {any_text} against {name}'s types; the types are used")
+        earlier = types[name]
+        if earlier >= 0:
+            warnings.append(f"{path.name} line {line}: {name} is listed twice; a type counts when either line has it")
+        types[name] = bits & 31 if earlier < 0 else earlier | bits & 31
+    return {name: bits for name, bits in types.items() if bits >= 0}, rows
+
+
+_VALUES = {"0": 0, "1": 1}
+
+
+def _bits(texts: list[str], any_text: str, line: int, path: Path) -> int:
+    total = 0
+    for bit, text in enumerate((*texts, any_text)):
+        value = _VALUES.get(text)
+        if value is None:
+            value = _VALUES.get(text.strip().removesuffix(".0"))
+        if value is None:
+            raise UserError(f"{path} line {line} has label '{text[:40]}'; expected 0 or 1; correct it")
+        total |= value << bit
+    return total
+
+
+def read_patients(path: Path, wanted: dict[str, int]) -> dict[str, str]:
+    """Patient of each picture in `wanted`, from `Image,PatientID`. Raises UserError where two rows disagree."""
+    patients: dict[str, str] = {}
+    for line, (name, patient) in read_rows(path, ("Image", "PatientID")):
+        picture = name if name in wanted else picture_id(name)
+        if picture not in wanted:
+            continue
+        if not patient.strip():
+            raise UserError(f"{path} line {line} has no PatientID; expected one for each picture; add it")
+        if patients.setdefault(picture, patient.strip()) != patient.strip():
+            raise UserError(f"{path} line {line} gives {picture} a second patient; expected one; correct it")
+    return patients
+
+
+def read_flagged(path: Path) -> set[str]:
+    """Ids that flagged.txt lists, one a line, with or without a file ending."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (UnicodeDecodeError, OSError) as error:
+        raise UserError(f"{path} is no text in UTF-8; expected a picture's id in each line; save it again") from error
+    return {picture_id(line) for line in text.splitlines() if line.strip()}
