@@ -20,6 +20,8 @@ from hemobench.errors import UserError
 
 AIR_HU = -1000.0
 LABEL_MAP = "label_map"
+# Modality of pictures without units: display grey in 0..1, whatever window made it.
+GREY = "grey"
 DISPLAY_ORIENTATION = "SPL"
 _AXIS_CODES = (("L", "R"), ("P", "A"), ("I", "S"))
 _RESAMPLING_ORDERS = (0, 1, 3)

@@ -15,7 +15,7 @@ from scipy import ndimage
 from hemobench.datasets.case import Loaded
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import slice_labels_from_label_map, with_any
-from hemobench.volume import Volume
+from hemobench.volume import GREY, Volume
 from hemobench.windows import WINDOWS, apply_window
 
 TARGETS = ("haemorrhage", "ventricles")
@@ -159,7 +159,7 @@ def render(loaded: Loaded, view: View, where: str) -> tuple[NDArray[np.uint8], N
 
 def _render_slices(loaded: Loaded, view: ClassificationView, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     volume = loaded.image
-    if volume.modality != "CT":
+    if volume.modality not in ("CT", GREY):
         raise UserError(f"{where} is {volume.modality}; classification views window CT in HU; use a CT data set")
     if loaded.slice_labels is not None:
         subtype_labels = loaded.slice_labels
@@ -173,7 +173,8 @@ def _render_slices(loaded: Loaded, view: ClassificationView, where: str) -> tupl
     depth = volume.voxels.shape[0]
     images = np.zeros((depth, view.channels, view.size, view.size), dtype=np.uint8)
     for channel, name in enumerate(view.windows):
-        grey = apply_window(volume.voxels, WINDOWS[name])
+        # Pictures without units had their window applied by whoever made them: every channel shows them as they are.
+        grey = np.clip(volume.voxels, 0, 1) if volume.modality == GREY else apply_window(volume.voxels, WINDOWS[name])
         images[:, channel] = resize_to_square(grey, volume.spacing_mm[1:], view.size)
     return images, np.asarray(with_any(subtype_labels), dtype=np.uint8)
 
@@ -200,6 +201,8 @@ def _render_volume(loaded: Loaded, view: SegmentationView, where: str) -> tuple[
     volume = loaded.image
     if view.window is None:
         grey = percentile_grey(volume.voxels)
+    elif volume.modality == GREY:
+        grey = np.clip(volume.voxels, 0, 1)
     elif volume.modality == "CT":
         grey = apply_window(volume.voxels, WINDOWS[view.window])
     else:

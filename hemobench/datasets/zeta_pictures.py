@@ -25,10 +25,9 @@ from hemobench.errors import UserError
 from hemobench.io.bone_map import bone_map
 from hemobench.io.pictures import read_grey
 from hemobench.labels import LABEL_IDS, SUBTYPES
-from hemobench.volume import AIR_HU, Volume, display_affine
+from hemobench.volume import AIR_HU, GREY, Volume, display_affine
 from hemobench.windows import WINDOWS, Window, hu_from_grey
 
-GREY = "grey"
 SLICE_MM = 5.0
 FIELD_OF_VIEW_MM = 250.0
 PAPER_STRIDE = 4
