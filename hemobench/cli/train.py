@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 
 from hemobench.datasets.cache import build_examples
 from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.splits import Split, split_by_patient
 from hemobench.datasets.views import default_view, view_to_mapping
-from hemobench.training.config import TrainConfig
+from hemobench.errors import UserError
+from hemobench.training.config import TrainConfig, read_options
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter
 from hemobench.training.result import RunResult
@@ -47,21 +47,13 @@ def train(
         "model": model, "task": task, "weighting": weighting, "loss": loss, "epochs": epochs, "learning_rate": lr,
         "batch_size": batch_size, "augment": augment, "seed": seed,
     }
-    options = _read(config) | {key: value for key, value in given.items() if value is not None}
+    options = {} if config is None else read_options(config)
+    options |= {key: value for key, value in given.items() if value is not None}
     try:
         _train(options, data, size, patients, split, resume, output)
     except KeyboardInterrupt:
         typer.echo("the same command goes on after the last finished epoch", err=True)
         raise
-
-
-def _read(path: Path | None) -> dict[str, Any]:
-    """Options of the YAML, checked as a whole so that a mistake in it is named, but without its defaults."""
-    if path is None:
-        return {}
-    TrainConfig.from_yaml(path)
-    content: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return content
 
 
 def resolve_config(options: dict[str, Any], dataset: str, size: int | None) -> TrainConfig:
@@ -73,7 +65,10 @@ def resolve_config(options: dict[str, Any], dataset: str, size: int | None) -> T
     options = dict(options)
     segments = str(options.get("model", "")).startswith(("unet", "monai:")) or dataset == "phantom-t1"
     options.setdefault("task", "segmentation" if segments else "classification")
-    view = dict(options.get("view") or {})
+    view = options.get("view") or {}
+    if not isinstance(view, Mapping):
+        raise UserError(f"view is {view!r}; expected options such as {{size: 128}}; give a mapping")
+    view = dict(view)
     if size is not None:
         view["size"] = size
     if options["task"] == "segmentation" and "target" not in view and dataset == "phantom-t1":

@@ -139,17 +139,7 @@ class TrainConfig:
     @classmethod
     def from_yaml(cls, path: Path) -> TrainConfig:
         """Config from a YAML file. Raises: UserError when it cannot be read."""
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"config {path} cannot be read ({type(error).__name__}); expected a YAML file; check its "
-                            "path") from error
-        except yaml.YAMLError as error:
-            place = " ".join(str(error).split())
-            raise UserError(f"config {path} is no YAML ({place}); expected `key: value` lines; correct it") from error
-        if not isinstance(content, Mapping):
-            raise UserError(f"config {path} holds a {type(content).__name__}; expected `key: value` lines; correct it")
-        return cls.from_mapping(content)
+        return cls.from_mapping(read_options(path))
 
     @property
     def fingerprint(self) -> str:
@@ -158,6 +148,21 @@ class TrainConfig:
         plain = TrainConfig.from_mapping(self.to_mapping()).resolved().to_mapping()
         text = json.dumps(plain, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """The `key: value` lines of a YAML file, not yet checked. Raises: UserError when it holds no such lines."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"config {path} cannot be read ({type(error).__name__}); expected a YAML file; check its "
+                        "path") from error
+    except yaml.YAMLError as error:
+        place = " ".join(str(error).split())
+        raise UserError(f"config {path} is no YAML ({place}); expected `key: value` lines; correct it") from error
+    if not isinstance(content, Mapping):
+        raise UserError(f"config {path} holds a {type(content).__name__}; expected `key: value` lines; correct it")
+    return {str(key): value for key, value in content.items()}
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hemobench.cli.train import resolve_config
+from hemobench.datasets.views import SegmentationView
 from hemobench.errors import UserError
 
 
@@ -23,6 +24,10 @@ def test_the_task_follows_the_model_and_the_view_the_data() -> None:
     unet = resolve_config({"model": "unet2d"}, "phantom", None)
     assert (unet.task, unet.monitor) == ("segmentation", "dice_any")
     assert resolve_config({}, "phantom-t1", None).monitor == "dice_ventricles"
+    grid = {"spacing_mm": [4, 4, 4], "shape": [40, 48, 48]}
+    assert resolve_config({"view": grid}, "phantom-t1", None).view == SegmentationView(
+        "ventricles", (4.0, 4.0, 4.0), (40, 48, 48), None
+    )
     with pytest.raises(UserError, match="size"):
         resolve_config({"model": "unet3d"}, "phantom", 64)
 
