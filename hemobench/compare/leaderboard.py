@@ -16,6 +16,7 @@ from hemobench.metrics.registry import METRICS
 
 SCHEMA = "hemobench.leaderboard/1"
 PHANTOM_MARK = "PHANTOM patients: not a clinical score"
+LEAK_MARK = "LEAK: patients unknown, pictures of one person may be in training and in test"
 
 
 @dataclass(frozen=True)
@@ -66,11 +67,17 @@ class Board:
     shown: tuple[str, ...]
     resamples: int
     entries: tuple[Entry, ...]
+    leaky: bool = False
+
+    @property
+    def marks(self) -> tuple[str, ...]:
+        """What a reader must know before believing a score: phantom patients, or patients on both sides."""
+        return (*((PHANTOM_MARK,) if self.phantom else ()), *((LEAK_MARK,) if self.leaky else ()))
 
     @property
     def marked_title(self) -> str:
-        """The title as printed: a phantom board says that its scores are no clinical ones."""
-        return f"{self.title} ({PHANTOM_MARK})" if self.phantom else self.title
+        """The title as printed, with the board's marks."""
+        return f"{self.title} ({'; '.join(self.marks)})" if self.marks else self.title
 
 
 @dataclass(frozen=True)
@@ -105,9 +112,9 @@ def direction_arrow(metric: str) -> str:
 def to_json(leaderboard: Leaderboard) -> str:
     """The text of `leaderboard.json`: the schema of DESIGN.md; what is undefined (NaN) becomes null."""
     content = {"schema": SCHEMA, "phantom": leaderboard.phantom, **asdict(leaderboard)}
-    for board in content["boards"]:
-        if board["phantom"]:
-            board["notice"] = PHANTOM_MARK
+    for board, source in zip(content["boards"], leaderboard.boards, strict=True):
+        if source.marks:
+            board["notice"] = "; ".join(source.marks)
         for entry in board["entries"]:
             entry["phantom"] = board["phantom"]
     return json.dumps(_without_nan(content), indent=1, allow_nan=False) + "\n"

@@ -37,6 +37,7 @@ class BoardFacts:
     resamples: int
     view: Mapping[str, Any] = field(default_factory=dict)
     split: Mapping[str, Any] = field(default_factory=dict)
+    leaky: bool = False
 
 
 def build_board(

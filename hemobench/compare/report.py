@@ -26,7 +26,7 @@ from hemobench.compare.figures import (
     metric_title,
     per_type_figure,
 )
-from hemobench.compare.leaderboard import PHANTOM_MARK, Board, Leaderboard, write_text
+from hemobench.compare.leaderboard import Board, Leaderboard, write_text
 from hemobench.compare.tables import duration, score_number
 
 
@@ -115,7 +115,6 @@ def render_report(leaderboard: Leaderboard, evidence: Sequence[Evidence], costs:
     return template.render(
         leaderboard=leaderboard,
         board_title=leaderboard.title,
-        phantom_mark=PHANTOM_MARK,
         plotly_js=Markup(plotly.offline.get_plotlyjs()),  # plotly's own code, not input
         sections=[_section(item, number) for number, item in enumerate(evidence)],
         stages=[{"name": name, "seconds": seconds, "share": 100 * seconds / longest} for name, seconds in costs.stages],

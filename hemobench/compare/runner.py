@@ -85,7 +85,7 @@ def with_data(suite: Suite, spec: str | None) -> tuple[Suite, tuple[str, ...]]:
     name, _ = parse_spec(spec)
     info, boards, skipped = dataset_info(name), [], []
     for board in suite.boards:
-        reason = unsupported(info, board.task, board.view)
+        reason = unsupported(info, board.task, board.view) or _without_masks(spec, board.task)
         if reason is None:
             options = board.options if board.dataset_name == name else {}
             boards.append(replace(board, dataset=spec, options=options))
@@ -97,6 +97,16 @@ def with_data(suite: Suite, spec: str | None) -> tuple[Suite, tuple[str, ...]]:
             "expected one for its tasks; choose another suite or data set"
         )
     return replace(suite, boards=tuple(boards)), tuple(skipped)
+
+
+def _without_masks(spec: str, task: str) -> str | None:
+    """Why a segmentation board cannot use this copy: some data sets come with masks and without."""
+    if task != "segmentation" or dataset_info(parse_spec(spec)[0]).phantom:
+        return None
+    dataset = open_dataset(spec)
+    if not dataset.cases or dataset.cases[0].load().foreground is not None:
+        return None
+    return f"this copy of '{dataset.info.name}' has no masks"
 
 
 def run_suite(
@@ -116,7 +126,7 @@ def run_suite(
     if output.exists() and not output.is_dir():
         raise UserError(f"output {output} is a file; expected a folder, new or of an earlier run; give another one")
     with clock.stage("open data"):
-        datasets = _open_all(suite.boards)
+        datasets = _open_all(suite.boards, progress)
     # Not before: a mistake in the data leaves no empty folder behind.
     _make_folder(output)
     names = [board.dataset for board in suite.boards]
@@ -141,13 +151,15 @@ def run_suite(
     return SuiteResult(leaderboard, tuple(runs))
 
 
-def _open_all(boards: Sequence[BoardSpec]) -> list[Dataset]:
+def _open_all(boards: Sequence[BoardSpec], progress: SuiteProgress) -> list[Dataset]:
     """Each board's data set; boards on the same data share one."""
     opened: dict[str, Dataset] = {}
     for board in boards:
         key = f"{board.dataset} {sorted(board.options.items())}"
         if key not in opened:
-            opened[key] = open_dataset(board.dataset, **board.options)
+            progress.begin(board.dataset)
+            progress.start("reading", 0)
+            opened[key] = open_dataset(board.dataset, progress=progress.reach, **board.options)
     return [opened[f"{board.dataset} {sorted(board.options.items())}"] for board in boards]
 
 
@@ -162,9 +174,10 @@ def _make_folder(output: Path) -> None:
 
 
 def _show_warnings(name: str, dataset: Dataset, progress: SuiteProgress) -> None:
-    for line in dataset.warnings[:SHOWN_WARNINGS]:
+    lines = (*dataset.notes, *dataset.warnings)
+    for line in lines[:SHOWN_WARNINGS]:
         progress.line(f"note: {line}")
-    more = len(dataset.warnings) - SHOWN_WARNINGS
+    more = len(lines) - SHOWN_WARNINGS
     if more > 0:
         progress.line(f"note: {more} more such notes; `hemobench data check {name}` lists all")
 
@@ -303,7 +316,7 @@ def _rank(board: PreparedBoard, runs: dict[str, list[RunResult]]) -> Board:
     facts = BoardFacts(
         task=spec.task, title=spec.title, data=board.dataset.info.name,
         data_fingerprint=board.examples.fingerprint, phantom=board.examples.phantom, rank_by=spec.rank_by,
-        shown=spec.metrics, resamples=spec.resamples, view=view_to_mapping(spec.view),
+        shown=spec.metrics, leaky=board.dataset.leaky, resamples=spec.resamples, view=view_to_mapping(spec.view),
         split={**patients, "seed": split.seed, "fractions": list(spec.fractions), "fingerprint": split.fingerprint},
     )  # fmt: skip
     references = {SLICE_POSITION: slice_position_predictions(board.examples, split)} if slices else {}

@@ -226,8 +226,8 @@ def unsupported(info: DatasetInfo, task: str, view: View) -> str | None:
     """Why a data set cannot serve a board of this task and view, None when it can.
 
     >>> from hemobench.datasets.registry import dataset_info
-    >>> unsupported(dataset_info("ct-ich"), "segmentation", default_view("segmentation"))
-    "data set 'ct-ich' is for classification, not for segmentation"
+    >>> unsupported(dataset_info("phantom-t1"), "classification", default_view("classification"))
+    "data set 'phantom-t1' is for segmentation, not for classification"
     """
     if task not in info.tasks:
         return f"data set '{info.name}' is for {', '.join(info.tasks)}, not for {task}"

@@ -6,10 +6,11 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 
 import pytest
 
-from hemobench.compare.leaderboard import PHANTOM_MARK, Leaderboard, to_csv, to_json, write_leaderboard
+from hemobench.compare.leaderboard import LEAK_MARK, PHANTOM_MARK, Leaderboard, to_csv, to_json, write_leaderboard
 from hemobench.compare.ranking import BoardFacts, build_board
 
 
@@ -58,6 +59,13 @@ def test_phantom_boards_are_marked_and_real_ones_are_not(leaderboard):
     assert PHANTOM_MARK not in leaderboard.boards[1].marked_title
     rows = list(csv.DictReader(io.StringIO(to_csv(leaderboard))))
     assert {(row["data"], row["phantom"]) for row in rows} == {("phantom", "true"), ("ct-ich", "false")}
+
+
+def test_a_board_whose_patients_are_unknown_says_that_it_leaks(leaderboard):
+    board = replace(leaderboard.boards[1], leaky=True)
+    assert board.marked_title.endswith(f"({LEAK_MARK})")
+    content = json.loads(to_json(replace(leaderboard, boards=(board,))))
+    assert content["boards"][0]["notice"] == LEAK_MARK
 
 
 def test_csv_holds_the_boards_numbers(leaderboard):
