@@ -75,7 +75,10 @@ def open_mbh_seg(path: Path | None, *, rater: int | str = MAJORITY) -> Dataset:
     root = checked_folder(path, MBH_SEG, layout)
     if rater != MAJORITY and (not isinstance(rater, int) or rater < 1):
         raise UserError(f"rater {printable(str(rater))}; expected a number from 1 or '{MAJORITY}'; choose one")
-    cases, warnings, lacking, files = [], [], [], []
+    cases: list[Case] = []
+    warnings: list[str] = []
+    lacking: list[str] = []
+    files: list[Path] = []
     for image, raters in _case_folders(root):
         chosen = raters if rater == MAJORITY else {key: file for key, file in raters.items() if key == rater}
         scan = image.parent.name

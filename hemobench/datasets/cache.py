@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 import torch
 from numpy.typing import NDArray
 
 from hemobench.datasets.case import Case
+from hemobench.datasets.home import cache_home, usable_cores
 from hemobench.datasets.registry import Dataset
 from hemobench.datasets.views import (
     ClassificationView,
@@ -43,6 +43,7 @@ __all__ = [
     "cache_home",
     "default_view",
     "examples_key",
+    "usable_cores",
     "view_from_mapping",
     "view_to_mapping",
 ]
@@ -81,12 +82,6 @@ class Examples:
     def rows_of(self, patients: tuple[str, ...]) -> NDArray[np.int64]:
         """Row numbers (n,) of these patients' examples, ascending."""
         return np.flatnonzero(np.isin(self.patient_ids, np.asarray(patients, dtype=np.str_)))
-
-
-def cache_home() -> Path:
-    """$HEMOBENCH_HOME, or the user's cache folder of the system."""
-    given = os.environ.get("HEMOBENCH_HOME")
-    return Path(given).expanduser() if given else Path(platformdirs.user_cache_dir("hemobench", appauthor=False))
 
 
 def examples_key(dataset: Dataset, view: View) -> str:
@@ -236,9 +231,3 @@ def _sweep_stale(folder: Path) -> None:
             continue
         if stale:
             shutil.rmtree(leftover, ignore_errors=True)
-
-
-def usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return max(1, len(os.sched_getaffinity(0)))
-    return os.cpu_count() or 1

@@ -26,7 +26,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from hemobench.datasets.cache import cache_home, usable_cores
+from hemobench.datasets.home import cache_home, usable_cores
 from hemobench.datasets.nifti_pairs import printable
 from hemobench.datasets.rsna_headers import ENDING, Header, read_headers
 from hemobench.errors import UserError
@@ -41,7 +41,7 @@ _BIT = {name: 1 << position for position, name in enumerate(CLASSES)}
 _MAIN, _BUILDING = "index.sqlite", ".building-"
 _CHUNK = 256
 # Below this, starting processes takes longer than reading.
-_PARALLEL_FROM = 4 * _CHUNK
+_PARALLEL_FROM = 20_000
 _MEMORY_KIB = 32 * 1024
 _STALE_SECONDS = 24 * 3600
 _NAMED = 20

@@ -18,6 +18,7 @@ from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.rsna_names import rsna_images, rsna_patient, rsna_study
 from hemobench.datasets.rsna import open_rsna
+from hemobench.datasets.rsna_headers import read_headers, walk
 from hemobench.errors import UserError
 from hemobench.labels import CLASSES
 
@@ -76,7 +77,8 @@ def test_what_went_into_the_layout_comes_out(copy: Path) -> None:
         np.testing.assert_array_equal(loaded.image.voxels[:, circle], study.image.voxels[:, circle])
         outside = loaded.image.voxels[:, ~circle]
         padded = number % 5 in (1, 3, 4)
-        np.testing.assert_array_equal(outside, np.full_like(outside, -1000) if padded else study.image.voxels[:, ~circle])
+        expected = np.full_like(outside, -1000) if padded else study.image.voxels[:, ~circle]
+        np.testing.assert_array_equal(outside, expected)
 
 
 def test_headers_carry_ids_that_are_no_uids(copy: Path) -> None:
@@ -104,7 +106,8 @@ def test_order_is_that_of_positions_and_labels_follow(copy: Path) -> None:
     dataset = pydicom.dcmread(path)
     study = small_study(1, tilt_deg=15.0)
     step = study.image.affine[:3, 0] * (-1, -1, 1)
-    dataset.ImagePositionPatient = [f"{value:.6f}" for value in np.array(dataset.ImagePositionPatient, float) + 5 * step]
+    moved = np.array(dataset.ImagePositionPatient, dtype=float) + 5 * step
+    dataset.ImagePositionPatient = [f"{value:.6f}" for value in moved]
     dataset.save_as(path)
     loaded = patient(open_rsna(copy), 1).load()
     order = [0, 2, 3, 4, 5, 1]
@@ -305,3 +308,32 @@ def test_folders_of_another_layout_give_a_remedy(copy: Path, tmp_path: Path) -> 
         with pytest.raises(UserError, match=message) as caught:
             open_rsna(path)
         assert "kaggle" in str(caught.value)
+
+
+@pytest.mark.parametrize("syntax", ["1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"])
+def test_short_walk_and_pydicom_find_the_same_ids(copy: Path, syntax: str) -> None:
+    path = file_of(copy, 0, 0)
+    dataset = pydicom.dcmread(path)
+    dataset.ReferencedStudySequence = [pydicom.Dataset()]
+    dataset.ReferencedStudySequence[0].PatientID = "not this one"
+    dataset.PatientComments = "x" * 300
+    little = not syntax.endswith(".2.2")
+    dataset.PixelData = dataset.PixelData if little else dataset.pixel_array.byteswap().tobytes()
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
+    pydicom.dcmwrite(path, dataset, implicit_vr=syntax.endswith("8.1.2"), little_endian=little)
+    header = pydicom.dcmread(path)
+    ids = (header.PatientID, header.StudyInstanceUID, header.SeriesInstanceUID)
+    (row,) = read_headers(str(path.parent), [path.name])
+    assert row == (path.stem, *ids, "")
+    # Big endian is left to pydicom.
+    assert walk(path.read_bytes()) == (ids if little else None)
+
+
+def test_short_walk_gives_up_on_what_it_does_not_know(copy: Path) -> None:
+    whole = file_of(copy, 0, 0).read_bytes()
+    assert walk(whole) is not None
+    series = whole.index(b"\x20\x00\x0e\x00UI")
+    for cut in (0, 131, 140, 200, series + 4, series + 10):
+        assert walk(whole[:cut]) is None
+    undefined = whole[: series + 6] + b"\xff\xff" + whole[series + 8 :]
+    assert walk(undefined) is None

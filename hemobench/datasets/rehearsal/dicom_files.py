@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
 
 from hemobench.datasets.slice_stack import HU_RANGE
 from hemobench.io.atomic import replacing
@@ -51,7 +51,7 @@ def write_slice(
     # Quiet: pydicom remarks on every id that is no UID.
     with quiet(), replacing(path) as temporary:
         dataset = FileDataset(str(path), Dataset(), file_meta=_file_meta(names), preamble=b"\0" * 128)
-        dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, names.image
+        dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, UID(names.image)
         dataset.Modality = "CT"
         dataset.PatientID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = (
             names.patient, names.study, names.series
@@ -67,7 +67,7 @@ def write_slice(
 
 def _file_meta(names: Names) -> FileMetaDataset:
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, names.image
+    meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID = CTImageStorage, UID(names.image)
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     return meta
 
