@@ -13,9 +13,7 @@ window (below -870 HU) becomes air, -1000.
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -27,9 +25,11 @@ from numpy.typing import NDArray
 
 from hemobench.datasets.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import CT_ICH
+from hemobench.datasets.ct_ich_labels import SliceRow, TypedBlood, read_slice_rows, type_blood
+from hemobench.datasets.ct_ich_nifti import is_nifti_copy, open_ct_ich_nifti
 from hemobench.errors import UserError
 from hemobench.io.pictures import read_grey
-from hemobench.labels import LABEL_IDS, SUBTYPES
+from hemobench.labels import SUBTYPES
 from hemobench.volume import AIR_HU, Volume, display_affine
 from hemobench.windows import WINDOWS, hu_from_grey
 
@@ -44,18 +44,6 @@ _SATURATED_LEVELS = 2
 _AGREEMENT_HU = 60.0
 # A bone picture off by more than this was made with another level (patient 50 is, by 93 HU) and is shifted back.
 _SHIFT_HU = 25.0
-_CSV_TYPES = tuple(name.capitalize() for name in SUBTYPES)
-_CSV_COLUMNS = ("PatientNumber", "SliceNumber", *_CSV_TYPES, "No_Hemorrhage")
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One line of the CSV: five 0/1 in the order of SUBTYPES, and whether it says "no haemorrhage"."""
-
-    patient: int
-    number: int
-    labels: tuple[int, ...]
-    normal: bool
 
 
 @dataclass(frozen=True)
@@ -70,14 +58,15 @@ class _Files:
 def open_ct_ich(path: Path | None) -> Dataset:
     """The copy under `path` (which holds Patients_CT/ and hemorrhage_diagnosis.csv), one Case a patient.
 
-    Nothing is decoded. A slice is used when it has labels and both pictures; every other one is named in the warnings.
-    Where a slice has a mask its blood gets the slice's type; a study whose slices show several types in one mask, or
-    whose bleeding slices do not all have masks, comes without label map, because it would be a guess.
+    A copy of v1.3.1, with ct_scans/, is opened by `open_ct_ich_nifti` instead. Nothing is decoded. A slice is used when
+    it has labels and both pictures; every other one is named in the warnings.
+    Where a slice has a mask its blood gets the slice's type, as `type_blood` tells.
     Raises UserError for a folder of another layout and for a CSV that cannot be understood.
     """
+    if path is not None and is_nifti_copy(path):
+        return open_ct_ich_nifti(path)
     root = _checked_root(path)
-    content = (root / LABELS_CSV).read_bytes()
-    rows, warnings = _read_rows(content, root / LABELS_CSV)
+    rows, warnings = read_slice_rows(root / LABELS_CSV)
     listing = _list_files(root)
     folders = _files_by_patient(listing)
     any_masks = any(files.masks for files in folders.values())
@@ -89,7 +78,7 @@ def open_ct_ich(path: Path | None) -> Dataset:
             cases.append(_case(root, patient, usable, masks))
     if not cases:
         raise UserError(f"{root} has no slice with labels and both pictures; expected CT-ICH v1.0; copy it again")
-    return Dataset(CT_ICH, tuple(cases), _fingerprint(content, listing), tuple(warnings))
+    return Dataset(CT_ICH, tuple(cases), _fingerprint(root / LABELS_CSV, listing), tuple(warnings))
 
 
 def load_ct_ich(
@@ -104,11 +93,15 @@ def load_ct_ich(
     shift_hu = bone_shift_hu(brain, bone)
     voxels = hu_from_windows(brain, bone, shift_hu)
     slice_labels = np.array(labels, dtype=np.uint8)
-    label_map, remarks = _label_map(folder, numbers, slice_labels, masks, voxels.shape)
+    typed = TypedBlood(None, None, ())
+    if masks is not None:
+        blood = _read_masks(folder, numbers, masks, voxels.shape)
+        typed = type_blood(blood, slice_labels, [str(_mask_path(folder, number)) for number in numbers], LABELS_CSV)
+    remarks = list(typed.remarks)
     if shift_hu:
         remarks.append(f"{folder / 'bone'}: made with another level, shifted by {shift_hu:.0f} HU to fit the brain's")
     affine = display_affine(voxels.shape, (SLICE_MM, PIXEL_MM, PIXEL_MM))
-    return Loaded(Volume(voxels, affine), label_map, slice_labels, tuple(remarks))
+    return Loaded(Volume(voxels, affine), typed.label_map, slice_labels, tuple(remarks), typed.blood_mask)
 
 
 def hu_from_windows(
@@ -165,37 +158,27 @@ def _read_pictures(folder: Path, numbers: Iterable[int]) -> NDArray[np.uint8]:
     return np.stack(pictures)
 
 
-def _label_map(
-    folder: Path,
-    numbers: tuple[int, ...],
-    slice_labels: NDArray[np.uint8],
-    masks: frozenset[int] | None,
-    shape: tuple[int, ...],
-) -> tuple[NDArray[np.uint8] | None, list[str]]:
-    """Ids (D, H, W) from the binary masks and the slices' types, or None with the reasons when that is a guess."""
-    if masks is None:
-        return None, []
-    remarks = []
-    label_map = np.zeros(shape, dtype=np.uint8)
+def _read_masks(
+    folder: Path, numbers: tuple[int, ...], masks: frozenset[int], shape: tuple[int, ...]
+) -> NDArray[np.bool_]:
+    """Blood (D, H, W) by the mask pictures; slices without one have none."""
+    blood = np.zeros(shape, dtype=bool)
     for position, number in enumerate(numbers):
-        path = folder / "brain" / f"{number}{MASK_ENDING}.jpg"
-        types = np.flatnonzero(slice_labels[position])
-        # JPEG again: the mask's 0 and 255 come back blurred, the middle divides them.
-        blood = read_grey(path) >= 128 if number in masks else np.zeros(shape[1:], dtype=bool)
-        if blood.shape != shape[1:]:
-            raise UserError(f"{path} is {blood.shape}; expected the slice's {shape[1:]}; copy it again")
-        if blood.any() and not len(types):
-            remarks.append(f"{path}: blood in the mask, none in {LABELS_CSV}")
-        elif len(types) and not blood.any():
-            remarks.append(f"{path}: no blood in the mask or no mask, some in {LABELS_CSV}")
-        elif len(types) > 1:
-            remarks.append(f"{path}: one mask for {len(types)} types, they cannot be told apart")
-        elif len(types) == 1:
-            label_map[position][blood] = LABEL_IDS[SUBTYPES[types[0]]]
-    return (None if remarks else label_map), remarks
+        if number in masks:
+            path = _mask_path(folder, number)
+            # JPEG again: the mask's 0 and 255 come back blurred, the middle divides them.
+            marked = read_grey(path) >= 128
+            if marked.shape != shape[1:]:
+                raise UserError(f"{path} is {marked.shape}; expected the slice's {shape[1:]}; copy it again")
+            blood[position] = marked
+    return blood
 
 
-def _case(root: Path, patient: int, usable: dict[int, _Row], masks: frozenset[int] | None) -> Case:
+def _mask_path(folder: Path, number: int) -> Path:
+    return folder / "brain" / f"{number}{MASK_ENDING}.jpg"
+
+
+def _case(root: Path, patient: int, usable: dict[int, SliceRow], masks: frozenset[int] | None) -> Case:
     labels = tuple(row.labels for row in usable.values())
     folder = root / PICTURES / f"{patient:03d}"
     return Case(
@@ -210,8 +193,8 @@ def _case(root: Path, patient: int, usable: dict[int, _Row], masks: frozenset[in
 
 
 def _usable_slices(
-    patient: int, rows: dict[int, _Row], files: _Files | None, warnings: list[str]
-) -> dict[int, _Row]:
+    patient: int, rows: dict[int, SliceRow], files: _Files | None, warnings: list[str]
+) -> dict[int, SliceRow]:
     """Rows of slices that have both pictures, by slice number; what is missing goes to `warnings`."""
     folder = f"{PICTURES}/{patient:03d}"
     if files is None:
@@ -234,52 +217,15 @@ def _usable_slices(
     return {number: rows[number] for number in sorted(set(rows) & files.brain & files.bone)}
 
 
-def _read_rows(content: bytes, path: Path) -> tuple[dict[int, dict[int, _Row]], list[str]]:
-    """Rows by patient and slice number, and what is inconsistent in them."""
-    try:
-        reader = csv.DictReader(io.StringIO(content.decode("utf-8-sig"), newline=""))
-        missing = [name for name in _CSV_COLUMNS if name not in (reader.fieldnames or [])]
-        if missing:
-            raise UserError(f"{path} has no column {', '.join(missing)}; expected the columns of v1.0; copy it again")
-        parsed = [_parse_row(fields, line, path) for line, fields in enumerate(reader, start=2)]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no CSV in UTF-8; expected the file of CT-ICH v1.0; copy it again") from error
-    rows: dict[int, dict[int, _Row]] = {}
-    warnings = []
-    for row in parsed:
-        where = f"{LABELS_CSV}: patient {row.patient} slice {row.number}"
-        if row.normal == any(row.labels):
-            warnings.append(f"{where}: No_Hemorrhage is {int(row.normal)} against its types; the types are used")
-        earlier = rows.setdefault(row.patient, {}).get(row.number)
-        if earlier is not None:
-            warnings.append(f"{where}: listed twice; a type counts when either line has it")
-            row = _Row(row.patient, row.number, tuple(map(max, row.labels, earlier.labels)), row.normal)
-        rows[row.patient][row.number] = row
-    return rows, warnings
-
-
-def _parse_row(fields: dict[str, str | None], line: int, path: Path) -> _Row:
-    try:
-        patient, number = int(fields["PatientNumber"] or ""), int(fields["SliceNumber"] or "")
-        values = [int(fields[name] or "") for name in (*_CSV_TYPES, "No_Hemorrhage")]
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{path} line {line} has a field that is no whole number; expected one; correct it") from error
-    if not set(values) <= {0, 1}:
-        raise UserError(f"{path} line {line} has labels {values}; expected 0 and 1; correct them")
-    return _Row(patient, number, tuple(values[:-1]), bool(values[-1]))
-
-
 def _checked_root(path: Path | None) -> Path:
-    remedy = f"get v1.0 from {CT_ICH.where} and say ct-ich:PATH"
+    remedy = f"get it from {CT_ICH.where} and say ct-ich:PATH"
     if path is None:
         raise UserError(f"ct-ich without a path; expected the folder that holds {PICTURES}/; {remedy}")
     if not path.is_dir():
         raise UserError(f"no folder {path}; expected the one that holds {PICTURES}/; check the path, or {remedy}")
-    if (path / "ct_scans").is_dir():
-        raise UserError(f"{path} is CT-ICH v1.3 (NIfTI); expected v1.0 with {PICTURES}/; {remedy}")
     missing = [name for name in (PICTURES, LABELS_CSV) if not (path / name).exists()]
     if missing:
-        raise UserError(f"{path} has no {' and no '.join(missing)}; expected the layout of CT-ICH v1.0; {remedy}")
+        raise UserError(f"{path} has no {' and no '.join(missing)}; expected v1.0, or v1.3.1 with ct_scans/; {remedy}")
     return path
 
 
@@ -312,9 +258,9 @@ def _files_by_patient(listing: Iterable[str]) -> dict[int, _Files]:
     }
 
 
-def _fingerprint(csv_content: bytes, listing: dict[str, int]) -> str:
+def _fingerprint(table: Path, listing: dict[str, int]) -> str:
     """SHA-256 over the labels and the pictures' paths and sizes; the pictures themselves are not read."""
-    digest = hashlib.sha256(csv_content)
+    digest = hashlib.sha256(table.read_bytes())
     for relative, size in listing.items():
         digest.update(f"{relative}\0{size}\n".encode())
     return digest.hexdigest()

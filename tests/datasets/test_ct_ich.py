@@ -182,21 +182,34 @@ def test_masks_take_the_type_of_their_slice(tmp_path: Path) -> None:
     assert not cases["101"].label_map.any()
 
 
-def test_masks_that_would_be_a_guess_give_no_label_map(tmp_path: Path) -> None:
+def test_one_mask_for_two_types_is_blood_without_type(tmp_path: Path) -> None:
+    write_copy(tmp_path)
+    drawn = [write_mask(tmp_path, 49, number, (slice(20, 30), slice(16, 40))) for number in (2, 3)]
+    loaded = open_ct_ich(tmp_path).cases[0].load()
+    assert loaded.label_map is None
+    assert loaded.remarks == ()
+    assert loaded.blood_mask is not None
+    np.testing.assert_array_equal(loaded.blood_mask[1:], drawn)
+    assert not loaded.blood_mask[0].any()
+
+
+def test_masks_against_the_labels_are_named_and_not_used(tmp_path: Path) -> None:
     write_copy(tmp_path)
     write_mask(tmp_path, 49, 3, (slice(20, 30), slice(16, 40)))
     write_mask(tmp_path, 101, 1, (slice(20, 30), slice(16, 40)))
     write_mask(tmp_path, 50, 2, None)
-    for case, expected in zip(
+    for case, name, expected in zip(
         open_ct_ich(tmp_path).cases,
-        (("no mask", "one mask for 2 types"), ("no blood in the mask",), ("blood in the mask, none",)),
+        ("049/brain/2_HGE_Seg.jpg", "050/brain/2_HGE_Seg.jpg", "101/brain/1_HGE_Seg.jpg"),
+        ("no mask", "no blood in the mask", "blood in the mask, none"),
         strict=True,
     ):
         loaded = case.load()
         assert loaded.label_map is None
-        assert len(loaded.remarks) == len(expected)
-        for remark, part in zip(loaded.remarks, expected, strict=True):
-            assert part in remark
+        assert loaded.blood_mask is None
+        (remark,) = loaded.remarks
+        assert name in remark
+        assert expected in remark
 
 
 def test_fingerprint_follows_labels_and_files(tmp_path: Path) -> None:
@@ -210,14 +223,12 @@ def test_fingerprint_follows_labels_and_files(tmp_path: Path) -> None:
 
 
 def test_folders_that_are_no_copy_give_a_remedy(tmp_path: Path) -> None:
-    (tmp_path / "v13" / "ct_scans").mkdir(parents=True)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("")
     for path, message in (
         (None, "without a path"),
         (tmp_path / "none", "no folder"),
         (tmp_path / "file", "no folder"),
-        (tmp_path / "v13", "v1.3"),
         (tmp_path / "empty", "no Patients_CT and no hemorrhage_diagnosis.csv"),
     ):
         with pytest.raises(UserError, match=message) as caught:
@@ -234,7 +245,7 @@ def test_folders_that_are_no_copy_give_a_remedy(tmp_path: Path) -> None:
         (lambda text: text.replace("49,2,0,0,0,1", "49,2,0,0,7,1"), "line 3 has labels"),
         (lambda text: text + "50\n", "line 8"),
         (lambda text: text.splitlines()[0], "no slice with labels"),
-        (lambda text: "", "no column"),
+        (lambda text: "", "no header"),
     ],
 )
 def test_broken_label_files_give_one_line(tmp_path: Path, change: Callable[[str], str], message: str) -> None:
@@ -245,7 +256,7 @@ def test_broken_label_files_give_one_line(tmp_path: Path, change: Callable[[str]
 
 def test_label_file_that_is_no_text_gives_one_line(tmp_path: Path) -> None:
     (write_copy(tmp_path) / "hemorrhage_diagnosis.csv").write_bytes(b"\xff\xfe\x00\x01")
-    with pytest.raises(UserError, match="no CSV"):
+    with pytest.raises(UserError, match="no text in UTF-8"):
         open_ct_ich(tmp_path)
 
 
