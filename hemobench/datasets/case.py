@@ -20,6 +20,7 @@ class Loaded:
     `remarks` are lines about what the reader noticed while decoding; `hemobench data check` prints them.
     `blood_mask` (D, H, W) bool marks blood of unknown type, for data sets whose masks are binary. `study_labels` are
     five 0/1 of the study as a whole, for data sets that say no more: a picture of the study may show none of them.
+    `any_labels` (D,) uint8 say whether each slice bleeds, where only that is known: not the types.
     """
 
     image: Volume
@@ -28,6 +29,7 @@ class Loaded:
     remarks: tuple[str, ...] = ()
     blood_mask: NDArray[np.bool_] | None = None
     study_labels: tuple[int, ...] | None = None
+    any_labels: NDArray[np.uint8] | None = None
 
     def __post_init__(self) -> None:
         shape = self.image.shape
@@ -38,6 +40,8 @@ class Loaded:
         expected = (shape[0], len(SUBTYPES))
         if self.slice_labels is not None and self.slice_labels.shape != expected:
             raise UserError(f"slice labels of shape {self.slice_labels.shape}; expected {expected}; correct them")
+        if self.any_labels is not None and self.any_labels.shape != shape[:1]:
+            raise UserError(f"any labels of shape {self.any_labels.shape}; expected {shape[:1]}; correct them")
 
     @property
     def foreground(self) -> NDArray[np.bool_] | None:
@@ -85,6 +89,8 @@ class Dataset:
 
     `leaky` is True where patients are unknown, so that pictures of one person fall on both sides of any split.
     `notes` tell what the reader did by the data set's own rules (duplicates, flagged pictures); nothing is wrong there.
+    `official_split` are the patients of train, validation and test where the authors fixed them; see
+    `splits.official_split`.
     """
 
     info: DatasetInfo
@@ -93,3 +99,4 @@ class Dataset:
     warnings: tuple[str, ...]
     leaky: bool = False
     notes: tuple[str, ...] = ()
+    official_split: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]] | None = None

@@ -79,6 +79,9 @@ def _examine(case: Case) -> _Finding:
     except UserError as error:
         return _Finding(0, False, None, (), f"case {case.study_id}: {error}")
     counts = None if loaded.slice_labels is None else with_any(loaded.slice_labels).sum(axis=0, dtype=np.int64)
+    if loaded.any_labels is not None:
+        counts = np.zeros(len(CLASSES), dtype=np.int64) if counts is None else counts
+        counts[-1] = max(int(counts[-1]), int(loaded.any_labels.sum()))
     return _Finding(loaded.image.shape[0], loaded.foreground is not None, counts, loaded.remarks, None)
 
 

@@ -14,7 +14,7 @@ from scipy import ndimage
 
 from hemobench.datasets.case import Loaded
 from hemobench.errors import UserError, unknown_name
-from hemobench.labels import slice_labels_from_label_map, with_any
+from hemobench.labels import SUBTYPES, slice_labels_from_label_map, with_any
 from hemobench.volume import GREY, Volume
 from hemobench.windows import WINDOWS, apply_window
 
@@ -168,6 +168,8 @@ def _render_slices(loaded: Loaded, view: ClassificationView, where: str) -> tupl
     elif loaded.study_labels is not None:
         # All that is known: right for the study (the largest over its slices), too generous for a slice.
         subtype_labels = np.tile(np.asarray(loaded.study_labels, dtype=np.uint8), (volume.shape[0], 1))
+    elif loaded.any_labels is not None:
+        subtype_labels = np.zeros((volume.shape[0], len(SUBTYPES)), dtype=np.uint8)
     else:
         raise UserError(f"{where} has no slice labels; classification needs them; choose another task or data set")
     depth = volume.voxels.shape[0]
@@ -176,7 +178,11 @@ def _render_slices(loaded: Loaded, view: ClassificationView, where: str) -> tupl
         # Pictures without units had their window applied by whoever made them: every channel shows them as they are.
         grey = np.clip(volume.voxels, 0, 1) if volume.modality == GREY else apply_window(volume.voxels, WINDOWS[name])
         images[:, channel] = resize_to_square(grey, volume.spacing_mm[1:], view.size)
-    return images, np.asarray(with_any(subtype_labels), dtype=np.uint8)
+    targets = np.asarray(with_any(subtype_labels), dtype=np.uint8)
+    if loaded.any_labels is not None:
+        # Blood whose type nobody wrote down.
+        targets[:, -1] = np.maximum(targets[:, -1], loaded.any_labels)
+    return images, targets
 
 
 def resize_to_square(grey: NDArray[np.float32], pixel_mm: tuple[float, ...], size: int) -> NDArray[np.uint8]:
