@@ -1,0 +1,74 @@
+"""Label tables that a user may bring, whole and broken."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from hemobench.datasets.tables import LINE_LIMIT, read_header, read_rows
+from hemobench.errors import UserError
+
+
+def write(tmp_path: Path, content: bytes) -> Path:
+    path = tmp_path / "labels.csv"
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_rows_come_in_the_order_that_is_asked_for(tmp_path: Path, mark: bytes, end: bytes) -> None:
+    lines = [b" id , any,note", b'7,1,"a, ""b"""', b"", b"8,0,\xc3\xa9"]
+    path = write(tmp_path, mark + end.join(lines))
+    assert read_header(path) == ("id", "any", "note")
+    assert list(read_rows(path, ("note", "id"))) == [(2, ('a, "b"', "7")), (4, ("é", "8"))]
+    assert list(read_rows(path, ("id", "note"))) == [(2, ("7", 'a, "b"')), (4, ("8", "é"))]
+    assert list(read_rows(path, ("id", "any", "note")))[1] == (4, ("8", "0", "é"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "no header"),
+        (b"\n\n", "no header"),
+        (b"id,label\n1,0\n", "no column any"),
+        (b"id,any,any\n1,0,0\n", "column any twice"),
+        (b"id,any\n1\n", "line 2 has 1 fields; expected 2"),
+        (b"id,any\n1,0\n2,0,0\n", "line 3 has 3 fields; expected 2"),
+        (b"id,any\n1,0\x00\n", "line 2 holds a NUL"),
+        (b"\x00" * 100, "NUL"),
+        ("id,any\né,1\n".encode("latin-1"), "no text in UTF-8"),
+        ("id,any\n1,1\n".encode("utf-16"), "no text in UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "no text in UTF-8"),
+        (b'id,any\n"1,0\n', "line 2 is no CSV"),
+        (b'id,any\n"1"x,0\n', "line 2 is no CSV"),
+        (b"id,any\n" + b"x" * (LINE_LIMIT + 5) + b",1\n", "longer than"),
+        (b'id,any\n"' + b"x\n" * (LINE_LIMIT // 2 + 9) + b'",1\n', "no CSV"),
+        (b"," * 20_000 + b"\n", "no header"),
+        (b"a," * 20_000 + b"\n", "20001 columns"),
+    ],
+    ids=range(17),
+)
+def test_broken_tables_give_one_line(tmp_path: Path, content: bytes, message: str) -> None:
+    with pytest.raises(UserError, match=message) as caught:
+        list(read_rows(write(tmp_path, content), ("id", "any")))
+    assert "labels.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_long_fields_within_the_limit_are_read(tmp_path: Path) -> None:
+    # The csv module alone would stop at 131,072 characters; its own limit is as it was afterwards.
+    before = csv.field_size_limit()
+    path = write(tmp_path, b"id,any\n" + b"x" * 500_000 + b",1\n")
+    ((_, (name, _)),) = read_rows(path, ("id", "any"))
+    assert len(name) == 500_000
+    assert csv.field_size_limit() == before
+
+
+def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
+    for path in (tmp_path / "none.csv", tmp_path):
+        with pytest.raises(UserError, match=r"no file|cannot be read"):
+            read_header(path)
