@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.case import Case
+from hemobench.datasets.case import Case, Dataset
 from hemobench.errors import UserError
 from hemobench.io.atomic import replacing
 from hemobench.labels import SUBTYPES
@@ -125,6 +125,22 @@ def kfold_by_patient(
         train, validation = _assign(others, shares, seed + 1 + number, stratify)
         splits.append(Split(train, validation, test, seed))
     return tuple(splits)
+
+
+def official_split(dataset: Dataset) -> Split:
+    """The parts that the data set's authors fixed, as far as this copy has their patients; the seed is 0.
+
+    Raises UserError where there are none, and where they share patients (scans were divided, not people).
+    """
+    if dataset.official_split is None:
+        raise UserError(f"data set '{dataset.info.name}' has no official split; expected one of its authors; "
+                        "leave it out to draw one by patient")
+    split = Split(*dataset.official_split, seed=0)
+    try:
+        check_disjoint(split)
+    except UserError as error:
+        raise UserError(f"the official split of '{dataset.info.name}' leaks: {error}") from error
+    return split
 
 
 def check_disjoint(split: Split) -> None:
