@@ -127,7 +127,6 @@ def broken_files(folder: Path) -> dict[str, Path]:
         "truncated gz": folder / "cut.nii.gz",
         "truncated": folder / "cut.nii",
         "damaged gz": folder / "damaged.nii.gz",
-        "not gz": folder / "plain.nii.gz",
         "folder": folder,
         "NaN": save(folder / "nan.nii", np.full((2, 2, 2), np.nan, dtype=np.float32)),
     }
@@ -138,7 +137,6 @@ def broken_files(folder: Path) -> dict[str, Path]:
     content = bytearray(whole.read_bytes())
     content[900:950] = bytes(50)
     files["damaged gz"].write_bytes(content)
-    files["not gz"].write_bytes(plain.read_bytes())
     return files
 
 

@@ -1,0 +1,298 @@
+"""Stored DICOM pixels to Hounsfield units: decoding, signs, padding, inverted greys, slope and intercept."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
+from pydicom.pixels import get_decoder
+from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000TransferSyntaxes, RLELossless
+from scipy import ndimage
+
+from hemobench.errors import UserError
+from hemobench.io.dicom_headers import BROKEN_DICOM, Coding, Frame, Instance, damaged, quiet, read_dataset
+from hemobench.volume import AIR_HU
+
+# The extended CT scale ends at 30,710 HU; what is above has a wrong sign.
+_HIGHEST_HU = 31_000
+# No CT value is below this but padding: scanners write -1500, -2000, -2048, -3024 outside the field of view.
+_LOWEST_HU = -1_100
+# Padding at such a value could be tissue too, so that only what touches the border counts.
+_TISSUE_FROM_HU = -500
+_PADDING_SHARE = 0.01
+# Air fills more of any slice of a head than metal does.
+_LEAST_AIR = 0.02
+_CLEARLY_BRIGHTER_HU = 100
+_HT_J2K_PREFIX = "1.2.840.10008.1.2.4.20"
+# Markers of JPEG that start a frame: C0 to CF without the tables C4, C8, CC; F7 is JPEG-LS.
+_START_OF_FRAME = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7)
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """Slices (F, R, C) float32 HU of one file, and keys of what had to be put right (see `REPAIRS`)."""
+
+    hu: NDArray[np.float32]
+    repairs: frozenset[str]
+
+
+REPAIRS = {
+    "sign": "pixels declare the wrong sign (PixelRepresentation); they were read with the sign that gives CT values",
+    "padding": "undeclared padding below -1100 HU was set to air",
+    "inverted": "pictures are stored inverted (MONOCHROME1); they were turned round",
+    "no rescale": "no rescale intercept is given; stored values were taken as Hounsfield units",
+    "range": "values above 31,000 HU remain, which no CT has; check the export",
+}
+
+
+def read_pixels(instance: Instance, *, turned: bool = False) -> Pixels:
+    """Decode one file to Hounsfield units; air is -1000 where the file marks padding.
+
+    `turned` turns MONOCHROME1 values round (see `stored_inverted`), and leaves other files as they are. Raises
+    UserError for pixels that end early or are damaged, and names the package to install where a decoder for the
+    file's compression is missing.
+    """
+    stored = _stored(instance)
+    repairs = set() if instance.rescaled or instance.modality != "CT" else {"no rescale"}
+    hu = np.empty(stored.shape, dtype=np.float32)
+    for target, values, frame in zip(hu, stored, instance.frames, strict=True):
+        repairs |= _to_hu(target, values, frame, instance, turned)
+    return Pixels(hu, frozenset(repairs))
+
+
+def _to_hu(
+    target: NDArray[np.float32], values: NDArray[np.integer], frame: Frame, instance: Instance, turned: bool
+) -> set[str]:
+    """Fill `target` (R, C) with the HU of stored `values`; returns the repairs that were needed."""
+    if not np.isfinite((frame.slope, frame.intercept)).all() or frame.slope == 0:
+        raise UserError(
+            f"{instance.entry.path} has rescale slope {frame.slope} and intercept {frame.intercept}; expected numbers, "
+            "the slope not 0; export it again"
+        )
+    repairs: set[str] = set()
+    coding = instance.coding
+    padded = _padded(values, coding.padding)
+    if instance.modality == "CT":
+        values, repaired = _right_sign(values, padded, frame, coding)
+        repairs |= {"sign"} if repaired else set()
+    target[...] = values
+    if frame.slope != 1:
+        target *= np.float32(frame.slope)
+    if frame.intercept != 0:
+        target += np.float32(frame.intercept)
+    if turned and coding.monochrome1:
+        half = 1 << (coding.bits - 1)
+        ends = -1 if coding.signed else 2 * half - 1  # lowest and highest stored value, added
+        np.subtract(np.float32(frame.slope * ends + 2 * frame.intercept), target, out=target)
+        repairs.add("inverted")
+    if instance.modality == "CT":
+        repairs |= _fill_padding(target, padded)
+    elif padded is not None:
+        target[padded] = 0
+    return repairs
+
+
+def _padded(values: NDArray[np.integer], padding: tuple[int, int] | None) -> NDArray[np.bool_] | None:
+    """Where stored values (R, C) mark padding; None where none does."""
+    if padding is None:
+        return None
+    low, high = padding
+    mask = values == low if low == high else (values >= low) & (values <= high)
+    return mask if mask.any() else None
+
+
+def _fill_padding(hu: NDArray[np.float32], padded: NDArray[np.bool_] | None) -> set[str]:
+    repairs: set[str] = set()
+    if padded is not None:
+        if hu.max(where=padded, initial=-np.inf) > _TISSUE_FROM_HU:
+            padded = _touching_border(padded)
+        np.copyto(hu, np.float32(AIR_HU), where=padded)
+    lowest = hu.min()
+    if lowest < _LOWEST_HU:
+        undeclared = hu == lowest
+        if undeclared.mean() >= _PADDING_SHARE:
+            hu[undeclared] = AIR_HU
+            repairs.add("padding")
+    if hu.max() > _HIGHEST_HU:
+        repairs.add("range")
+    return repairs
+
+
+def _touching_border(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """The connected parts of a mask (R, C) that reach the picture's edge."""
+    labels, _ = ndimage.label(mask)
+    edge = np.unique(np.concatenate((labels[0], labels[-1], labels[:, 0], labels[:, -1])))
+    return np.isin(labels, edge[edge > 0])
+
+
+def _right_sign(
+    values: NDArray[np.integer], padded: NDArray[np.bool_] | None, frame: Frame, coding: Coding
+) -> tuple[NDArray[np.integer], bool]:
+    """Stored values under the other sign where the declared one cannot be CT.
+
+    Two faults are known. Negative numbers declared unsigned show as values at the top of the range: beyond any CT value
+    with 16 bits, and with 12 bits where the intercept is near 0 (RSNA's files), so that no air could be there.
+    Unsigned numbers declared signed wrap to far below the lowest CT value where they need the uppermost bit.
+    """
+    if coding.signed and (coding.bits == 16 or frame.intercept > -900):
+        return values, False
+    seen = values if padded is None else values[~padded]
+    if seen.size == 0:
+        return values, False
+    low, high = int(seen.min()), int(seen.max())
+    span = 1 << coding.bits
+    if not coding.signed and coding.bits == 16 and high * frame.slope + frame.intercept > _HIGHEST_HU:
+        return np.where(values >= span // 2, values.astype(np.int32) - span, values), True
+    wraps_from = span - 1000
+    if (
+        not coding.signed and coding.bits == 12 and frame.intercept > -100 and low >= 0 and wraps_from <= high < span
+        and (seen >= wraps_from).mean() > _LEAST_AIR
+    ):  # fmt: skip
+        return np.where(values >= wraps_from, values.astype(np.int32) - span, values), True
+    if coding.signed and _wrapped_below(seen, frame):
+        return np.where(values < 0, values.astype(np.int32) + span, values), True
+    return values, False
+
+
+def _wrapped_below(seen: NDArray[np.integer], frame: Frame) -> bool:
+    """Whether negative stored values, but for one constant that would be padding, lie far below any CT value."""
+    negative, counts = np.unique(seen[seen < 0], return_counts=True)
+    if negative.size and counts.max() > counts.sum() / 2:
+        negative, counts = np.delete(negative, counts.argmax()), np.delete(counts, counts.argmax())
+    if not negative.size:
+        return False
+    median = negative[np.searchsorted(np.cumsum(counts), counts.sum() / 2)]
+    return bool(median * frame.slope + frame.intercept < _LOWEST_HU - 400)
+
+
+def stored_inverted(instance: Instance) -> bool:
+    """Whether a MONOCHROME1 file holds its values turned round, judged on its middle frame.
+
+    MONOCHROME1 speaks of display only, and Hounsfield units then stand as they are; but there are files whose values
+    were turned round as well. There the corners, where air is, hold much more than the average.
+    """
+    frame = instance.frames[len(instance.frames) // 2]
+    values = _stored(instance)[frame.index].astype(np.float32)
+    padded = _padded(values, instance.coding.padding)
+    if padded is not None:
+        values[padded] = np.nan
+    edge = max(1, min(values.shape) // 16)
+    sides = (slice(edge), slice(-edge, None))
+    corners = np.concatenate([values[rows, columns].ravel() for rows in sides for columns in sides])
+    if np.isnan(corners).all():
+        return False
+    return bool((np.nanmedian(corners) - np.nanmean(values)) * abs(frame.slope) > _CLEARLY_BRIGHTER_HU)
+
+
+def _stored(instance: Instance) -> NDArray[np.integer]:
+    """Stored values (F, R, C) as integers, decoded and with their declared sign."""
+    coding = instance.coding
+    if not coding.syntax.is_private and not coding.syntax.is_compressed:
+        if coding.allocated not in (8, 16, 32):
+            raise UserError(
+                f"{instance.entry.path} has {coding.allocated} bits a pixel; expected 8, 16 or 32; convert it"
+            )
+        plain = _plain(instance) if coding.pixels_at >= 0 else None
+        if plain is not None:
+            return plain
+    return _decoded(instance)
+
+
+def _plain(instance: Instance) -> NDArray[np.integer] | None:
+    """Pixels that are not compressed, straight from the file; None where the pixel element is not as expected."""
+    coding = instance.coding
+    order = ">" if coding.syntax == ExplicitVRBigEndian else "<"
+    count = len(instance.frames) * instance.rows * instance.columns
+    with instance.entry.open() as stream:
+        stream.seek(coding.pixels_at)
+        head = stream.read(8)
+        explicit = coding.syntax != ImplicitVRLittleEndian
+        if explicit and head[4:6] in (b"OW", b"OB"):
+            stream.seek(4, 1)
+        elif explicit:
+            return None
+        if len(head) < 8 or struct.unpack(f"{order}HH", head[:4]) != (0x7FE0, 0x0010):
+            return None
+        content = stream.read(count * coding.allocated // 8)
+    kind = "i" if coding.signed else "u"
+    if len(content) * 8 != count * coding.allocated or (order == ">" and head[4:6] == b"OW" and coding.allocated == 8):
+        return None
+    values = np.frombuffer(content, dtype=f"{order}{kind}{coding.allocated // 8}")
+    if coding.bits < coding.allocated:
+        # The unused upper bits may hold anything (PS3.5 8.1.1): overlays, or no sign.
+        unused = coding.allocated - coding.bits
+        values = values.astype(values.dtype.newbyteorder("=")) << unused >> unused
+    return values.reshape(len(instance.frames), instance.rows, instance.columns)
+
+
+def _decoded(instance: Instance) -> NDArray[np.integer]:
+    """Pixels by pydicom and its plugins."""
+    syntax = instance.coding.syntax
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise UserError(
+            f"{instance.entry.path} is compressed as {_shown(syntax)}; expected a still-image syntax of DICOM; "
+            "decompress it, with gdcmconv --raw say"
+        ) from None
+    if not decoder.is_available:
+        raise UserError(
+            f"{instance.entry.path} is compressed as {_shown(syntax)}, for which no decoder is installed; "
+            f"expected one of pylibjpeg's plugins; pip install pylibjpeg {_plugin(syntax)}"
+        )
+    dataset = read_dataset(instance.entry)
+    if "PixelData" not in dataset:
+        raise UserError(f"{instance.entry.path} has no pixels; expected an image; copy or export it again")
+    try:
+        with quiet():
+            if syntax.is_encapsulated:
+                _check_codestreams(dataset, instance, syntax)
+            dataset.file_meta.TransferSyntaxUID = syntax
+            array, _ = decoder.as_array(dataset, raw=True)
+            return array.reshape(len(instance.frames), instance.rows, instance.columns)
+    except BROKEN_DICOM:
+        raise damaged(instance.entry) from None
+
+
+def _shown(syntax: UID) -> str:
+    # An unknown UID is text of the file's; only what the standard names is shown by name.
+    return syntax.name if syntax.name != str(syntax) else "an unknown transfer syntax"
+
+
+def _plugin(syntax: UID) -> str:
+    if syntax in JPEG2000TransferSyntaxes or syntax.startswith(_HT_J2K_PREFIX):
+        return "pylibjpeg-openjpeg"
+    return "pylibjpeg-rle" if syntax == RLELossless else "pylibjpeg-libjpeg"
+
+
+def _check_codestreams(dataset: Dataset, instance: Instance, syntax: UID) -> None:
+    """Refuse compressed frames whose own header declares another size: a decoder would allocate what it says."""
+    if syntax == RLELossless:
+        return
+    for codestream in generate_frames(dataset.PixelData, number_of_frames=len(instance.frames)):
+        size = _codestream_size(codestream)
+        if size != (instance.rows, instance.columns):
+            raise UserError(
+                f"{instance.entry.path} declares {instance.rows} x {instance.columns} pixels, its compressed picture "
+                f"{size or 'none'}; expected the same; export it again"
+            )
+
+
+def _codestream_size(content: bytes) -> tuple[int, int] | None:
+    """(rows, columns) that a JPEG, JPEG-LS or JPEG 2000 codestream declares, None where none is found."""
+    if content[:4] == b"\xff\x4f\xff\x51" and len(content) >= 24:
+        right, bottom, left, top = struct.unpack(">4I", content[8:24])
+        return bottom - top, right - left
+    place = 2
+    while content[:2] == b"\xff\xd8" and place + 9 <= len(content) and content[place] == 0xFF:
+        marker, (length,) = content[place + 1], struct.unpack(">H", content[place + 2 : place + 4])
+        if marker in _START_OF_FRAME:
+            rows, columns = struct.unpack(">HH", content[place + 5 : place + 9])
+            return rows, columns
+        # 0xFF before a marker is filling; all other markers up to the frame's start carry a length.
+        place += 1 if marker == 0xFF else 2 + length
+    return None
