@@ -104,8 +104,13 @@ def checked_folder(path: Path | None, info: DatasetInfo, layout: str) -> Path:
 
 
 def unmatched(left: Iterable[str], right: Iterable[str], text: str) -> list[str]:
-    """A warning for each name in `left` that `right` lacks; `text` has {} for the name. See `few`."""
-    return few([text.format(name) for name in sorted(set(left) - set(right))])
+    """A warning for each name in `left` that `right` lacks; `text` has {} for the name. See `few`.
+
+    >>> unmatched(["a", "b"], ["a"], "{}: no mask masks/{study}")
+    ['b: no mask masks/{study}']
+    """
+    # Not str.format: the text may hold patterns and names with braces of their own.
+    return few([text.replace("{}", printable(name)) for name in sorted(set(left) - set(right))])
 
 
 def few(lines: Sequence[str], shown: int = _SHOWN) -> list[str]:
