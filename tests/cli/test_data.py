@@ -13,6 +13,7 @@ from PIL import Image
 
 from hemobench.cli.data import app
 from hemobench.cli.run import run_app
+from hemobench.datasets.registry import known_datasets
 
 CSV = (
     "PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,No_Hemorrhage,"
@@ -48,8 +49,9 @@ def test_list_is_tab_separated_away_from_a_terminal(capsys: pytest.CaptureFixtur
     code, out, err = call(capsys, "list")
     lines = [line.split("\t") for line in out.splitlines()]
     assert (code, err) == (0, "")
-    assert [line[0] for line in lines] == ["name", "phantom", "phantom-t1", "ct-ich"]
-    assert {len(line) for line in lines} == {7}
+    assert [line[0] for line in lines] == ["name", *known_datasets()]
+    assert {len(line) for line in lines} == {8}
+    assert all(field for line in lines for field in line)
 
 
 def test_list_is_a_table_on_a_terminal() -> None:

@@ -13,7 +13,7 @@ from PIL import Image
 from hemobench.datasets.case import Loaded
 from hemobench.datasets.ct_ich import LABELS_CSV, MASK_ENDING, PICTURES
 from hemobench.datasets.rehearsal import Studies
-from hemobench.errors import UserError
+from hemobench.datasets.rehearsal.agreement import agreed_ids
 from hemobench.labels import SUBTYPES
 from hemobench.windows import to_grey_uint8
 
@@ -62,11 +62,10 @@ def patient_numbers() -> Iterable[int]:
 
 def official_slices(loaded: Loaded) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Hounsfield units and ids of a CT phantom's slices in the official pictures' frame, (D, 650, 650); air around."""
-    if loaded.label_map is None:
-        raise UserError("a study without label map; expected CT phantoms; build from 'phantom'")
+    agreed, _ = agreed_ids(loaded)
     hu = np.full((loaded.image.shape[0], SIDE, SIDE), -1000.0, dtype=np.float32)
     ids = np.zeros(hu.shape, dtype=np.uint8)
-    for plane, plane_ids, source, source_ids in zip(hu, ids, loaded.image.voxels, loaded.label_map, strict=True):
+    for plane, plane_ids, source, source_ids in zip(hu, ids, loaded.image.voxels, agreed, strict=True):
         box = (slice(*SCAN_ROWS), slice(*SCAN_COLUMNS))
         plane[box] = _resized(source, Image.Resampling.BILINEAR)
         plane_ids[box] = _resized(source_ids, Image.Resampling.NEAREST)
@@ -75,10 +74,8 @@ def official_slices(loaded: Loaded) -> tuple[NDArray[np.float32], NDArray[np.uin
 
 def table_rows(patient: int, loaded: Loaded) -> list[Sequence[int]]:
     """Rows of one patient, slices counted from 1."""
-    if loaded.slice_labels is None:
-        raise UserError("a study without slice labels; expected CT phantoms; build from 'phantom'")
     rows: list[Sequence[int]] = []
-    for number, types in enumerate(loaded.slice_labels, start=1):
+    for number, types in enumerate(agreed_ids(loaded)[1], start=1):
         flags = [int(types[SUBTYPES.index(name)]) for name in COLUMN_TYPES]
         rows.append((patient, number, *flags, int(not any(flags)), 0))
     return rows

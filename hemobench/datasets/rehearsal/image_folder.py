@@ -10,7 +10,7 @@ from PIL import Image
 
 from hemobench.datasets.image_folder import MASKS
 from hemobench.datasets.rehearsal import Studies
-from hemobench.errors import UserError
+from hemobench.datasets.rehearsal.agreement import agreed_ids
 from hemobench.labels import SUBTYPES
 from hemobench.windows import to_grey_uint8
 
@@ -28,9 +28,8 @@ def write_image_folder(root: Path, studies: Studies, seed: int, quirks: str) -> 
     for name in ("images", MASKS):
         (root / name).mkdir(parents=True)
     for patient_id, loaded in studies:
-        if loaded.label_map is None or loaded.slice_labels is None:
-            raise UserError(f"{patient_id} has no label map; expected CT phantoms; build from 'phantom'")
-        for hu, ids, types in zip(loaded.image.voxels, loaded.label_map, loaded.slice_labels, strict=True):
+        label_map, slice_labels = agreed_ids(loaded)
+        for hu, ids, types in zip(loaded.image.voxels, label_map, slice_labels, strict=True):
             number = len(rows)
             rows.append((number, patient_id, *types.tolist()))
             if quirks == "real" and not number:

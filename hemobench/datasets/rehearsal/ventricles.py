@@ -12,11 +12,11 @@ from hemobench.datasets.ventricles import MASK_ENDING, SHAPE
 from hemobench.errors import UserError
 from hemobench.volume import LABEL_MAP, Volume
 
-_NPY_EVERY = 4
+_NPY_EVERY = 2
 
 
 def write_ventricles(root: Path, studies: Studies, seed: int, quirks: str) -> None:
-    """Write `OAS1_0001_MR.npz` and `OAS1_0001_MRseg.npz` and so on, each fourth pair as npy.
+    """Write `OAS1_0001_MR.npz` and `OAS1_0001_MRseg.npz` and so on, each second pair as npy.
 
     "real": the first scan lacks its mask.
     """
@@ -38,5 +38,6 @@ def official_arrays(loaded: Loaded) -> tuple[Volume, Volume]:
     if loaded.label_map is None:
         raise UserError("a study without label map; expected T1 phantoms; build from 'phantom-t1'")
     mask = loaded.image.with_voxels(loaded.label_map, LABEL_MAP)
-    scan, mask = (volume.reoriented("RAS").resampled((1, 1, 1)).crop_or_pad(SHAPE) for volume in (loaded.image, mask))
-    return scan, mask
+    at_1_mm = np.allclose(loaded.image.spacing_mm, 1.0, atol=1e-6)
+    scan, mask = (volume if at_1_mm else volume.resampled((1, 1, 1)) for volume in (loaded.image, mask))
+    return scan.reoriented("RAS").crop_or_pad(SHAPE), mask.reoriented("RAS").crop_or_pad(SHAPE)

@@ -14,10 +14,10 @@ from PIL import Image
 from hemobench.datasets.case import Loaded
 from hemobench.datasets.polygons import trace_polygons
 from hemobench.datasets.rehearsal import Studies
+from hemobench.datasets.rehearsal.agreement import agreed_ids
 from hemobench.datasets.rehearsal.rsna_names import rsna_images, rsna_patient
 from hemobench.datasets.zeta_index import FLAGGED, LABELS_CSV, PATIENTS_CSV, RENDERS, WINDOW_FOLDERS
 from hemobench.datasets.zeta_pictures import HU_WINDOWS
-from hemobench.errors import UserError
 from hemobench.io.bone_map import bone_map
 from hemobench.labels import SUBTYPES, slice_labels_from_label_map
 from hemobench.windows import to_grey_uint8
@@ -76,10 +76,9 @@ def write_zeta(root: Path, studies: Studies, seed: int, quirks: str) -> None:
 
 def official_slices(loaded: Loaded) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Hounsfield units and ids of a CT phantom's slices at 512x512: units by linear interpolation, ids by nearest."""
-    if loaded.label_map is None:
-        raise UserError("a study without label map; expected CT phantoms; build from 'phantom'")
+    agreed, _ = agreed_ids(loaded)
     hu = np.stack([_resized(plane, Image.Resampling.BILINEAR) for plane in loaded.image.voxels])
-    ids = np.stack([_resized(plane, Image.Resampling.NEAREST) for plane in loaded.label_map])
+    ids = np.stack([_resized(plane, Image.Resampling.NEAREST) for plane in agreed])
     return hu, ids.astype(np.uint8)
 
 
