@@ -28,6 +28,7 @@ _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 _SAME_PLACE = 0.02
 # Positions are often rounded; so far off an even grid, as share of the step, they still count as even.
 _EVEN = 0.05
+_ROUNDING_MM = 0.1
 # Shifts below this many pixels come from rounding and are left.
 _SMALLEST_SHIFT_PX = 0.1
 # A step is usual when this share of all steps is like it.
@@ -246,7 +247,7 @@ def _even_places(stack: Stack, warnings: list[str]) -> tuple[float, NDArray[np.f
     if len(along) == 1:
         return stack.thickness_mm, None
     mean = along[-1] / (len(along) - 1)
-    if np.abs(along - mean * np.arange(len(along))).max() <= _EVEN * mean:
+    if np.abs(along - mean * np.arange(len(along))).max() <= max(_EVEN * mean, min(_ROUNDING_MM, mean / 4)):
         return float(mean), None
     steps = np.diff(along)
     alike = np.array([(np.abs(steps - step) <= _LIKE * step).sum() for step in steps])

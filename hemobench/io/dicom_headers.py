@@ -39,6 +39,7 @@ BROKEN_DICOM = (
     InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError, TypeError, AttributeError, LookupError,
     ArithmeticError, NotImplementedError, RuntimeError, struct.error, zlib.error, MemoryError, AssertionError,
 )  # fmt: skip
+_TALKATIVE = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle", "highdicom")
 _MAX_FRAMES = 4096
 _HEADER_BYTES = 256 * 1024
 _PREAMBLE_BYTES = 144
@@ -105,16 +106,18 @@ class Instance:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Run pydicom without its checks, warnings and log, which repeat header values."""
-    logger = logging.getLogger("pydicom")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
+    """Run pydicom and its plugins without their checks, warnings and logs, which repeat header values."""
+    loggers = [logging.getLogger(name) for name in _TALKATIVE]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL + 1)
     try:
         with warnings.catch_warnings(), disable_value_validation():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 def looks_like_dicom(head: bytes) -> bool:

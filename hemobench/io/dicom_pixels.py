@@ -27,6 +27,7 @@ _PADDING_SHARE = 0.01
 # Air fills more of any slice of a head than metal does.
 _LEAST_AIR = 0.02
 _CLEARLY_BRIGHTER_HU = 100
+_PLUGIN = "pylibjpeg"
 _HT_J2K_PREFIX = "1.2.840.10008.1.2.4.20"
 # Markers of JPEG that start a frame: C0 to CF without the tables C4, C8, CC; F7 is JPEG-LS.
 _START_OF_FRAME = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7)
@@ -252,7 +253,9 @@ def _decoded(instance: Instance) -> NDArray[np.integer]:
             if syntax.is_encapsulated:
                 _check_codestreams(dataset, instance, syntax)
             dataset.file_meta.TransferSyntaxUID = syntax
-            array, _ = decoder.as_array(dataset, raw=True)
+            # The same decoder everywhere, whatever else (gdcm, Pillow) happens to be installed.
+            plugin = _PLUGIN if _PLUGIN in decoder.available_plugins else ""
+            array, _ = decoder.as_array(dataset, raw=True, decoding_plugin=plugin)
             return array.reshape(len(instance.frames), instance.rows, instance.columns)
     except BROKEN_DICOM:
         raise damaged(instance.entry) from None

@@ -146,6 +146,7 @@ def _open(path: Path) -> Any:
     compressed = content[:2] == _GZIP
     image_class, header = _header_of(path, _inflated_head(path, content) if compressed else content[:_HEAD_BYTES])
     shape = _spatial_shape(header, path)
+    _affine_of(header, path)  # here, because nibabel mends sizes of 0 to 1 when it opens the file
     stored = math.prod(shape) * header.get_data_dtype().itemsize
     check_size(path, shape, stored)
     expected = _data_offset(header, path) + stored
