@@ -145,7 +145,10 @@ def shape_epidural(site: Site, bleed: Bleed, rng: np.random.Generator) -> BleedF
     centre = site.pick(site.convexity(), rng)
     thickness = _between(bleed.size, 2.2, 32.0)
     radius = float(np.clip(thickness * rng.uniform(1.3, 2.2) + 7, 11, 46))
-    lens = thickness * (1 - site.squared_distance(centre) / radius**2)
+    aside = (
+        site.squared_distance(centre) - site.depth**2
+    )  # squared distance along the inner table
+    lens = thickness * (1 - aside / radius**2)
     occupancy = _soft(lens - site.depth) * (site.depth > 0)
     swelling = Swelling("layer", centre, thickness, radius)
     return BleedField("epidural", site.box, occupancy, _blood(site, bleed, rng), swelling=swelling)

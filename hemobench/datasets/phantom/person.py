@@ -41,7 +41,7 @@ TEXTURE_HU[[Tissue.BRAIN, Tissue.MUSCLE, Tissue.FAT, Tissue.DIPLOE, Tissue.CORTI
     90.0,
     90.0,
 )
-SQUEEZE_MM = 55.0  # a collection is felt to about the midline
+SQUEEZE_MM = 110.0  # a collection is felt to the other side: the midline moves by a third of what it presses
 
 
 def neural_fractions(anatomy: Anatomy, person: Person) -> tuple[torch.Tensor, torch.Tensor]:
@@ -205,11 +205,17 @@ def _push(swelling: Swelling, depth: torch.Tensor, outward: torch.Tensor, inside
     z, y, x = (a.reshape([-1 if i == k else 1 for i in range(3)]) for k, a in enumerate(axes))
     far = (z * z + y * y + x * x).sqrt()
     if swelling.kind == "layer":
-        thickness = swelling.thickness_mm * 0.8 * torch.exp(-0.5 * (far / (0.75 * swelling.reach_mm)) ** 2)
-        depth_in = depth.clamp(min=0)
-        shift = thickness * ((SQUEEZE_MM - depth_in).clamp(min=0) / SQUEEZE_MM)
+        middle = tuple(min(n - 1, max(0, int(c) // STEP)) for n, c in zip(depth.shape, swelling.centre, strict=True))
+        inward = -F.normalize(outward[:, middle[0], middle[1], middle[2]], dim=0)
+        along = x * inward[0] + y * inward[1] + z * inward[2]
+        spread = 0.75 * swelling.reach_mm + 0.3 * along.clamp(min=0)
+        shift = 0.8 * swelling.thickness_mm * torch.exp(-0.5 * (far**2 - along**2).clamp(min=0) / spread**2)
+        shift = shift * (1 - along / SQUEEZE_MM).clamp(0, 1)
+        # Beside the skull tissue moves away from it, deeper down the way the collection presses.
+        deep = (depth / 25).clamp(0, 1)
+        direction = outward * (1 - deep) - inward.reshape(3, 1, 1, 1) * deep
         # Never from beyond the inner table: bone does not move in.
-        return outward * torch.minimum(shift, (depth - 1.5).clamp(min=0)) * inside
+        return direction * torch.minimum(shift, (depth - 1.5).clamp(min=0)) * inside
     radius = swelling.thickness_mm * 0.85
     source = (far**3 - 0.7 * radius**3).clamp(min=0) ** (1 / 3)
     fade = torch.exp(-((far / swelling.reach_mm) ** 2)) * (depth / 10).clamp(0, 1)

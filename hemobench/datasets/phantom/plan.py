@@ -35,7 +35,7 @@ class PhantomSpec:
     """A phantom data set: how many patients, what is scanned, and the seed that makes it the same every time.
 
     patients: number of patients. slices, matrix: size of each CT stack (D, H, W) = (slices, matrix, matrix).
-    seed: any whole number. product: "ct" (bleeds, HU) or "t1" (MRI with a ventricle mask). anatomy: folder of
+    seed: a whole number from 0. product: "ct" (bleeds, HU) or "t1" (MRI with a ventricle mask). anatomy: folder of
     FreeSurfer-style label maps, or None for the MNI152 head. thickness_mm: fixed slice thickness, or None for 1 to 5 mm
     drawn per patient. healthy: fraction of patients without a bleed. subtypes: restricts the types drawn, or None.
     Raises UserError for values out of range.
@@ -60,6 +60,10 @@ class PhantomSpec:
             raise UserError(f"phantom product is {self.product!r}; expected ct or t1; use one of these")
         if not 0 <= self.healthy <= 1:
             raise UserError(f"phantom healthy is {self.healthy!r}; expected a fraction from 0 to 1; change it")
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise UserError(f"phantom seed is {self.seed!r}; expected a whole number from 0; change it")
+        if self.thickness_mm is not None and not 0.1 <= self.thickness_mm <= 20:
+            raise UserError(f"phantom thickness_mm is {self.thickness_mm!r}; expected 0.1 to 20 or none; change it")
         unknown = set(self.subtypes or ()) - set(SUBTYPES)
         if unknown:
             raise UserError(f"phantom subtypes {sorted(unknown)}; expected some of {', '.join(SUBTYPES)}; correct them")
@@ -160,7 +164,7 @@ def plan_patient(spec: PhantomSpec, index: int) -> Plan:
         int(rng.integers(2**62)),
         bleeds,
         lookalikes,
-        _draw_person(rng),
+        _draw_person(spec, rng),
         _draw_scan(spec, rng),
     )
 
@@ -185,11 +189,16 @@ def _draw_bleeds(spec: PhantomSpec, rng: np.random.Generator) -> tuple[Bleed, ..
     return tuple(bleeds)
 
 
-def _draw_person(rng: np.random.Generator) -> Person:
+# The cranium of the MNI152 template holds 2.0 L, a living adult's 1.5 L on average (S, P, L axes).
+TEMPLATE_SCALE = (0.92, 0.94, 0.92)
+
+
+def _draw_person(spec: PhantomSpec, rng: np.random.Generator) -> Person:
     age = float(rng.uniform(18, 92))
     old = (age - 18) / 74
     size = rng.normal(1.0, 0.035)
-    scale = tuple(float(np.clip(size * rng.normal(1.0, 0.025), 0.88, 1.12)) for _ in range(3))
+    mean = TEMPLATE_SCALE if spec.anatomy is None else (1.0, 1.0, 1.0)
+    scale = [m * float(np.clip(size * rng.normal(1.0, 0.025), 0.88, 1.12)) for m in mean]
     return Person(
         scale=(scale[0], scale[1], scale[2]),
         pitch_deg=float(rng.normal(0, 7)),
@@ -207,7 +216,7 @@ def _draw_person(rng: np.random.Generator) -> Person:
 def _draw_scan(spec: PhantomSpec, rng: np.random.Generator) -> Scan:
     thickness = spec.thickness_mm if spec.thickness_mm else float(rng.choice((1.0, 2.0, 2.5, 3.0, 4.0, 5.0, 5.0, 5.0)))
     return Scan(
-        field_of_view_mm=float(rng.uniform(215, 260)),
+        field_of_view_mm=float(rng.uniform(200, 245)),
         thickness_mm=thickness,
         coverage=float(rng.uniform(0.92, 1.05)),
         tilt_deg=float(rng.choice((0.0, 0.0, rng.uniform(-22, 22)))),

@@ -73,6 +73,9 @@ def write_sheet(
     """
     if output.suffix.lower() != ".png":
         raise UserError(f"output {output}; expected a name ending in .png; rename it")
+    if beside is not None and any(case.study_labels is None for case in beside.cases):
+        name = beside.info.name
+        raise UserError(f"data set {name} has cases without labels; expected a labelled CT set; use ct-ich")
     spec = spec or PhantomSpec(patients=400, anatomy=str(anatomy) if anatomy else None)
     prepare_anatomy(spec)
     rows = [row for group in (_bleed_rows, _healthy_rows, _lookalike_rows) for row in group(spec, patients, jobs)]
@@ -184,9 +187,6 @@ def _with_real(row: SheetRow, dataset: Dataset, wanted: int) -> SheetRow:
 
 
 def _real_cases(dataset: Dataset, kind: str, wanted: int) -> list[Case]:
-    if any(case.study_labels is None for case in dataset.cases):
-        name = dataset.info.name
-        raise UserError(f"data set {name} has cases without labels; expected a labelled CT set; use ct-ich")
     if kind in SUBTYPES:
         position = SUBTYPES.index(kind)
         found = [case for case in dataset.cases if case.study_labels and case.study_labels[position]]
