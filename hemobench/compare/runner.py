@@ -157,6 +157,7 @@ def _open_all(boards: Sequence[BoardSpec], progress: SuiteProgress) -> list[Data
     for board in boards:
         key = f"{board.dataset} {sorted(board.options.items())}"
         if key not in opened:
+            progress.line(f"opening {board.dataset}")
             progress.begin(board.dataset)
             progress.start("reading", 0)
             opened[key] = open_dataset(board.dataset, progress=progress.reach, **board.options)

@@ -35,9 +35,12 @@ def print_board(console: Console, board: Board) -> None:
     console.print(Text(heading), soft_wrap=True)
     for table in board_tables(board, console):
         console.print(table)
+    above: set[str] = set()
     for entry in board.entries:
-        if entry.tied_with:
-            console.print(Text(f"tied: {entry.name} with {', '.join(entry.tied_with)}"), soft_wrap=True)
+        above.add(entry.name)
+        below = [name for name in entry.tied_with if name not in above]
+        if below:
+            console.print(Text(f"tied: {entry.name} with {', '.join(below)}"), soft_wrap=True)
 
 
 def board_tables(board: Board, console: Console) -> list[Table]:
