@@ -91,7 +91,7 @@ def paint_ct(anatomy: Anatomy, plan: Plan) -> torch.Tensor:
     return hu
 
 
-# Where calcium gathers, its reach in mm and the number of grains: most are a millimetre or two (Radiopaedia).
+# Where calcium gathers, its reach in mm and the number of grains: most are small. Set by eye on CT-ICH.
 CALCIFIED = {
     "pineal-calcification": (("pineal",), (0.8, 2.6), 3),
     "choroid-calcification": (("atrium_left", "atrium_right"), (0.8, 3.2), 4),

@@ -189,7 +189,7 @@ def _draw_bleeds(spec: PhantomSpec, rng: np.random.Generator) -> tuple[Bleed, ..
     return tuple(bleeds)
 
 
-# The cranium of the MNI152 template holds 2.0 L, a living adult's 1.5 L on average (S, P, L axes).
+# The template's cranium as drawn in `mni` holds 2.0 L, spinal canal included; this brings it to 1.6 L (S, P, L axes).
 TEMPLATE_SCALE = (0.92, 0.94, 0.92)
 
 

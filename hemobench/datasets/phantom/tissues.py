@@ -59,8 +59,8 @@ APPEARANCE: dict[Tissue, Appearance] = {
     Tissue.SKIN: Appearance((20, 60), (0.55, 0.80), "ICRU skin"),
     Tissue.FAT: Appearance((-110, -70), (1.20, 1.60), "ICRU adipose; Radiopaedia -120 to -90"),
     Tissue.MUSCLE: Appearance((45, 65), (0.45, 0.65), "ICRU; Radiopaedia 35 to 55, neck muscle at its upper end"),
-    Tissue.CORTICAL_BONE: Appearance((1100, 1700), (0.02, 0.12), "ICRU cranium; Radiopaedia 300 to 1900 and above"),
-    Tissue.DIPLOE: Appearance((450, 900), (0.50, 1.00), "ICRU spongiosa and red marrow mixed"),
+    Tissue.CORTICAL_BONE: Appearance((1100, 1700), (0.02, 0.12), "Radiopaedia 300 to 1900 and above; set on CT-ICH within that"),
+    Tissue.DIPLOE: Appearance((450, 900), (0.50, 1.00), "set on CT-ICH, denser than ICRU spongiosa and red marrow mixed"),
     Tissue.VENTRICLE: Appearance((2, 12), (0.12, 0.28), "Radiopaedia CSF 0 to 15"),
     Tissue.VENOUS_SINUS: Appearance((45, 68), (0.20, 0.50), "Black: mean about 55, anaemia to polycythaemia"),
     Tissue.DURA: Appearance((45, 70), (0.35, 0.60), "Parizel: normal falx and tentorium are slightly dense"),
@@ -74,7 +74,7 @@ APPEARANCE: dict[Tissue, Appearance] = {
 }
 
 GREY_HU = (37.0, 43.0)  # Radiopaedia: grey matter 37 to 45
-WHITE_HU = (25.5, 30.5)  # Radiopaedia: white matter 20 to 30
+WHITE_HU = (25.5, 30.5)  # Radiopaedia: white matter 20 to 30; the upper end, as CT-ICH has it
 CSF_HU = (2.0, 12.0)  # Radiopaedia: CSF 0 to 15
 GREY_T1 = (0.68, 0.82)
 WHITE_T1 = (0.97, 1.03)
