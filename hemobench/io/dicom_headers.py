@@ -109,15 +109,19 @@ def quiet() -> Iterator[None]:
     """Run pydicom and its plugins without their checks, warnings and logs, which repeat header values."""
     loggers = [logging.getLogger(name) for name in _TALKATIVE]
     levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL + 1)
+    silent = logging.CRITICAL + 1
+    # A change of level empties every logger's cache, so one block around many files saves much.
+    changed = [logger for logger in loggers if logger.level != silent]
+    for logger in changed:
+        logger.setLevel(silent)
     try:
         with warnings.catch_warnings(), disable_value_validation():
             warnings.simplefilter("ignore")
             yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+            if logger in changed:
+                logger.setLevel(level)
 
 
 def looks_like_dicom(head: bytes) -> bool:

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
-from pydicom.uid import UID, ExplicitVRBigEndian, ImplicitVRLittleEndian, JPEG2000TransferSyntaxes, RLELossless
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEG2000TransferSyntaxes,
+    RLELossless,
+)
 from scipy import ndimage
 
 from hemobench.errors import UserError
@@ -28,6 +36,9 @@ _PADDING_SHARE = 0.01
 _LEAST_AIR = 0.02
 _CLEARLY_BRIGHTER_HU = 100
 _PLUGIN = "pylibjpeg"
+_PLAIN_SYNTAXES = (
+    ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian,
+)  # fmt: skip
 _HT_J2K_PREFIX = "1.2.840.10008.1.2.4.20"
 # Markers of JPEG that start a frame: C0 to CF without the tables C4, C8, CC; F7 is JPEG-LS.
 _START_OF_FRAME = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7)
@@ -192,7 +203,7 @@ def stored_inverted(instance: Instance) -> bool:
 def _stored(instance: Instance) -> NDArray[np.integer]:
     """Stored values (F, R, C) as integers, decoded and with their declared sign."""
     coding = instance.coding
-    if not coding.syntax.is_private and not coding.syntax.is_compressed:
+    if coding.syntax in _PLAIN_SYNTAXES:
         if coding.allocated not in (8, 16, 32):
             raise UserError(
                 f"{instance.entry.path} has {coding.allocated} bits a pixel; expected 8, 16 or 32; convert it"
@@ -258,6 +269,11 @@ def _decoded(instance: Instance) -> NDArray[np.integer]:
             array, _ = decoder.as_array(dataset, raw=True, decoding_plugin=plugin)
             return array.reshape(len(instance.frames), instance.rows, instance.columns)
     except BROKEN_DICOM:
+        raise damaged(instance.entry) from None
+    except BaseException as error:
+        # pylibjpeg-rle is written in Rust, whose panics are no Exception and have no type that can be imported.
+        if type(error).__name__ != "PanicException":
+            raise
         raise damaged(instance.entry) from None
 
 

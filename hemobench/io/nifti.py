@@ -6,11 +6,11 @@ Headers are checked before anything is allocated or inflated: a file that declar
 
 from __future__ import annotations
 
-import io
 import math
 import struct
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -36,10 +36,20 @@ _BROKEN = (
 _MGH = b"\x00\x00\x00\x01"
 _GZIP = b"\x1f\x8b"
 _HEAD_BYTES = 1024
+_MGH_HEADER_BYTES = 90  # what nibabel reads of the 284 before the voxels
 _RATIO_COUNTS_FROM_BYTES = 256 * 1024**2
 # Extensions between header and voxels, and what may follow the voxels (MGH's tags).
 _MOST_BESIDE_VOXELS = 16 * 1024**2
 _LEAST_MM, _MOST_MM = 0.01, 100.0
+
+
+@dataclass(frozen=True, eq=False)
+class _File:
+    """One file: its header by nibabel, mended where it can be, its grid, and its voxels (X, Y, Z), not scaled."""
+
+    header: Any
+    space: Space
+    stored: NDArray[Any]
 
 
 def read_nifti_scan(path: Path) -> Scan:
@@ -47,22 +57,20 @@ def read_nifti_scan(path: Path) -> Scan:
 
     Raises UserError as `read_nifti` does.
     """
-    image = _open(path)
-    header = image.header
-    is_mgz = isinstance(header, MGHHeader)
-    shape, affine = _spatial_shape(header, path), _affine_of(header, path)
-    volume = _as_volume(image, path, "MR" if is_mgz else "CT")
+    file = _open(path)
+    is_mgz = isinstance(file.header, MGHHeader)
+    volume = Volume(_scaled(file, path), file.space.affine, "MR" if is_mgz else "CT").reoriented(DISPLAY_ORIENTATION)
     warnings = []
-    if not is_mgz and int(header["sform_code"]) == 0 and int(header["qform_code"]) == 0:
+    if not is_mgz and int(file.header["sform_code"]) == 0 and int(file.header["qform_code"]) == 0:
         warnings.append("neither sform nor qform is set; the patient's left and right are a guess")
     known = all(_LEAST_MM < size < _MOST_MM for size in volume.spacing_mm)
     if not known:
         listed = " x ".join(f"{size:.3g}" for size in volume.spacing_mm)
         warnings.append(f"voxels of {listed} mm are absurd; millimetres and volumes mean nothing")
-    if not is_mgz and volume.voxels.min() >= 0:
+    # Some voxels first: in a scan with air they suffice.
+    if not is_mgz and volume.voxels[::4, ::4, ::4].min() >= 0 and volume.voxels.min() >= 0:
         warnings.append("no value is below 0, so there is no air; values were taken as Hounsfield units all the same")
-    source = GridSource(path, Space(affine, shape))
-    return Scan(volume, "mgz" if is_mgz else "nifti", tuple(warnings), source, known)
+    return Scan(volume, "mgz" if is_mgz else "nifti", tuple(warnings), GridSource(path, file.space), known)
 
 
 def read_nifti(path: Path, modality: str = "CT") -> Volume:
@@ -71,29 +79,28 @@ def read_nifti(path: Path, modality: str = "CT") -> Volume:
     The affine is the sform where its code is set, else the qform. Raises UserError for a file that is missing, broken,
     not three-dimensional, or has voxels that are no finite numbers.
     """
-    return _as_volume(_open(path), path, modality)
+    file = _open(path)
+    return Volume(_scaled(file, path), file.space.affine, modality).reoriented(DISPLAY_ORIENTATION)
 
 
 def read_label_map(path: Path) -> Volume:
     """A label map as Volume of integers in S-P-L: uint8 where the ids fit, int32 otherwise."""
-    image = _open(path)
-    shape, affine = _spatial_shape(image.header, path), _affine_of(image.header, path)
-    try:
-        array = np.asanyarray(image.dataobj).reshape(shape)
-    except _BROKEN as error:
-        raise _damaged(path) from error
-    ids = np.rint(array)
-    if not np.array_equal(ids, array):
+    file = _open(path)
+    scaled = not np.issubdtype(file.stored.dtype, np.integer) or _slope_intercept(file.header, path) != (1.0, 0.0)
+    array = _scaled(file, path) if scaled else file.stored
+    ids = np.rint(array) if scaled else array
+    if scaled and not np.array_equal(ids, array):
         raise UserError(f"{path} has fractional labels; expected whole numbers; resample it by nearest neighbour")
     fits = ids.min() >= 0 and ids.max() <= np.iinfo(np.uint8).max
-    return Volume(ids.astype(np.uint8 if fits else np.int32), affine, LABEL_MAP).reoriented(DISPLAY_ORIENTATION)
+    labels = ids.astype(np.uint8 if fits else np.int32)
+    return Volume(labels, file.space.affine, LABEL_MAP).reoriented(DISPLAY_ORIENTATION)
 
 
 def read_space(path: Path) -> Space:
     """The grid of a file, from its header alone."""
     with _stream(path) as stream:
         head = stream.read(_HEAD_BYTES)
-    _, header = _header_of(path, _inflated_head(path, head) if head[:2] == _GZIP else head)
+    header = _header_of(path, _inflated_head(path, head) if head[:2] == _GZIP else head)
     return Space(_affine_of(header, path), _spatial_shape(header, path))
 
 
@@ -123,14 +130,23 @@ def _in_space(volume: Volume, space: Space) -> Volume:
     return turned if same else volume.resampled_to(space.affine, space.shape)
 
 
-def _as_volume(image: Any, path: Path, modality: str) -> Volume:
-    shape, affine = _spatial_shape(image.header, path), _affine_of(image.header, path)
+def _scaled(file: _File, path: Path) -> NDArray[np.float32]:
+    """Voxels (X, Y, Z) as finite float32, slope and intercept applied, in the file's own memory order."""
+    slope, intercept = _slope_intercept(file.header, path)
+    if (slope, intercept) == (1.0, 0.0):
+        return as_image(file.stored, path)
+    # Up to 16 bits float32 is exact enough; wider integers are scaled in double precision.
+    precision = np.float32 if file.stored.dtype.itemsize <= 2 else np.float64
+    with np.errstate(over="ignore", invalid="ignore"):
+        return as_image(file.stored * precision(slope) + precision(intercept), path)
+
+
+def _slope_intercept(header: Any, path: Path) -> tuple[float, float]:
     try:
-        # At least float32: slope and intercept are applied in the precision that the stored type needs.
-        array = np.asarray(image.dataobj, dtype=np.float32).reshape(shape)
+        slope, intercept = header.get_slope_inter()
     except _BROKEN as error:
-        raise _damaged(path) from error
-    return Volume(as_image(array, path), affine, modality).reoriented(DISPLAY_ORIENTATION)
+        raise UserError(f"{path} has a slope or intercept that is no number; expected both; write it again") from error
+    return (1.0, 0.0) if slope is None else (float(slope), float(intercept or 0.0))
 
 
 def _stream(path: Path) -> BinaryIO:
@@ -139,49 +155,56 @@ def _stream(path: Path) -> BinaryIO:
     return file_entry(path).open()
 
 
-def _open(path: Path) -> Any:
-    """The nibabel image of a file, whole in memory, after its header was found to fit."""
+def _open(path: Path) -> _File:
+    """Header and stored voxels of a file, after the header was found to fit."""
     with _stream(path) as stream:
-        content = stream.read()
-    compressed = content[:2] == _GZIP
-    image_class, header = _header_of(path, _inflated_head(path, content) if compressed else content[:_HEAD_BYTES])
-    shape = _spatial_shape(header, path)
-    _affine_of(header, path)  # here, because nibabel mends sizes of 0 to 1 when it opens the file
-    stored = math.prod(shape) * header.get_data_dtype().itemsize
-    check_size(path, shape, stored)
-    expected = _data_offset(header, path) + stored
-    if compressed:
-        content = _inflated(path, content, expected)
-    if len(content) < expected:
+        head = stream.read(_HEAD_BYTES)
+        compressed = head[:2] == _GZIP
+        content: Any = head + stream.read() if compressed else b""
+    header = _header_of(path, _inflated_head(path, content) if compressed else head)
+    space = Space(_affine_of(header, path), _spatial_shape(header, path))
+    kind = header.get_data_dtype()
+    stored = math.prod(space.shape) * kind.itemsize
+    check_size(path, space.shape, stored)
+    offset = _data_offset(header, path)
+    content = _inflated(path, content, offset + stored) if compressed else np.memmap(path, mode="r")
+    if len(content) < offset + stored:
         raise _damaged(path)
-    try:
-        return image_class.from_file_map({"image": nib.FileHolder(fileobj=io.BytesIO(content))})
-    except _BROKEN as error:
-        raise _not_nifti(path) from error
+    voxels = np.frombuffer(content, dtype=kind, count=math.prod(space.shape), offset=offset)
+    return _File(header, space, voxels.reshape(space.shape, order="F"))
 
 
-def _header_of(path: Path, head: bytes) -> tuple[Any, Any]:
-    """nibabel's image class for a file that begins with `head`, and its header as it stands, not yet mended."""
+def _header_of(path: Path, head: bytes) -> Any:
+    """nibabel's header of a file that begins with `head`, mended where nibabel can without changing the meaning."""
     if head[344:348] == b"n+1\0":
-        image_class: Any = nib.Nifti1Image
+        header_class: Any = nib.Nifti1Header
     elif head[4:8] == b"n+2\0":
-        image_class = nib.Nifti2Image
+        header_class = nib.Nifti2Header
     elif head[:4] == _MGH:
-        image_class = nib.MGHImage
+        header_class = MGHHeader
     elif head[344:348] == b"ni1\0":
         raise UserError(f"{path} is half of a NIfTI pair; expected one file; convert .hdr and .img to .nii")
     else:
         raise _not_nifti(path)
     try:
-        header_class = image_class.header_class
-        size = MGHHeader._hdrdtype.itemsize if header_class is MGHHeader else header_class.sizeof_hdr
-        header = header_class(head[:size], check=False)
+        size = _MGH_HEADER_BYTES if header_class is MGHHeader else header_class.sizeof_hdr
+        _check_voxel_size(header_class(head[:size], check=False), path)
+        header = header_class(head[:size])
         kind = header.get_data_dtype()
     except _BROKEN as error:
         raise _not_nifti(path) from error
     if kind.kind not in "iuf" or kind.itemsize > 8:
         raise UserError(f"{path} holds voxels of type {kind}; expected integers or floats; convert it to grey values")
-    return image_class, header
+    return header
+
+
+def _check_voxel_size(header: Any, path: Path) -> None:
+    """Sizes of 0, before nibabel mends them to 1, matter where no sform gives them."""
+    if isinstance(header, MGHHeader) or int(header["sform_code"]) != 0:
+        return
+    sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
+    if not np.isfinite(sizes).all() or (sizes == 0).any():
+        raise UserError(f"{path} has voxels of {sizes.tolist()} mm; expected sizes above 0; correct the header")
 
 
 def _data_offset(header: Any, path: Path) -> int:
@@ -242,10 +265,6 @@ def _spatial_shape(header: Any, path: Path) -> tuple[int, int, int]:
 
 def _affine_of(header: Any, path: Path) -> NDArray[np.float64]:
     try:
-        if not isinstance(header, MGHHeader) and int(header["sform_code"]) == 0:
-            sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
-            if not np.isfinite(sizes).all() or (sizes == 0).any():
-                raise UserError(f"{path} has voxels of {sizes.tolist()} mm; expected sizes above 0; correct the header")
         affine = np.asarray(header.get_best_affine(), dtype=np.float64)
     except _BROKEN as error:
         raise _not_nifti(path) from error

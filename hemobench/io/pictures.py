@@ -64,7 +64,7 @@ def read_picture(path: Path, window: Window | str = "brain") -> Scan:
     return Scan(Volume(hu, affine), "picture", tuple(warnings), GridSource(path, space), spacing_known=False)
 
 
-def _grey_of(picture: Image.Image, path: Path) -> tuple[NDArray[np.float32], list[str]]:
+def _grey_of(picture: Image.Image, path: Path) -> tuple[NDArray[np.floating | np.uint8], list[str]]:
     """Grey levels 0..255 (rows, columns) of an open picture, and remarks on how they were found."""
     if picture.mode.startswith("I"):
         levels = np.asarray(picture).astype(np.float32)
@@ -78,14 +78,14 @@ def _grey_of(picture: Image.Image, path: Path) -> tuple[NDArray[np.float32], lis
         black = Image.new("RGBA", with_alpha.size, (0, 0, 0, 255))
         picture = Image.alpha_composite(black, with_alpha).convert("RGB")
     if picture.mode in ("L", "1"):
-        return np.asarray(picture.convert("L"), dtype=np.float32), []
+        return np.asarray(picture if picture.mode == "L" else picture.convert("L")), []
     rgb = np.asarray(picture.convert("RGB"))
     if is_bone_coloured(rgb):
-        return bone_to_grey(rgb).astype(np.float32), ["the picture is in the 'bone' colour map, which was inverted"]
+        return bone_to_grey(rgb), ["the picture is in the 'bone' colour map, which was inverted"]
     spread = np.ptp(rgb.astype(np.int16), axis=-1)
     coloured = float((spread > _COLOURED_FROM).mean())
     remark = f"{coloured:.0%} of the picture is coloured; colours were taken as brightness"
-    return np.asarray(picture.convert("L"), dtype=np.float32), [remark] if coloured > 0.001 else []
+    return np.asarray(picture.convert("L")), [remark] if coloured > 0.001 else []
 
 
 @contextmanager

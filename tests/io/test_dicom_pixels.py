@@ -236,6 +236,30 @@ def test_video_is_refused_by_name(tmp_path: Path) -> None:
         read_scan(tmp_path / "a.dcm")
 
 
+def test_transfer_syntaxes_that_are_none_are_refused(tmp_path: Path) -> None:
+    (path,) = write_series(tmp_path, head_hu(1))
+    for uid in (b"1.2.840.10008.1.2.9", b"9.9.840.10008.1.2.1"):
+        content = path.read_bytes()
+        (tmp_path / "a.dcm").write_bytes(content.replace(b"1.2.840.10008.1.2.1", uid, 1))
+        with pytest.raises(UserError, match="an unknown transfer syntax"):
+            read_scan(tmp_path / "a.dcm")
+
+
+@pytest.mark.parametrize("syntax", [RLELossless, JPEG2000Lossless, JPEGLSLossless], ids=lambda uid: uid.name)
+def test_damaged_codestreams_are_the_users_error(tmp_path: Path, syntax: UID) -> None:
+    """The RLE decoder, written in Rust, panics on some, which is no Exception."""
+    dataset = slice_dataset((head_hu(1)[0] + 1024).astype(np.uint16), SeriesPlan(), 0)
+    dataset.compress(syntax)
+    content = bytearray(save(dataset, tmp_path / "a.dcm").read_bytes())
+    pixels = content.rindex(b"\xfe\xff\x00\xe0") + 8
+    for start in range(pixels + 64, len(content) - 300, 100):
+        (tmp_path / "a.dcm").write_bytes(content[:start] + bytes([255]) * 120 + content[start + 120 :])
+        try:
+            read_scan(tmp_path / "a.dcm")
+        except UserError as error:
+            assert "\n" not in str(error)
+
+
 def test_a_codestream_of_another_size_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
     dataset = slice_dataset(np.zeros((ROWS, COLUMNS), np.uint16), SeriesPlan(), 0)
     dataset.compress(JPEG2000Lossless)

@@ -1,0 +1,90 @@
+"""How long reading a scan takes beside the obvious peer, alternating in one run: prints ratios, below 1 is faster.
+
+    python benchmarks/read_scan.py [FOLDER_OF_A_DICOM_SERIES] [--rounds N]
+
+DICOM: SimpleITK's series reader, file discovery included. It neither corrects tilt nor uneven spacing; ours does both.
+NIfTI: nibabel's get_fdata in float32. Picture: Pillow to a float array of HU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+from PIL import Image
+
+from hemobench.io import read_scan
+
+GE_HEAD_CT = Path(__file__).resolve().parents[2] / "shared" / "data" / "ge-head-ct"
+
+
+def itk_series(folder: Path) -> np.ndarray:
+    import SimpleITK
+
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = SimpleITK.ImageSeriesReader()
+    reader.SetFileNames(reader.GetGDCMSeriesFileNames(str(folder), reader.GetGDCMSeriesIDs(str(folder))[0]))
+    return SimpleITK.GetArrayFromImage(reader.Execute()).astype(np.float32)
+
+
+def nibabel_volume(path: Path) -> np.ndarray:
+    return nib.load(path).get_fdata(dtype=np.float32)
+
+
+def pillow_picture(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("L")) * np.float32(80 / 255)
+
+
+def compare(name: str, path: Path, peer: Callable[[Path], np.ndarray], peer_name: str, rounds: int) -> None:
+    """Print medians and the median of the ratios of neighbouring calls, which a busy machine disturbs least."""
+    ours, theirs = [], []
+    for _ in range(rounds + 1):
+        ours.append(seconds(lambda: read_scan(path)))
+        theirs.append(seconds(lambda: peer(path)))
+    ours, theirs = ours[1:], theirs[1:]  # the first of each fills the disk cache and imports
+    ratio = statistics.median(one / other for one, other in zip(ours, theirs, strict=True))
+    print(
+        f"{name}: {1000 * statistics.median(ours):.1f} ms, {peer_name} {1000 * statistics.median(theirs):.1f} ms, "
+        f"ratio {ratio:.2f} (best against best {min(ours) / min(theirs):.2f}, {rounds} rounds)"
+    )
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("series", type=Path, nargs="?", default=GE_HEAD_CT)
+    parser.add_argument("--rounds", type=int, default=15)
+    arguments = parser.parse_args()
+    if arguments.series.is_dir():
+        compare("DICOM series", arguments.series, itk_series, "SimpleITK", arguments.rounds)
+    else:
+        print(f"DICOM series: none at {arguments.series}, left out")
+    with tempfile.TemporaryDirectory() as folder:
+        rng = np.random.default_rng(0)
+        voxels = rng.normal(40, 8, (512, 512, 30)).astype(np.int16)
+        voxels[:60], voxels[-60:] = -1000, -1000
+        for name in ("scan.nii", "scan.nii.gz"):
+            path = Path(folder) / name
+            nib.save(nib.Nifti1Image(voxels, np.diag([-0.5, -0.5, 5, 1])), path)
+            compare(name, path, nibabel_volume, "nibabel", arguments.rounds)
+        grey = np.clip(voxels[:, :, 0], 0, 255).astype(np.uint8)
+        for name in ("slice.png", "slice.jpg"):
+            path = Path(folder) / name
+            Image.fromarray(grey).save(path)
+            compare(name, path, pillow_picture, "Pillow", arguments.rounds)
+
+
+if __name__ == "__main__":
+    main()
