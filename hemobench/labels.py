@@ -40,8 +40,13 @@ def slice_labels_from_label_map(label_map: NDArray[np.integer], min_voxels: int 
             f"label map with ids {int(label_map.min())}..{int(label_map.max())}; expected 0 for background and "
             f"1..{len(SUBTYPES)} for {', '.join(SUBTYPES)}; map the ids first"
         )
-    counts = [np.count_nonzero(label_map == number, axis=(1, 2)) for number in LABEL_IDS.values()]
-    return (np.stack(counts, axis=-1) >= max(1, min_voxels)).astype(np.uint8)
+    labels = np.zeros((len(label_map), len(SUBTYPES)), dtype=np.uint8)
+    # Most slices of most studies are empty; the others are counted type by type.
+    occupied = np.flatnonzero([one.any() for one in label_map])
+    for number in LABEL_IDS.values():
+        counts = np.array([np.count_nonzero(label_map[one] == number) for one in occupied], dtype=np.int64)
+        labels[occupied, number - 1] = counts >= max(1, min_voxels)
+    return labels
 
 
 def to_paper_class(subtype_labels: ArrayLike) -> NDArray[np.int64]:

@@ -125,13 +125,19 @@ def majority(drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """
     if len(drawn) == 1:
         return drawn[0]
-    most, winner = np.zeros(drawn.shape[1:], dtype=np.uint8), np.zeros(drawn.shape[1:], dtype=np.uint8)
+    flat = drawn.reshape(len(drawn), -1)
+    # Nearly every voxel is background to all of them.
+    (places,) = np.nonzero(np.bitwise_or.reduce(flat, axis=0))
+    ids = flat[:, places]
+    most, winner = np.zeros(len(places), dtype=np.uint8), np.zeros(len(places), dtype=np.uint8)
     for number in LABEL_IDS.values():
-        votes = (drawn == number).sum(axis=0, dtype=np.uint8)
+        votes = (ids == number).sum(axis=0, dtype=np.uint8)
         better = votes > most
         winner[better], most[better] = number, votes[better]
-    winner[2 * (drawn > 0).sum(axis=0) <= len(drawn)] = 0
-    return winner
+    winner[2 * np.count_nonzero(ids, axis=0) <= len(drawn)] = 0
+    agreed = np.zeros(drawn.shape[1:], dtype=np.uint8)
+    agreed.ravel()[places] = winner
+    return agreed
 
 
 def _pair_of_folders(root: Path, layout: str) -> tuple[Path, Path]:

@@ -18,7 +18,7 @@ from hemobench.datasets.nifti_pairs import checked_folder, csv_rows, few, finger
 from hemobench.errors import UserError
 from hemobench.io import read_scan
 from hemobench.io.archive import file_entry
-from hemobench.io.dicom_headers import Instance, read_instance
+from hemobench.io.dicom_headers import Instance, NoDicomError, read_instance
 from hemobench.io.dicom_series import is_sharp_kernel
 
 TABLE = "reads.csv"
@@ -100,7 +100,7 @@ def _first_header(files: list[Path]) -> Instance | None:
     for file in files:
         try:
             instance = read_instance(file_entry(file))
-        except UserError:
+        except (UserError, NoDicomError):
             # The reader names what it leaves out; here another file of the series says as much.
             continue
         if instance is not None:

@@ -57,16 +57,18 @@ def typed(ids: NDArray[np.integer], path: Path) -> NDArray[np.uint8]:
     if low < 0 or high > len(SUBTYPES):
         raise UserError(f"{path} has ids {low}..{high}; expected 0 for background and 1..{len(SUBTYPES)} for "
                         f"{', '.join(SUBTYPES)}; map the ids first")
-    return ids.astype(np.uint8)
+    return ids.astype(np.uint8, copy=False)
 
 
 def binary(ids: NDArray[np.integer], path: Path) -> NDArray[np.bool_]:
     """Mask of blood without types: 0 and one other id (1, sometimes 255). Raises UserError for more ids than that."""
-    present = np.unique(ids)
-    if len(present) > 2 or present.min() < 0 or (len(present) == 2 and present[0] != 0):
-        raise UserError(f"{path} has ids {', '.join(map(str, present[:6].tolist()))}; expected 0 and 1; "
-                        "use a data set reader for typed masks, or merge the ids")
-    return np.asarray(ids > 0)
+    mask = np.asarray(ids != 0)
+    values = ids[mask]
+    if len(values) and (values[0] < 0 or (values != values[0]).any()):
+        present = np.unique(ids)[:6].tolist()
+        raise UserError(f"{path} has ids {', '.join(map(str, present))}; expected 0 and 1; use a data set reader for "
+                        "typed masks, or merge the ids")
+    return mask
 
 
 def stem_of(name: str) -> str | None:

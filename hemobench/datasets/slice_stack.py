@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hemobench.errors import UserError
 from hemobench.io.archive import file_entry
-from hemobench.io.dicom_headers import Instance, read_instance
+from hemobench.io.dicom_headers import Instance, NoDicomError, quiet, read_instance
 from hemobench.io.dicom_pixels import REPAIRS, read_pixels
 from hemobench.volume import Volume
 
@@ -55,7 +55,8 @@ def read_stack(paths: Sequence[Path], expected_repairs: frozenset[str] = frozens
     remark. `expected_repairs` are keys of `hemobench.io.dicom_pixels.REPAIRS` that the data set is known for and that
     make no remark. Raises UserError where no slice is left.
     """
-    slices, remarks, repairs = _read_all(paths)
+    with quiet():
+        slices, remarks, repairs = _read_all(paths)
     slices = _alike(slices, remarks)
     if not slices:
         reason = f" ({remarks[0]})" if remarks else ""
@@ -80,17 +81,26 @@ def _read_all(paths: Sequence[Path]) -> tuple[list[_Slice], list[str], list[tupl
     slices, remarks, repairs = [], [], []
     for number, path in enumerate(paths):
         try:
-            instance = read_instance(file_entry(path))
-            if instance is None:
-                raise UserError(f"{path} holds no picture; expected a CT slice; copy it again")
+            instance = _read_header(path)
             geometry = _geometry(instance, path)
             pixels = read_pixels(instance)
         except UserError as error:
             remarks.append(f"{error}; slice left out")
             continue
         repairs += [(path, key) for key in sorted(pixels.repairs)]
-        slices.append(_Slice(number, path, *geometry, np.clip(pixels.hu[0], *HU_RANGE)))
+        hu = np.clip(pixels.hu[0], *HU_RANGE, out=pixels.hu[0])
+        slices.append(_Slice(number, path, *geometry, hu))
     return slices, remarks, repairs
+
+
+def _read_header(path: Path) -> Instance:
+    try:
+        instance = read_instance(file_entry(path))
+    except NoDicomError:
+        instance = None
+    if instance is None:
+        raise UserError(f"{path} holds no DICOM picture; expected a CT slice; copy it again")
+    return instance
 
 
 def _geometry(
