@@ -15,10 +15,12 @@ with that display window. Millimetres are nominal. Where patients are unknown, a
 from __future__ import annotations
 
 import hashlib
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from hemobench.datasets.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import IMAGE_FOLDER
@@ -32,10 +34,10 @@ from hemobench.datasets.image_labels import (
     read_picture_labels,
 )
 from hemobench.errors import UserError
-from hemobench.io.pictures import read_grey, read_picture
+from hemobench.io.pictures import MAX_PIXELS, NOMINAL_FIELD_MM, NOMINAL_SLICE_MM, read_grey, read_picture
 from hemobench.labels import LABEL_IDS, SUBTYPES
-from hemobench.volume import GREY
-from hemobench.windows import Window, get_window
+from hemobench.volume import GREY, Volume, display_affine
+from hemobench.windows import Window, get_window, hu_from_grey
 
 MASKS = "masks"
 LEAK_WARNING = (
@@ -107,9 +109,7 @@ def load_image(
 
     has_masks: whether the folder has masks at all; then a picture without blood and mask has an empty one.
     """
-    scan = read_picture(path, window or _DISPLAY)
-    image = scan.volume if window else scan.volume.with_voxels(scan.volume.voxels, GREY)
-    remarks = [f"{path}: {line}" for line in scan.warnings if "coloured" in line]
+    image, remarks = _read_image(path, window)
     slice_labels = None if types is None else np.array([types], dtype=np.uint8)
     any_labels = np.array([bleeds], dtype=np.uint8) if types is None or bleeds > max(types) else None
     label_map, blood_mask = None, None
@@ -126,6 +126,41 @@ def load_image(
     elif has_masks and not bleeds:
         label_map = np.zeros(image.shape, dtype=np.uint8)
     return Loaded(image, label_map, slice_labels, tuple(remarks), blood_mask, any_labels=any_labels)
+
+
+def _read_image(path: Path, window: Window | None) -> tuple[Volume, list[str]]:
+    """A picture as a volume of one slice, and a remark where it is not grey."""
+    levels = _plain_levels(path)
+    if levels is None:
+        scan = read_picture(path, window or _DISPLAY)
+        remarks = [f"{path}: {line}" for line in scan.warnings if "is coloured" in line]
+        return scan.volume if window else scan.volume.with_voxels(scan.volume.voxels, GREY), remarks
+    voxels = np.take(_value_of_level(window or _DISPLAY), levels)[None]
+    pixel_mm = NOMINAL_FIELD_MM / max(levels.shape)
+    affine = display_affine(voxels.shape, (NOMINAL_SLICE_MM, pixel_mm, pixel_mm))
+    return Volume(voxels, affine, "CT" if window else GREY), []
+
+
+@lru_cache(maxsize=8)
+def _value_of_level(window: Window) -> NDArray[np.float32]:
+    return hu_from_grey(np.arange(256), window)
+
+
+def _plain_levels(path: Path) -> NDArray[np.uint8] | None:
+    """Grey levels of an 8-bit picture without colour, quickly; None for all others and for what cannot be read."""
+    try:
+        with Image.open(path, formats=("PNG", "JPEG")) as picture:
+            large = picture.width * picture.height > MAX_PIXELS
+            if large or picture.mode not in ("L", "RGB") or "transparency" in picture.info:
+                return None
+            pixels = np.asarray(picture, dtype=np.uint8)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        # `read_picture` says what is wrong.
+        return None
+    if pixels.ndim == 2:
+        return pixels
+    first = pixels[..., 0]
+    return first if np.array_equal(first, pixels[..., 1]) and np.array_equal(first, pixels[..., 2]) else None
 
 
 def _checked_root(path: Path | None) -> Path:

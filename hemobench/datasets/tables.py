@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from itertools import compress
+from operator import itemgetter
 from pathlib import Path
 from typing import TextIO
 
@@ -16,7 +16,7 @@ COLUMN_LIMIT = 10_000
 
 def read_header(path: Path) -> tuple[str, ...]:
     """Column names of a CSV, without surrounding blanks. Raises UserError as `read_rows` does."""
-    return next(_records(path))[1]
+    return tuple(next(_records(path, None))[1])
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -26,34 +26,13 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[s
     UTF-8 or holds NULs, lacks one of the columns or has it twice, for a row with more or fewer fields than the header,
     and for a line of more than LINE_LIMIT characters.
     """
-    records = _records(path)
-    _, header = next(records)
-    missing = [name for name in columns if name not in header]
-    twice = [name for name in columns if header.count(name) > 1]
-    if missing or twice:
-        fault = f"no column {', '.join(missing)}" if missing else f"column {', '.join(twice)} twice"
-        shown = ", ".join(header)[:200]
-        raise UserError(f"{path} has {fault} (its columns: {shown}); expected {', '.join(columns)}; correct the header")
-    take = _selector([header.index(name) for name in columns], len(header))
-    for line, fields in records:
-        if len(fields) != len(header):
-            raise UserError(
-                f"{path} line {line} has {len(fields)} fields; expected {len(header)} like the header; correct the line"
-            )
-        yield line, take(fields)
+    rows = _records(path, columns)
+    next(rows)
+    return rows
 
 
-def _selector(positions: list[int], width: int) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
-    if positions == list(range(width)):
-        return lambda fields: fields
-    if positions == sorted(positions):
-        chosen = [position in positions for position in range(width)]
-        return lambda fields: tuple(compress(fields, chosen))
-    return lambda fields: tuple(fields[position] for position in positions)
-
-
-def _records(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
-    """(line number, fields) of the header and of every row that is not blank."""
+def _records(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """(line number, fields) of the header, then of every row that is not blank, cut to `columns`."""
     earlier = csv.field_size_limit(LINE_LIMIT)
     try:
         with path.open(encoding="utf-8-sig", newline="") as stream:
@@ -62,10 +41,15 @@ def _records(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
             if not any(header) or len(header) > COLUMN_LIMIT:
                 came = f"{len(header)} columns" if any(header) else "no header"
                 raise UserError(f"{path} has {came}; expected a CSV with column names in its first line; correct it")
+            width = len(header)
+            take = _selector(path, header, header if columns is None else columns)
             yield reader.line_num, header
             for fields in reader:
-                if fields:
-                    yield reader.line_num, tuple(fields)
+                if len(fields) == width:
+                    yield reader.line_num, take(fields)
+                elif fields:
+                    raise UserError(f"{path} line {reader.line_num} has {len(fields)} fields; expected {width} like "
+                                    "the header; correct the line")
     except FileNotFoundError as error:
         raise UserError(f"no file {path}; expected a CSV; check the path") from error
     except UnicodeDecodeError as error:
@@ -76,6 +60,22 @@ def _records(path: Path) -> Iterator[tuple[int, tuple[str, ...]]]:
         raise UserError(f"{path} cannot be read ({error.strerror}); expected a CSV file; check the path") from error
     finally:
         csv.field_size_limit(earlier)
+
+
+def _selector(path: Path, header: tuple[str, ...], columns: Sequence[str]) -> Callable[[list[str]], tuple[str, ...]]:
+    """Takes the fields of `columns` out of a row."""
+    if tuple(columns) == header:
+        return tuple
+    missing = [name for name in columns if name not in header]
+    twice = [name for name in columns if header.count(name) > 1]
+    if missing or twice:
+        fault = f"no column {', '.join(missing)}" if missing else f"column {', '.join(twice)} twice"
+        shown = ", ".join(header)[:200]
+        raise UserError(f"{path} has {fault} (its columns: {shown}); expected {', '.join(columns)}; correct the header")
+    if len(columns) == 1:
+        position = header.index(columns[0])
+        return lambda fields: (fields[position],)
+    return itemgetter(*(header.index(name) for name in columns))
 
 
 def _lines(stream: TextIO, path: Path) -> Iterator[str]:

@@ -12,8 +12,10 @@ import hashlib
 import os
 import re
 import zipfile
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +24,8 @@ from hemobench.datasets.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import VENTRICLES
 from hemobench.errors import UserError, unknown_name
 from hemobench.io.archive import file_entry, zip_entries
-from hemobench.io.arrays import as_image, load_member
-from hemobench.volume import LABEL_MAP, Volume
+from hemobench.io.arrays import load_member
+from hemobench.volume import Volume
 
 CROPS = ("none", "paper")
 SHAPE = (176, 208, 176)
@@ -67,26 +69,45 @@ def open_ventricles(path: Path | None, *, crop: str = "none") -> Dataset:
 
 def load_ventricles(scan: Path, mask: Path, crop: str) -> Loaded:
     """Decode one pair: T1 without unit, and 1 where the mask is above 0. UserError where the two do not fit."""
-    voxels, marked = as_image(read_plain_array(scan), scan), as_image(read_plain_array(mask), mask)
+    voxels, marked = read_plain_array(scan), read_plain_array(mask)
     if voxels.ndim != 3 or voxels.shape != marked.shape:
         raise UserError(f"{mask} has shape {marked.shape}, the scan {voxels.shape}; expected one shape of three axes; "
                         "check the pair")
     remarks = []
     if voxels.shape != SHAPE:
         remarks.append(f"{scan}: shape {voxels.shape}, not {SHAPE}; axes are taken as right, anterior, superior")
-    values = np.unique(marked)
-    if len(values) > 2:
-        remarks.append(f"{mask}: {len(values)} values in a mask; all above 0 count as ventricle")
-    image = Volume(voxels, np.eye(4), "MR")
-    label_map = image.with_voxels((marked > 0).astype(np.uint8), LABEL_MAP)
-    if crop == "paper":
-        if any(stop > size for stop, size in zip(PAPER_CROP[1], voxels.shape, strict=True)):
-            raise UserError(f"{scan} has shape {voxels.shape}; expected {SHAPE} for the paper's crop; leave crop out")
-        image, label_map = image.cropped(*PAPER_CROP), label_map.cropped(*PAPER_CROP)
-    return Loaded(image.reoriented(), label_map.reoriented().voxels, None, tuple(remarks))
+    inside = marked > 0
+    values = marked[inside]
+    if values.size and values.min() != values.max():
+        remarks.append(f"{mask}: more than two values in a mask; all above 0 count as ventricle")
+    start, stop = PAPER_CROP if crop == "paper" else ((0, 0, 0), voxels.shape)
+    if any(end > size for end, size in zip(stop, voxels.shape, strict=True)):
+        raise UserError(f"{scan} has shape {voxels.shape}; expected {SHAPE} for the paper's crop; leave crop out")
+    box = tuple(slice(low, high) for low, high in zip(start, stop, strict=True))
+    turned = _displayed(voxels[box], np.float32)
+    if not np.isfinite(turned).all():
+        raise UserError(f"{scan} has voxels that are NaN or infinite; expected numbers; replace them by 0")
+    image = Volume(turned, _display_affine(start, stop), "MR")
+    return Loaded(image, _displayed(inside[box], np.uint8), None, tuple(remarks))
 
 
-def read_plain_array(path: Path) -> NDArray[np.generic]:
+def _displayed(array: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+    """Right, anterior, superior turned to S-P-L, as a copy of another type; slab by slab, which suits the caches."""
+    right, anterior, superior = array.shape
+    turned = np.empty((superior, anterior, right), dtype=dtype)
+    with np.errstate(over="ignore"):
+        for row in range(anterior):
+            turned[:, anterior - 1 - row, :] = array[::-1, row, :].T
+    return turned
+
+
+def _display_affine(start: Sequence[int], stop: Sequence[int]) -> NDArray[np.float64]:
+    """Index in S-P-L of the box [start, stop) to the place in the array, which is the place in millimetres."""
+    affine = np.array([[0, 0, -1, stop[0] - 1], [0, -1, 0, stop[1] - 1], [1, 0, 0, start[2]], [0, 0, 0, 1]])
+    return affine.astype(np.float64)
+
+
+def read_plain_array(path: Path) -> NDArray[Any]:
     """The array of an npy file, or `arr_0` (or the only one) of an npz; pickles are refused, sizes checked first."""
     if not zipfile.is_zipfile(path):
         return load_member(file_entry(path), path)

@@ -34,6 +34,7 @@ from hemobench.datasets.zeta_index import (
     ROLES,
     WINDOW_FOLDERS,
     Pictures,
+    collection_paused,
     list_pictures,
     read_flagged,
     read_labels,
@@ -72,7 +73,13 @@ def open_zeta(
     a folder of another layout, tables that cannot be understood and options of other values.
     """
     gray = _checked_gray(protocol, gray)
-    root = _checked_root(path)
+    if images_per_class < 1:
+        raise UserError(f"images_per_class is {images_per_class}; expected at least 1; the paper took 1000 and 1600")
+    with collection_paused():
+        return _opened(_checked_root(path), protocol, gray, outlines, images_per_class, seed)
+
+
+def _opened(root: Path, protocol: str, gray: str, outlines: str, images_per_class: int, seed: int) -> Dataset:
     pictures = list_pictures(root)
     listed = dict.fromkeys(pictures.found, 0)
     types, rows = read_labels(root / LABELS_CSV, listed, pictures.warnings)
@@ -215,8 +222,6 @@ def _with_patient(usable: list[str], patients: dict[str, str], pictures: Picture
 
 def _drawn(pictures: Pictures, usable: Iterable[str], images_per_class: int, seed: int) -> list[str]:
     """The paper's random draw: so many pictures of each class folder but `normal`."""
-    if images_per_class < 1:
-        raise UserError(f"images_per_class is {images_per_class}; expected at least 1; the paper took 1000 and 1600")
     groups: dict[str, list[str]] = {name: [] for name in CLASS_NAMES if name != "normal"}
     for picture in usable:
         name = pictures.folders[pictures.found[picture][0]].name
@@ -264,7 +269,7 @@ def _cases(
     cases = []
     for picture in usable:
         bits = types[picture]
-        drawn = nothing_drawn if not bits else located.outlines.get(picture)
+        drawn = located.outlines.get(picture) if bits else nothing_drawn
         load = partial(load_zeta, renderings[pictures.found[picture][0]], picture, bits, drawn)
         patient = picture if patients is None else patients[picture]
         cases.append(Case(patient, picture, ZETA.name, ZETA.lineage, labels[bits], load, spacing_known=False))

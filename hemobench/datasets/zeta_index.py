@@ -6,9 +6,11 @@ official one, only the rows of these pictures are kept.
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,7 +32,7 @@ WINDOW_FOLDERS = {
 }
 ROLES = tuple(WINDOW_FOLDERS)
 _ALIAS = "bone_window"
-_ENDINGS = (".jpg", ".jpeg", ".png")
+_ENDINGS = ("jpg", "jpeg", "png")
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,13 @@ def list_pictures(root: Path) -> Pictures:
         pictures.folders.append(folder)
         for role, path in folder.windows:
             bit = 1 << ROLES.index(role)
-            for stem, ending, size in _files(path, root, pictures):
-                digest.update(f"{name}/{role}/{stem}\0{size}\n".encode())
+            files = _files(path, root, pictures)
+            digest.update(f"{name}/{role} ".encode())
+            digest.update("".join([f"{stem}\0{size}\n" for stem, size in files]).encode())
+            for stem, _ in files:
                 home, bits = pictures.found.get(stem, (number, 0))
                 if home != number:
-                    place = f"{RENDERS}/{name}/{path.name}/{stem}{ending}"
+                    place = f"{RENDERS}/{name}/{path.name}/{stem}{pictures.ending}"
                     pictures.warnings.append(f"{place}: also in {pictures.folders[home].path.name}; left out here")
                     continue
                 entry = (number, bits | bit)
@@ -112,21 +116,21 @@ def _windows(folder: Path, pictures: Pictures) -> tuple[tuple[str, Path], ...]:
     return tuple((role, windows[role]) for role in ROLES if role in windows)
 
 
-def _files(folder: Path, root: Path, pictures: Pictures) -> list[tuple[str, str, int]]:
-    """(id, ending, bytes) of each picture in a window's folder, sorted."""
+def _files(folder: Path, root: Path, pictures: Pictures) -> list[tuple[str, int]]:
+    """(id, bytes) of each picture in a window's folder, sorted."""
     files = []
     with os.scandir(folder) as entries:
         for entry in entries:
-            stem, dot, ending = entry.name.rpartition(".")
-            if f".{ending.lower()}" not in _ENDINGS or stem.startswith("."):
+            stem, _, ending = entry.name.rpartition(".")
+            if ending.lower() not in _ENDINGS or not stem or stem[0] == ".":
                 if not entry.name.startswith(".") and entry.name != "Thumbs.db":
                     pictures.warnings.append(f"{_place(entry.path, root)}: no JPEG or PNG; left out")
                 continue
-            pictures.ending = pictures.ending or f"{dot}{ending}"
-            if f"{dot}{ending}" != pictures.ending:
+            pictures.ending = pictures.ending or f".{ending}"
+            if not entry.name.endswith(pictures.ending):
                 pictures.warnings.append(f"{_place(entry.path, root)}: the others end in {pictures.ending}; left out")
                 continue
-            files.append((stem, f"{dot}{ending}", entry.stat().st_size))
+            files.append((stem, entry.stat().st_size))
     return sorted(files)
 
 
@@ -141,17 +145,22 @@ def read_labels(path: Path, wanted: Iterable[str], warnings: list[str]) -> tuple
     types. Both are named in `warnings`. Raises UserError for a table that cannot be understood.
     """
     types = dict.fromkeys(wanted, -1)
+    # There are few combinations of labels and very many rows.
+    known: dict[tuple[str, ...], int] = {}
     rows = 0
-    for line, (name, any_text, *texts) in read_rows(path, ("Image", "any", *SUBTYPES)):
+    for line, fields in read_rows(path, ("Image", *SUBTYPES, "any")):
         rows += 1
+        name = fields[0]
         if name not in types:
-            stem = picture_id(name)
-            if stem not in types:
+            name = picture_id(name)
+            if name not in types:
                 continue
-            name = stem
-        bits = _bits(texts, any_text, line, path)
-        if (bits & 31 != 0) != bool(bits >> 5):
-            warnings.append(f"{path.name} line {line}: any is {any_text} against {name}'s types; the types are used")
+        texts = fields[1:]
+        bits = known.get(texts, -1)
+        if bits < 0:
+            bits = known[texts] = _bits(texts, line, path)
+        if (bits & 31 != 0) != (bits > 31):
+            warnings.append(f"{path.name} line {line}: any is {texts[-1]} against {name}'s types; the types are used")
         earlier = types[name]
         if earlier >= 0:
             warnings.append(f"{path.name} line {line}: {name} is listed twice; a type counts when either line has it")
@@ -159,33 +168,44 @@ def read_labels(path: Path, wanted: Iterable[str], warnings: list[str]) -> tuple
     return {name: bits for name, bits in types.items() if bits >= 0}, rows
 
 
-_VALUES = {"0": 0, "1": 1}
-
-
-def _bits(texts: list[str], any_text: str, line: int, path: Path) -> int:
+def _bits(texts: tuple[str, ...], line: int, path: Path) -> int:
+    """The five types and `any` as bits from the lowest up."""
     total = 0
-    for bit, text in enumerate((*texts, any_text)):
-        value = _VALUES.get(text)
-        if value is None:
-            value = _VALUES.get(text.strip().removesuffix(".0"))
-        if value is None:
+    for bit, text in enumerate(texts):
+        plain = text.strip().removesuffix(".0")
+        if plain not in ("0", "1"):
             raise UserError(f"{path} line {line} has label '{text[:40]}'; expected 0 or 1; correct it")
-        total |= value << bit
+        total |= int(plain) << bit
     return total
 
 
 def read_patients(path: Path, wanted: dict[str, int]) -> dict[str, str]:
     """Patient of each picture in `wanted`, from `Image,PatientID`. Raises UserError where two rows disagree."""
     patients: dict[str, str] = {}
-    for line, (name, patient) in read_rows(path, ("Image", "PatientID")):
+    # One text for all pictures of a patient.
+    people: dict[str, str] = {}
+    for line, (name, text) in read_rows(path, ("Image", "PatientID")):
         picture = name if name in wanted else picture_id(name)
         if picture not in wanted:
             continue
-        if not patient.strip():
+        patient = people.get(text) or people.setdefault(text, text.strip())
+        if not patient:
             raise UserError(f"{path} line {line} has no PatientID; expected one for each picture; add it")
-        if patients.setdefault(picture, patient.strip()) != patient.strip():
+        if patients.setdefault(picture, patient) != patient:
             raise UserError(f"{path} line {line} gives {picture} a second patient; expected one; correct it")
     return patients
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """No garbage collection meanwhile: building hundreds of thousands of cases makes it walk all of them many times."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def read_flagged(path: Path) -> set[str]:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.polygons import fill_polygon
+from hemobench.datasets.polygons import paint_polygon
 from hemobench.datasets.tables import read_header, read_rows
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import LABEL_IDS, SUBTYPES
@@ -52,13 +52,14 @@ class Outline:
 
     def mask(self, shape: Sequence[int]) -> NDArray[np.bool_]:
         """Pixels (rows, columns) that at least half of the reads mark."""
-        votes = np.zeros((int(shape[0]), int(shape[1])), dtype=np.int64)
-        for polygons in self.reads:
-            marked = np.zeros(votes.shape, dtype=bool)
+        masks = [np.zeros((int(shape[0]), int(shape[1])), dtype=bool) for _ in self.reads]
+        for marked, polygons in zip(masks, self.reads, strict=True):
             for polygon in polygons:
-                marked |= fill_polygon(polygon, votes.shape)
-            votes += marked
-        return np.asarray(2 * votes >= len(self.reads)) & (votes > 0)
+                paint_polygon(marked, polygon)
+        if len(masks) == 1:
+            return masks[0]
+        votes = np.sum(masks, axis=0)
+        return np.asarray(2 * votes >= len(masks)) & (votes > 0)
 
 
 @dataclass

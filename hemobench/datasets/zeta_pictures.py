@@ -26,7 +26,7 @@ from hemobench.io.bone_map import bone_map
 from hemobench.io.pictures import read_grey
 from hemobench.labels import LABEL_IDS, SUBTYPES
 from hemobench.volume import AIR_HU, GREY, Volume, display_affine
-from hemobench.windows import WINDOWS, Window, hu_from_grey
+from hemobench.windows import WINDOWS, hu_from_grey
 
 SLICE_MM = 5.0
 FIELD_OF_VIEW_MM = 250.0
@@ -64,49 +64,53 @@ def load_zeta(rendering: Rendering, picture: str, types: int, outlines: tuple[Ou
     """
     folders = dict(rendering.folders)
     if rendering.protocol == "hounsfield":
-        levels = {role: read_render(folders[role] / f"{picture}{rendering.ending}", rendering.gray)
+        bright = {role: read_luma(folders[role] / f"{picture}{rendering.ending}")
                   for role in HU_WINDOWS if role in folders}
-        plane = _combined(levels, folders, picture)
-        modality = "CT"
+        size = _one_size(bright, folders, picture)
+        plane, stride, modality = _hounsfield(bright, rendering.gray), 1, "CT"
     else:
-        plane = read_render(folders["max-contrast"] / f"{picture}{rendering.ending}", rendering.gray) / np.float32(255)
-        modality = GREY
-    label_map, blood_mask = _masks(types, outlines, plane.shape)
-    stride = PAPER_STRIDE if rendering.protocol == "paper" else 1
+        path, modality = folders["max-contrast"] / f"{picture}{rendering.ending}", GREY
+        stride = PAPER_STRIDE if rendering.protocol == "paper" else 1
+        plane, size = _grey(path, rendering.gray, stride)
+    label_map, blood_mask = _masks(types, outlines, size)
     cut = (slice(None, None, stride), slice(None, None, stride))
-    pixel_mm = FIELD_OF_VIEW_MM / max(plane.shape)
-    voxels = np.ascontiguousarray(plane[cut], dtype=np.float32)[None]
-    affine = display_affine(voxels.shape, (SLICE_MM, pixel_mm * stride, pixel_mm * stride))
+    pixel_mm = FIELD_OF_VIEW_MM / max(size)
+    affine = display_affine((1, *plane.shape), (SLICE_MM, pixel_mm * stride, pixel_mm * stride))
     return Loaded(
-        Volume(voxels, affine, modality),
+        Volume(plane[None], affine, modality),
         None if label_map is None else label_map[cut][None],
         np.array([[types >> bit & 1 for bit in range(len(SUBTYPES))]], dtype=np.uint8),
         blood_mask=None if blood_mask is None else blood_mask[cut][None],
     )
 
 
-def read_render(path: Path, gray: str) -> NDArray[np.float32]:
-    """Grey levels 0..255 (rows, columns) of a render, float32: whole numbers unless `gray` is "mean" = (R+G+B)/3."""
+def _grey(path: Path, gray: str, stride: int) -> tuple[NDArray[np.float32], tuple[int, ...]]:
+    """Grey in 0..1 of every `stride`th row and column, and the whole picture's size."""
     if gray == "mean":
-        return _mean(path)
-    luma = _luma(path)
-    return np.take(_inverse_of_bone(), luma) if gray == "invert-bone" else luma.astype(np.float32)
+        rgb = read_rgb(path)
+        total = rgb[::stride, ::stride].sum(axis=-1, dtype=np.uint16)
+        return total * np.float32(1 / (3 * 255)), rgb.shape[:2]
+    luma = read_luma(path)
+    return np.take(level_of_luma(gray) / np.float32(255), luma[::stride, ::stride]), luma.shape
 
 
-@lru_cache(maxsize=1)
-def _inverse_of_bone() -> NDArray[np.float32]:
-    """Grey level for each brightness of the map."""
+@lru_cache(maxsize=4)
+def level_of_luma(gray: str) -> NDArray[np.float32]:
+    """Grey level 0..255 for each brightness of a render; whole numbers."""
+    if gray == "plain":
+        return np.arange(256, dtype=np.float32)
     brightness = bone_map().astype(np.float32) @ _LUMA
     return np.rint(np.interp(np.arange(256), brightness, np.arange(256))).astype(np.float32)
 
 
-def _luma(path: Path) -> NDArray[np.uint8]:
+def read_luma(path: Path) -> NDArray[np.uint8]:
+    """Brightness (rows, columns) of a render."""
     try:
         with Image.open(path, formats=("JPEG",)) as picture:
             _check_size(picture, path)
             # The decoder then leaves the colours out, which halves its time.
             picture.draft("L", picture.size)
-            return np.asarray(picture.convert("L"), dtype=np.uint8)
+            return np.asarray(picture if picture.mode == "L" else picture.convert("L"), dtype=np.uint8)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         # PNG copies come here, and damaged files, for which this says what is wrong.
         return read_grey(path)
@@ -129,50 +133,58 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         return np.repeat(read_grey(path)[..., None], 3, axis=-1)
 
 
-def _mean(path: Path) -> NDArray[np.float32]:
-    rgb = read_rgb(path)
-    total = rgb[..., 0].astype(np.uint16)
-    total += rgb[..., 1]
-    total += rgb[..., 2]
-    return total.astype(np.float32) / np.float32(3)
-
-
-def _combined(
-    levels: dict[str, NDArray[np.float32]], folders: dict[str, Path], picture: str
-) -> NDArray[np.float32]:
-    """Hounsfield units from the grey levels of each window, the finest that is not saturated at each pixel."""
-    sizes = {role: plane.shape for role, plane in levels.items()}
+def _one_size(bright: dict[str, NDArray[np.uint8]], folders: dict[str, Path], picture: str) -> tuple[int, ...]:
+    sizes = {role: plane.shape for role, plane in bright.items()}
     if len(set(sizes.values())) > 1:
-        folder = folders[next(iter(levels))].parent
+        folder = folders[next(iter(bright))].parent
         raise UserError(f"{folder.name}/*/{picture} has sizes {sizes}; expected one for all windows; copy it again")
-    hu: NDArray[np.float32] | None = None
-    step = 0.0
-    for role, plane in levels.items():
-        window = HU_WINDOWS[role]
-        hu = _coarsest(plane, window) if hu is None else _refined(hu, step, plane, window)
-        step = window.width_hu / 255.0
-    assert hu is not None
+    return next(iter(sizes.values()))
+
+
+def _hounsfield(bright: dict[str, NDArray[np.uint8]], gray: str) -> NDArray[np.float32]:
+    """Hounsfield units from the brightness of each window, the finest that is not saturated at each pixel."""
+    (coarse, plane), *finer = bright.items()
+    if not finer:
+        return np.take(_hu_of_luma(coarse, gray), plane)
+    (fine, other), *finest = finer
+    pairs = plane.astype(np.uint16)
+    pairs <<= 8
+    pairs |= other
+    hu = np.take(_pair_table(coarse, fine, gray), pairs)
+    for role, last in finest:
+        _refine(hu, fine, np.take(_hu_of_luma(role, gray), last), role)
     return hu
 
 
-def _coarsest(levels: NDArray[np.float32], window: Window) -> NDArray[np.float32]:
+@lru_cache(maxsize=8)
+def _hu_of_luma(role: str, gray: str) -> NDArray[np.float32]:
+    """Hounsfield units for each brightness of a window's render; its saturated levels stand for its ends."""
+    window, levels = HU_WINDOWS[role], level_of_luma(gray)
     hu = hu_from_grey(levels, window)
-    if window is HU_WINDOWS["bone"]:
-        hu[levels <= _SATURATED_LEVELS] = AIR_HU
+    hu[levels <= _SATURATED_LEVELS] = AIR_HU if role == "bone" else window.low_hu
+    hu[levels >= 255 - _SATURATED_LEVELS] = window.high_hu
     return hu
 
 
-def _refined(
-    coarse: NDArray[np.float32], coarse_step: float, levels: NDArray[np.float32], window: Window
-) -> NDArray[np.float32]:
-    """`coarse` Hounsfield units, replaced where this window shows them finer; its ends bound them where saturated."""
-    fine = hu_from_grey(levels, window)
-    agree = np.abs(fine - coarse) <= _AGREEMENT_STEPS * coarse_step
-    hu = np.where(agree, fine, coarse)
-    black, white = levels <= _SATURATED_LEVELS, levels >= 255 - _SATURATED_LEVELS
-    hu[black] = np.minimum(coarse[black], np.float32(window.low_hu))
-    hu[white] = np.maximum(coarse[white], np.float32(window.high_hu))
-    return hu
+@lru_cache(maxsize=8)
+def _pair_table(coarse: str, fine: str, gray: str) -> NDArray[np.float32]:
+    """Hounsfield units for each pair of brightnesses, [coarse, fine] flat: the rule is applied once, not at pixels."""
+    table = np.repeat(_hu_of_luma(coarse, gray)[:, None], 256, axis=1)
+    _refine(table, coarse, np.repeat(_hu_of_luma(fine, gray)[None], 256, axis=0), fine)
+    return table.ravel()
+
+
+def _refine(hu: NDArray[np.float32], coarse: str, fine_hu: NDArray[np.float32], role: str) -> None:
+    """Put a window's units in place of coarser ones where they agree; where it is saturated its ends bound them."""
+    window = HU_WINDOWS[role]
+    black, white = fine_hu <= window.low_hu, fine_hu >= window.high_hu
+    difference = np.subtract(fine_hu, hu)
+    np.abs(difference, out=difference)
+    agree = difference <= _AGREEMENT_STEPS * HU_WINDOWS[coarse].width_hu / 255.0
+    agree &= ~(black | white)
+    np.copyto(hu, fine_hu, where=agree)
+    np.minimum(hu, fine_hu, out=hu, where=black)
+    np.maximum(hu, fine_hu, out=hu, where=white)
 
 
 def _masks(

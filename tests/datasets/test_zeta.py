@@ -282,7 +282,7 @@ def test_damaged_pictures_are_named_when_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("hemorrhage-labels.csv", b"Image,epidural\n", "no column any"),
+        ("hemorrhage-labels.csv", b"Image,epidural\n", "no column intraparenchymal, .*, any "),
         ("hemorrhage-labels.csv", HEADER.encode() + b"ID_a,1,x,0,0,0,0\n", "line 2 has label 'x'"),
         ("hemorrhage-labels.csv", HEADER.encode() + b"ID_a,1,1\n", "line 2 has 3 fields"),
         ("hemorrhage-labels.csv", HEADER.encode("utf-16"), "no text in UTF-8"),
