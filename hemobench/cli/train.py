@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.registry import open_dataset
-from hemobench.datasets.splits import Split, split_by_patient
+from hemobench.datasets.registry import Dataset, open_dataset
+from hemobench.datasets.splits import Split, official_split, split_by_patient
 from hemobench.datasets.views import default_view, view_to_mapping
 from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig, read_options
@@ -37,7 +37,7 @@ def train(
     size: Annotated[int | None, typer.Option(help="side of a classifier's pictures in pixels")] = None,
     patients: Annotated[int | None, typer.Option(help="number of phantom patients")] = None,
     seed: Annotated[int | None, typer.Option(help="of weights, order and augmentation")] = None,
-    split: Annotated[Path | None, typer.Option(help="JSON of a split by patient; default: drawn from the data")] = None,
+    split: Annotated[Path | None, typer.Option(help="JSON of a split by patient, or official.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML with training options; the options above go first")] = None,
     resume: Annotated[bool, typer.Option("--resume/--restart", help="go on where the same run stopped")] = True,
     output: Annotated[Path | None, typer.Option(help="folder of the run; default: runs/<model>-<data>-s<seed>")] = None,
@@ -88,7 +88,7 @@ def _train(
         for warning in dataset.warnings:
             reporter.say(f"warning: {warning}")
         # The split has a seed of its own, so that training seeds share their patients.
-        split = Split.load(split_path) if split_path else split_by_patient(dataset.cases, seed=0)
+        split = _split_of(dataset, split_path)
         assert settings.view is not None
         examples = build_examples(dataset, settings.view, progress=_counting(reporter, f"reading {dataset.info.name}"))
         kind = "phantom" if examples.phantom else "real"
@@ -114,6 +114,13 @@ def _counting(reporter: ConsoleReporter, text: str) -> Callable[[int, int], None
         shown = done
 
     return count
+
+
+def _split_of(dataset: Dataset, path: Path | None) -> Split:
+    """Drawn by patient, its authors' own where the path is "official", or read."""
+    if path is None:
+        return split_by_patient(dataset.cases, seed=0)
+    return official_split(dataset) if str(path) == "official" else Split.load(path)
 
 
 def summary(result: RunResult) -> list[str]:

@@ -38,6 +38,7 @@ def test_the_task_follows_the_model_and_the_view_the_data() -> None:
         (("--data", "fantom"), "did you mean 'phantom'"),
         (("--config", "missing.yaml"), "missing.yaml"),
         (("--epochs", "0"), "at least 1"),
+        (("--data", "phantom", "--patients", "3", "--split", "official"), "'phantom' has no official split"),
     ],
 )
 def test_mistakes_end_in_one_line_and_exit_code_two(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
