@@ -13,8 +13,8 @@ from hemobench.volume import Volume
 
 # 512 slices of 512 x 512: 0.5 GiB as float32, so that reading one (a copy or two on the way) stays under 2 GB.
 MAX_VOXELS = 512 * 512 * 512
-# Of one file's voxels as they are stored, 8 bytes each at the most.
-MAX_STORED_BYTES = 1024**3
+# Of one file's voxels as they are stored, which are in memory beside the float32: 320 such slices in double precision.
+MAX_STORED_BYTES = 640 * 1024**2
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,5 +85,5 @@ def check_size(name: str | Path, shape: tuple[int, ...], stored_bytes: int = 0) 
     if voxels > MAX_VOXELS or stored_bytes > MAX_STORED_BYTES:
         raise UserError(
             f"{name} declares {voxels:,} voxels in {stored_bytes:,} bytes; expected at most {MAX_VOXELS:,} voxels "
-            f"and {MAX_STORED_BYTES:,} bytes (512 slices of 512 x 512); crop or resample it first"
+            f"(512 slices of 512 x 512) and {MAX_STORED_BYTES:,} bytes; crop or resample it, or store it as int16"
         )

@@ -252,12 +252,15 @@ def test_damaged_codestreams_are_the_users_error(tmp_path: Path, syntax: UID) ->
     dataset.compress(syntax)
     content = bytearray(save(dataset, tmp_path / "a.dcm").read_bytes())
     pixels = content.rindex(b"\xfe\xff\x00\xe0") + 8
+    refusals = []
     for start in range(pixels + 64, len(content) - 300, 100):
         (tmp_path / "a.dcm").write_bytes(content[:start] + bytes([255]) * 120 + content[start + 120 :])
         try:
             read_scan(tmp_path / "a.dcm")
         except UserError as error:
-            assert "\n" not in str(error)
+            refusals.append(str(error))
+    assert refusals
+    assert not any("\n" in line for line in refusals)
 
 
 def test_a_codestream_of_another_size_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
