@@ -38,6 +38,7 @@ from hemobench.io.scan import check_size
 BROKEN_DICOM = (
     InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError, TypeError, AttributeError, LookupError,
     ArithmeticError, NotImplementedError, RuntimeError, struct.error, zlib.error, MemoryError, AssertionError,
+    StopIteration,
 )  # fmt: skip
 _TALKATIVE = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle", "highdicom")
 _MAX_FRAMES = 4096

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import SimpleITK
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
@@ -102,6 +103,21 @@ def slice_dataset(stored: NDArray[Any], plan: SeriesPlan, place: int, **fields: 
 def save(dataset: Dataset, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
+    return path
+
+
+def write_jpeg_lossless(plain: Path, path: Path) -> Path:
+    """A slice again as JPEG lossless, which no package but GDCM's writes."""
+    image = SimpleITK.ReadImage(str(plain), SimpleITK.sitkInt16)
+    for key, value in (("0028|1052", "-1024"), ("0028|1053", "1")):
+        image.SetMetaData(key, value)
+    writer = SimpleITK.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.KeepOriginalImageUIDOn()
+    writer.UseCompressionOn()
+    writer.SetCompressor("JPEG")
+    writer.SetFileName(str(path))
+    writer.Execute(image)
     return path
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pydicom
-from dicom_files import SeriesPlan, enhanced_dataset, head_hu, save, slice_dataset, write_series
+from dicom_files import SeriesPlan, enhanced_dataset, head_hu, save, slice_dataset, write_jpeg_lossless, write_series
 from PIL import Image
 from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGLSLossless, RLELossless
 
@@ -35,6 +35,7 @@ def write_sources(folder: Path) -> list[Path]:
     deflated.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
     made.append(save(deflated, folder / "deflated.dcm"))
     made.append(save(enhanced_dataset(hu, SeriesPlan()), folder / "enhanced.dcm"))
+    made.append(write_jpeg_lossless(made[0], folder / "lossless.dcm"))
     with zipfile.ZipFile(folder / "series.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         for path in sorted((folder / "series").iterdir()):
             archive.write(path, f"DICOM/{path.name}")

@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 import pytest
-import SimpleITK
-from dicom_files import COLUMNS, ROWS, SeriesPlan, head_hu, save, slice_dataset, write_series
+from dicom_files import COLUMNS, ROWS, SeriesPlan, head_hu, save, slice_dataset, write_jpeg_lossless, write_series
 from numpy.typing import NDArray
 from pydicom.uid import (
     UID,
@@ -194,16 +193,7 @@ def test_jpeg_lossless_as_gdcm_writes_it(tmp_path: Path) -> None:
     hu = head_hu(1)
     write_series(tmp_path / "plain", hu)
     (plain,) = (tmp_path / "plain").iterdir()
-    image = SimpleITK.ReadImage(str(plain), SimpleITK.sitkInt16)
-    for key, value in (("0028|1052", "-1024"), ("0028|1053", "1")):
-        image.SetMetaData(key, value)
-    writer = SimpleITK.ImageFileWriter()
-    writer.SetImageIO("GDCMImageIO")
-    writer.KeepOriginalImageUIDOn()
-    writer.UseCompressionOn()
-    writer.SetCompressor("JPEG")
-    writer.SetFileName(str(tmp_path / "lossless.dcm"))
-    writer.Execute(image)
+    write_jpeg_lossless(plain, tmp_path / "lossless.dcm")
     assert pydicom.dcmread(tmp_path / "lossless.dcm").file_meta.TransferSyntaxUID == JPEGLosslessSV1
     scan = read_scan(tmp_path / "lossless.dcm")
     np.testing.assert_array_equal(scan.volume.voxels, hu)
