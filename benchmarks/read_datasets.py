@@ -1,6 +1,6 @@
 """Readers of pictures and arrays against what people write by hand, and Zeta's index at 10,000 to 752,803 pictures.
 
-    python benchmarks/read_datasets.py readers [--patients 2] [--slices 16] [--repeats 5]
+    python benchmarks/read_datasets.py readers [--patients 2] [--slices 16] [--matrix 512] [--repeats 5]
     python benchmarks/read_datasets.py index --folder SCRATCH [--counts 10000 100000 752803]
 
 `readers` writes rehearsal copies of phantoms and loads every case by the reader and by the peer in turn; times a case
@@ -104,7 +104,7 @@ def ventricles_peer(root: Path, case: Case) -> list[np.ndarray]:
         path = root / f"{case.study_id}{ending}"
         packed = path.with_name(f"{path.name}.npz")
         loaded = np.load(packed)["arr_0"] if packed.exists() else np.load(path.with_name(f"{path.name}.npy"))
-        arrays.append(loaded.astype(np.float32))
+        arrays.append(np.ascontiguousarray(loaded.astype(np.float32).transpose(2, 1, 0)[:, ::-1, ::-1]))
     return arrays
 
 
@@ -130,7 +130,7 @@ READERS: tuple[tuple[str, dict[str, object], str, Callable[[Path, Case], object]
     ("ct-ich", {}, "pandas, PIL, 2 windows", ct_ich_peer),
     ("ct-ich-nifti", {}, "nibabel, canonical", nifti_peer),
     ("image-folder", {}, "pandas, PIL loop", folder_peer),
-    ("ventricles", {}, "numpy.load", ventricles_peer),
+    ("ventricles", {}, "numpy.load, turned", ventricles_peer),
 )
 
 
@@ -142,14 +142,14 @@ def measure(cases: tuple[Case, ...], work: Callable[[Case], object]) -> float:
     return (time.perf_counter() - start) / len(cases)
 
 
-def compare_readers(patients: int, slices: int, repeats: int) -> None:
+def compare_readers(patients: int, slices: int, matrix: int, repeats: int) -> None:
     print("reader\tcases\tms/case\tpeer\tpeer ms/case\tratio")
     with tempfile.TemporaryDirectory() as scratch:
         for name, options, peer_name, peer in READERS:
             layout = get_layout(name)
             root = Path(scratch) / name
             if not root.exists():
-                spec = PhantomSpec(patients=patients, slices=slices, product=layout.product)
+                spec = PhantomSpec(patients=patients, slices=slices, matrix=matrix, product=layout.product)
                 build_layout(root, layout, spec, jobs=1)
             cases = open_dataset(f"{layout.data_set}:{root}", **options).cases
             works = (lambda case: case.load(), lambda case, root=root, peer=peer: peer(root, case))
@@ -226,13 +226,14 @@ def main() -> None:
     parser.add_argument("part", choices=("readers", "index", "one-index"))
     parser.add_argument("--patients", type=int, default=2)
     parser.add_argument("--slices", type=int, default=16)
+    parser.add_argument("--matrix", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--counts", type=int, nargs="+", default=list(COUNTS))
     parser.add_argument("--indexer", choices=tuple(INDEXERS), default="hemobench")
     given = parser.parse_args()
     if given.part == "readers":
-        compare_readers(given.patients, given.slices, given.repeats)
+        compare_readers(given.patients, given.slices, given.matrix, given.repeats)
     elif given.part == "index":
         compare_indexes(given.folder, given.counts)
     else:

@@ -19,7 +19,7 @@ from hemobench.datasets.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import CT_ICH
 from hemobench.datasets.ct_ich_labels import SliceRow, TypedBlood, read_slice_rows, type_blood
 from hemobench.errors import UserError
-from hemobench.io.nifti import Space, read_nifti, read_space
+from hemobench.io.nifti import Space, read_label_map, read_nifti, read_space
 from hemobench.labels import SUBTYPES
 from hemobench.volume import LABEL_MAP, Volume
 
@@ -91,12 +91,11 @@ def _read_mask(path: Path, image: Volume, space: Space) -> tuple[NDArray[np.bool
     own = read_space(path)
     if own.shape != space.shape:
         raise UserError(f"{path} has shape {own.shape}; expected the scan's {space.shape}; copy it again")
-    # As an image: blood is whatever is above 0, and whole numbers need not be made sure of.
-    marked = read_nifti(path)
+    marked = read_label_map(path)
     if np.allclose(own.affine, space.affine, atol=1e-3):
         return np.asarray(marked.voxels > 0), ()
     in_file_order = marked.reoriented(Volume(np.zeros(own.shape, np.uint8), own.affine, LABEL_MAP).orientation)
-    placed = Volume(in_file_order.voxels, space.affine).reoriented()
+    placed = Volume(in_file_order.voxels, space.affine, LABEL_MAP).reoriented()
     return np.asarray(placed.voxels > 0), (f"{path}: another affine than its scan's; the scan's is used",)
 
 

@@ -15,7 +15,7 @@ with that display window. Millimetres are nominal. Where patients are unknown, a
 from __future__ import annotations
 
 import hashlib
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -135,15 +135,10 @@ def _read_image(path: Path, window: Window | None) -> tuple[Volume, list[str]]:
         scan = read_picture(path, window or _DISPLAY)
         remarks = [f"{path}: {line}" for line in scan.warnings if "is coloured" in line]
         return scan.volume if window else scan.volume.with_voxels(scan.volume.voxels, GREY), remarks
-    voxels = np.take(_value_of_level(window or _DISPLAY), levels)[None]
+    voxels = hu_from_grey(levels, window or _DISPLAY)[None]
     pixel_mm = NOMINAL_FIELD_MM / max(levels.shape)
     affine = display_affine(voxels.shape, (NOMINAL_SLICE_MM, pixel_mm, pixel_mm))
     return Volume(voxels, affine, "CT" if window else GREY), []
-
-
-@lru_cache(maxsize=8)
-def _value_of_level(window: Window) -> NDArray[np.float32]:
-    return hu_from_grey(np.arange(256), window)
 
 
 def _plain_levels(path: Path) -> NDArray[np.uint8] | None:
@@ -153,14 +148,14 @@ def _plain_levels(path: Path) -> NDArray[np.uint8] | None:
             large = picture.width * picture.height > MAX_PIXELS
             if large or picture.mode not in ("L", "RGB") or "transparency" in picture.info:
                 return None
-            pixels = np.asarray(picture, dtype=np.uint8)
+            channels = picture.split()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         # `read_picture` says what is wrong.
         return None
-    if pixels.ndim == 2:
-        return pixels
-    first = pixels[..., 0]
-    return first if np.array_equal(first, pixels[..., 1]) and np.array_equal(first, pixels[..., 2]) else None
+    first, *others = (channel.tobytes() for channel in channels)
+    if any(other != first for other in others):
+        return None
+    return np.frombuffer(first, dtype=np.uint8).reshape(channels[0].height, channels[0].width)
 
 
 def _checked_root(path: Path | None) -> Path:

@@ -91,7 +91,7 @@ def _grey(path: Path, gray: str, stride: int) -> tuple[NDArray[np.float32], tupl
         total = rgb[::stride, ::stride].sum(axis=-1, dtype=np.uint16)
         return total * np.float32(1 / (3 * 255)), rgb.shape[:2]
     luma = read_luma(path)
-    return np.take(level_of_luma(gray) / np.float32(255), luma[::stride, ::stride]), luma.shape
+    return _looked_up(level_of_luma(gray) / np.float32(255), luma[::stride, ::stride]), luma.shape
 
 
 @lru_cache(maxsize=4)
@@ -145,15 +145,21 @@ def _hounsfield(bright: dict[str, NDArray[np.uint8]], gray: str) -> NDArray[np.f
     """Hounsfield units from the brightness of each window, the finest that is not saturated at each pixel."""
     (coarse, plane), *finer = bright.items()
     if not finer:
-        return np.take(_hu_of_luma(coarse, gray), plane)
+        return _looked_up(_hu_of_luma(coarse, gray), plane)
     (fine, other), *finest = finer
     pairs = plane.astype(np.uint16)
     pairs <<= 8
     pairs |= other
-    hu = np.take(_pair_table(coarse, fine, gray), pairs)
+    hu = _looked_up(_pair_table(coarse, fine, gray), pairs)
     for role, last in finest:
-        _refine(hu, fine, np.take(_hu_of_luma(role, gray), last), role)
+        _refine(hu, fine, _looked_up(_hu_of_luma(role, gray), last), role)
     return hu
+
+
+def _looked_up(table: NDArray[np.float32], index: NDArray[np.unsignedinteger]) -> NDArray[np.float32]:
+    found = np.empty(index.shape, dtype=np.float32)
+    # "clip" needs no look at the indices first, which all fit.
+    return np.take(table, index, out=found, mode="clip")
 
 
 @lru_cache(maxsize=8)
