@@ -6,6 +6,7 @@ is one file, so that its label stays true. A tilted gantry needs no interpolatio
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -113,20 +114,25 @@ def _geometry(
                         "copy it again")
     if frame.position is None or frame.orientation is None or frame.spacing is None:
         raise UserError(f"{path} does not say where it lies; expected position, orientation, spacing; copy it again")
-    across = np.array(frame.orientation[:3]) * frame.spacing[1]
-    down = np.array(frame.orientation[3:]) * frame.spacing[0]
-    normal = np.cross(across, down)
-    size = float(np.linalg.norm(normal))
-    if not size > 1e-6 or abs(normal[2]) < 0.5 * size:
+    # Plain numbers: numpy's calls on three of them would be a tenth of the time of reading a slice.
+    across, down = frame.orientation[:3], frame.orientation[3:]
+    normal = (
+        across[1] * down[2] - across[2] * down[1],
+        across[2] * down[0] - across[0] * down[2],
+        across[0] * down[1] - across[1] * down[0],
+    )
+    size = math.hypot(*normal)
+    if not (size > 1e-6 and min(frame.spacing) > 0) or abs(normal[2]) < 0.5 * size:
         raise UserError(f"{path} is not axial; expected slices across the head; leave the study out")
-    return np.array(frame.position), across, down, instance.thickness_mm or _USUAL_STEP_MM
+    place = np.array(frame.position), np.array(across) * frame.spacing[1], np.array(down) * frame.spacing[0]
+    return *place, instance.thickness_mm or _USUAL_STEP_MM
 
 
 def _alike(slices: list[_Slice], remarks: list[str]) -> list[_Slice]:
     """Those of the size and direction that most have."""
 
     def kind(one: _Slice) -> tuple[object, ...]:
-        return (one.hu.shape, *np.round(np.concatenate([one.across, one.down]), 2).tolist())
+        return (one.hu.shape, *(round(float(value), 2) for value in (*one.across, *one.down)))
 
     if not slices:
         return slices
