@@ -6,12 +6,12 @@ import csv
 from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from pathlib import Path
-from typing import TextIO
 
 from hemobench.errors import UserError
 
 LINE_LIMIT = 16 * 2**20
 COLUMN_LIMIT = 10_000
+_PIECE_BYTES = 2**20
 
 
 def read_header(path: Path) -> tuple[str, ...]:
@@ -24,7 +24,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[s
 
     Reads as it goes: memory stays that of one row. Raises UserError, naming the line, for a file that is missing, is no
     UTF-8 or holds NULs, lacks one of the columns or has it twice, for a row with more or fewer fields than the header,
-    and for a line of more than LINE_LIMIT characters.
+    and for a line of more than LINE_LIMIT bytes.
     """
     rows = _records(path, columns)
     next(rows)
@@ -35,8 +35,9 @@ def _records(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[int, t
     """(line number, fields) of the header, then of every row that is not blank, cut to `columns`."""
     earlier = csv.field_size_limit(LINE_LIMIT)
     try:
+        _check_bytes(path)
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(_lines(stream, path), strict=True)
+            reader = csv.reader(stream, strict=True)
             header = tuple(name.strip() for name in next(reader, []))
             if not any(header) or len(header) > COLUMN_LIMIT:
                 came = f"{len(header)} columns" if any(header) else "no header"
@@ -78,12 +79,25 @@ def _selector(path: Path, header: tuple[str, ...], columns: Sequence[str]) -> Ca
     return itemgetter(*(header.index(name) for name in columns))
 
 
-def _lines(stream: TextIO, path: Path) -> Iterator[str]:
-    number = 0
-    while line := stream.readline(LINE_LIMIT + 1):
-        number += 1
-        if len(line) > LINE_LIMIT:
-            raise UserError(f"{path} line {number} is longer than {LINE_LIMIT} characters; expected a CSV; check it")
-        if "\0" in line:
-            raise UserError(f"{path} line {number} holds a NUL byte; expected text in UTF-8; copy or export it again")
-        yield line
+def _check_bytes(path: Path) -> None:
+    """Refuse what is no text, and lines that would take memory without end, before anything is parsed.
+
+    In large pieces: a look at each line would cost as much as parsing it.
+    """
+    number, length = 1, 0
+    with path.open("rb") as stream:
+        start = stream.read(2)
+        if start in (b"\xff\xfe", b"\xfe\xff"):
+            raise UserError(f"{path} is no text in UTF-8 but in UTF-16; expected a CSV; save it again in UTF-8")
+        stream.seek(0)
+        while piece := stream.read(_PIECE_BYTES):
+            if b"\0" in piece:
+                number += piece.count(b"\n", 0, piece.index(b"\0"))
+                raise UserError(f"{path} line {number} holds a NUL byte; expected a CSV in UTF-8; export it again")
+            # A piece is shorter than the limit, so that only lines that began before it can pass it.
+            first = piece.find(b"\n")
+            length += len(piece) if first < 0 else first
+            if length > LINE_LIMIT:
+                raise UserError(f"{path} line {number} is longer than {LINE_LIMIT} bytes; expected a CSV; check it")
+            number += piece.count(b"\n")
+            length = length if first < 0 else len(piece) - piece.rfind(b"\n") - 1

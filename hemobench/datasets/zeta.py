@@ -81,11 +81,10 @@ def open_zeta(
 
 def _opened(root: Path, protocol: str, gray: str, outlines: str, images_per_class: int, seed: int) -> Dataset:
     pictures = list_pictures(root)
-    listed = dict.fromkeys(pictures.found, 0)
-    types, rows = read_labels(root / LABELS_CSV, listed, pictures.warnings)
+    types, rows = read_labels(root / LABELS_CSV, pictures.found, pictures.warnings)
     if rows > len(types):
         pictures.notes.append(f"{LABELS_CSV}: {rows - len(types)} rows of pictures that are not in this copy")
-    patients = read_patients(root / PATIENTS_CSV, listed) if (root / PATIENTS_CSV).is_file() else None
+    patients = read_patients(root / PATIENTS_CSV, pictures.found) if (root / PATIENTS_CSV).is_file() else None
     located = read_locations(_tables(root, "Results_*.csv"), types, outlines)
     needed = _needed_roles(pictures, protocol)
     usable = _usable(root, pictures, types, needed, strict=protocol == "paper")
@@ -175,9 +174,14 @@ def _usable(
     held_bits = sum(1 << ROLES.index(role) for role in held)
     lacking: list[str] = []
     usable = []
+    folder_types = [{bits for bits in range(32) if class_of_types(bits) == folder.name} for folder in pictures.folders]
     for picture in sorted(pictures.found):
         number, bits = pictures.found[picture]
         if picture in flagged:
+            continue
+        if bits == held_bits and types.get(picture, -1) in folder_types[number]:
+            # Nothing to say, as for nearly all.
+            usable.append(picture)
             continue
         place = f"{RENDERS}/{pictures.folders[number].path.name}"
         if bits & held_bits != held_bits:
@@ -216,6 +220,8 @@ def _folder_agrees(pictures: Pictures, picture: str, types: dict[str, int], stri
 
 def _with_patient(usable: list[str], patients: dict[str, str], pictures: Pictures) -> list[str]:
     orphans = [picture for picture in usable if picture not in patients]
+    if not orphans:
+        return usable
     pictures.warnings += [f"{picture}: not in {PATIENTS_CSV}; picture left out" for picture in orphans]
     return [picture for picture in usable if picture in patients]
 

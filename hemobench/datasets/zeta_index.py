@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,7 +179,7 @@ def _bits(texts: tuple[str, ...], line: int, path: Path) -> int:
     return total
 
 
-def read_patients(path: Path, wanted: dict[str, int]) -> dict[str, str]:
+def read_patients(path: Path, wanted: Collection[str]) -> dict[str, str]:
     """Patient of each picture in `wanted`, from `Image,PatientID`. Raises UserError where two rows disagree."""
     patients: dict[str, str] = {}
     # One text for all pictures of a patient.

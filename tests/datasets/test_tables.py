@@ -41,7 +41,8 @@ def test_rows_come_in_the_order_that_is_asked_for(tmp_path: Path, mark: bytes, e
         (b"\x00" * 100, "NUL"),
         ("id,any\né,1\n".encode("latin-1"), "no text in UTF-8"),
         ("id,any\n1,1\n".encode("utf-16"), "no text in UTF-8"),
-        (b"\x89PNG\r\n\x1a\n\x00\x00", "no text in UTF-8"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00", "line 3 holds a NUL"),
+        (b"\x89PNG\r\n\x1a\n", "no text in UTF-8"),
         (b'id,any\n"1,0\n', "line 2 is no CSV"),
         (b'id,any\n"1"x,0\n', "line 2 is no CSV"),
         (b"id,any\n" + b"x" * (LINE_LIMIT + 5) + b",1\n", "longer than"),
@@ -49,7 +50,7 @@ def test_rows_come_in_the_order_that_is_asked_for(tmp_path: Path, mark: bytes, e
         (b"," * 20_000 + b"\n", "no header"),
         (b"a," * 20_000 + b"\n", "20001 columns"),
     ],
-    ids=range(17),
+    ids=range(18),
 )
 def test_broken_tables_give_one_line(tmp_path: Path, content: bytes, message: str) -> None:
     with pytest.raises(UserError, match=message) as caught:

@@ -181,7 +181,7 @@ def test_broken_rows_and_files_are_named_and_the_rest_is_read(tmp_path: Path) ->
     text = "\n".join(found.warnings)
     for part in ("148.csv line 3: outlines of ID_b", "148.csv line 4: outlines of ID_c",
                  "148.csv line 5: Labeling State 'Maybe'", "Results_Subdural.csv has no column Origin",
-                 "Results_Subarachnoid.csv is no text"):  # fmt: skip
+                 "Results_Subarachnoid.csv line 1 holds a NUL"):  # fmt: skip
         assert part in text
     assert len(found.warnings) == 5
 
