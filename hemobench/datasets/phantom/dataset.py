@@ -37,16 +37,24 @@ def open_phantom(
     *,
     product: str = "ct",
     patients: int = 100,
-    slices: int = 32,
-    matrix: int = 256,
     seed: int = 2021,
+    slices: int | None = None,
+    matrix: int | None = None,
+    healthy: float | None = None,
+    least_size: float | None = None,
 ) -> Dataset:
     """Phantom patients as cases that are made when they are loaded.
 
     path: folder of FreeSurfer-style label maps for the anatomies, or None for the MNI152 head; the other arguments are
-    those of `PhantomSpec`. Raises UserError for values out of range or a folder without label maps.
+    those of `PhantomSpec`, None its default. Raises UserError for values out of range, a folder without label maps, or
+    CT options for MRI, whose volumes have one size and no bleeds.
     """
-    spec = PhantomSpec(patients, slices, matrix, seed, product, str(path) if path else None)
+    options = {"slices": slices, "matrix": matrix, "healthy": healthy, "least_size": least_size}
+    given = {name: value for name, value in options.items() if value is not None}
+    if product == "t1" and given:
+        raise UserError(f"phantom-t1 with {', '.join(given)}; expected patients and seed alone; remove the others")
+    anatomy = str(path) if path else None
+    spec = PhantomSpec(patients=patients, seed=seed, product=product, anatomy=anatomy, **given)  # type: ignore[arg-type]
     prepare_anatomy(spec)
     info = PHANTOM_T1 if product == "t1" else PHANTOM
     cases = tuple(_case(spec, index, info.name) for index in range(patients))

@@ -38,6 +38,7 @@ class PhantomSpec:
     seed: a whole number from 0. product: "ct" (bleeds, HU) or "t1" (MRI with a ventricle mask). anatomy: folder of
     FreeSurfer-style label maps, or None for the MNI152 head. thickness_mm: fixed slice thickness, or None for 1 to 5 mm
     drawn per patient. healthy: fraction of patients without a bleed. subtypes: restricts the types drawn, or None.
+    least_size: 0 draws bleeds from the thinnest to the largest; nearer 1, only large ones.
     Raises UserError for values out of range.
     """
 
@@ -50,6 +51,7 @@ class PhantomSpec:
     thickness_mm: float | None = None
     healthy: float = 0.4
     subtypes: tuple[str, ...] | None = None
+    least_size: float = 0.0
 
     def __post_init__(self) -> None:
         for name, low, high in (("patients", 1, 1_000_000), ("slices", 1, 400), ("matrix", 32, 1024)):
@@ -58,8 +60,9 @@ class PhantomSpec:
                 raise UserError(f"phantom {name} is {value!r}; expected a whole number from {low} to {high}; change it")
         if self.product not in ("ct", "t1"):
             raise UserError(f"phantom product is {self.product!r}; expected ct or t1; use one of these")
-        if not 0 <= self.healthy <= 1:
-            raise UserError(f"phantom healthy is {self.healthy!r}; expected a fraction from 0 to 1; change it")
+        for name in ("healthy", "least_size"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"phantom {name} is {getattr(self, name)!r}; expected a fraction from 0 to 1; change it")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise UserError(f"phantom seed is {self.seed!r}; expected a whole number from 0; change it")
         if self.thickness_mm is not None and not 0.1 <= self.thickness_mm <= 20:
@@ -184,7 +187,8 @@ def _draw_bleeds(spec: PhantomSpec, rng: np.random.Generator) -> tuple[Bleed, ..
         # Chronic blood collects only in the subdural space over the convexity.
         place = str(rng.choice(PLACES[subtype]))
         own_age = age if (subtype, place) == ("subdural", "convexity") or age != "chronic" else "acute"
-        size = float(rng.beta(1.1, 1.6))  # more small than large, down to the thinnest
+        # More small than large, down to the thinnest.
+        size = spec.least_size + (1 - spec.least_size) * float(rng.beta(1.1, 1.6))
         bleeds.append(Bleed(subtype, own_age, size, place, int(rng.integers(2**62))))
     return tuple(bleeds)
 
