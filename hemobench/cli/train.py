@@ -20,6 +20,7 @@ from hemobench.training.result import RunResult
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
+VENTRICLE_DATA = ("phantom-t1", "ventricles")
 _HEADLINES = ("auroc_any", "auroc_macro", "ap_any", "accuracy", "logloss_rsna", "accuracy_exclusive")
 
 
@@ -63,7 +64,7 @@ def resolve_config(options: dict[str, Any], dataset: str, size: int | None) -> T
     'dice_ventricles'
     """
     options = dict(options)
-    segments = str(options.get("model", "")).startswith(("unet", "monai:")) or dataset == "phantom-t1"
+    segments = str(options.get("model", "")).startswith(("unet", "monai:")) or dataset in VENTRICLE_DATA
     options.setdefault("task", "segmentation" if segments else "classification")
     view = options.get("view") or {}
     if not isinstance(view, Mapping):
@@ -71,7 +72,7 @@ def resolve_config(options: dict[str, Any], dataset: str, size: int | None) -> T
     view = dict(view)
     if size is not None:
         view["size"] = size
-    if options["task"] == "segmentation" and "target" not in view and dataset == "phantom-t1":
+    if options["task"] == "segmentation" and "target" not in view and dataset in VENTRICLE_DATA:
         view = view_to_mapping(default_view("segmentation", "ventricles")) | view
     return TrainConfig.from_mapping({**options, "view": view or None}).resolved()
 
