@@ -61,8 +61,9 @@ class PhantomSpec:
         if self.product not in ("ct", "t1"):
             raise UserError(f"phantom product is {self.product!r}; expected ct or t1; use one of these")
         for name in ("healthy", "least_size"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise UserError(f"phantom {name} is {getattr(self, name)!r}; expected a fraction from 0 to 1; change it")
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise UserError(f"phantom {name} is {value!r}; expected a fraction from 0 to 1; change it")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise UserError(f"phantom seed is {self.seed!r}; expected a whole number from 0; change it")
         if self.thickness_mm is not None and not 0.1 <= self.thickness_mm <= 20:
