@@ -12,13 +12,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_requirements_are_the_core_of_the_package() -> None:
-    listed = {line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and line[0] != "#"}
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    listed = {line for line in lines if line and line[0] != "#"}
     core = {need for need in requires("hemobench") or () if "extra ==" not in need}
     assert {need.replace(" ", "") for need in listed} == {need.replace(" ", "") for need in core}
 
 
 def test_the_readme_has_the_front_matter_a_space_reads() -> None:
-    _, front, text = (ROOT / "README.md").read_text().split("---\n", 2)
+    _, front, text = (ROOT / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     fields = yaml.safe_load(front)
     assert fields["sdk"] == "gradio"
     assert fields["app_file"] == "app.py"
@@ -30,5 +31,5 @@ def test_the_readme_has_the_front_matter_a_space_reads() -> None:
 
 def test_ci_runs_the_command_that_the_readme_gives() -> None:
     command = 'pip install -e ".[test]" && python -m pytest'
-    assert re.search(rf"^{re.escape(command)}$", (ROOT / "README.md").read_text(), re.MULTILINE)
-    assert "python -m pytest' README.md" in (ROOT / ".ci" / "run").read_text()
+    assert re.search(rf"^{re.escape(command)}$", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert "python -m pytest' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")

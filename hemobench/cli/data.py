@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +12,7 @@ from rich.table import Table
 
 from hemobench.cli.progress import reporting_progress
 from hemobench.datasets.check import Report, check_dataset
+from hemobench.datasets.home import CACHE_FOLDERS, cache_home
 from hemobench.datasets.registry import Dataset, dataset_info, known_datasets, open_dataset
 from hemobench.datasets.rehearsal import LAYOUTS, QUIRKS, get_layout
 from hemobench.errors import UserError, unknown_name
@@ -119,6 +121,22 @@ def _check_layout(layout: str, quirks: str) -> None:
         raise unknown_name("layout", layout, (DEFAULT_LAYOUT, *LAYOUTS))
     if quirks not in QUIRKS:
         raise unknown_name("quirks", quirks, QUIRKS)
+
+
+@app.command("cache")
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Delete what can be made again.")] = False,
+) -> None:
+    """Show how much the cache holds, or delete it: decoded examples, phantom anatomies, indexes of large data sets."""
+    total = 0
+    for name in CACHE_FOLDERS:
+        folder = cache_home() / name
+        held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        total += held
+        typer.echo(f"{name}\t{held / 1e6:.1f} MB")
+        if clear:
+            shutil.rmtree(folder, ignore_errors=True)
+    typer.echo(f"{'deleted' if clear else 'total'}\t{total / 1e6:.1f} MB in {cache_home()}")
 
 
 def _print_report(dataset: Dataset, report: Report) -> None:

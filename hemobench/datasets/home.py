@@ -7,6 +7,8 @@ from pathlib import Path
 
 import platformdirs
 
+CACHE_FOLDERS = ("cache", "anatomy", "index")  # all that hemobench puts under `cache_home()`; all can be made again
+
 
 def cache_home() -> Path:
     """$HEMOBENCH_HOME, or the user's cache folder of the system."""

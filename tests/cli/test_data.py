@@ -123,3 +123,20 @@ def test_every_entry_reaches_the_same_command() -> None:
     results = [process(*entry, "list") for entry in (("hemobench.data",), ("hemobench", "data"))]
     assert [result.returncode for result in results] == [0, 0]
     assert results[0].stdout == results[1].stdout != ""
+
+
+def test_cache_counts_what_it_holds_and_clears_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HEMOBENCH_HOME", str(tmp_path))
+    (tmp_path / "cache" / "one").mkdir(parents=True)
+    (tmp_path / "cache" / "one" / "images.npy").write_bytes(bytes(2_000_000))
+    (tmp_path / "mine.txt").write_text("kept")
+    code, out, _ = call(capsys, "cache")
+    assert code == 0
+    assert "cache\t2.0 MB" in out
+    assert (tmp_path / "cache" / "one" / "images.npy").exists()
+    code, out, _ = call(capsys, "cache", "--clear")
+    assert code == 0
+    assert "deleted\t2.0 MB" in out
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
