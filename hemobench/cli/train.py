@@ -16,6 +16,7 @@ from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig, read_options
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter
+from hemobench.training.problem import check_config
 from hemobench.training.result import RunResult
 
 app = typer.Typer(add_completion=False, help=__doc__)
@@ -82,6 +83,7 @@ def _train(
     output: Path | None,
 ) -> None:
     settings = resolve_config(options, data.partition(":")[0], size)
+    check_config(settings)
     folder = output or Path("runs") / f"{settings.model}-{data.partition(':')[0]}-s{settings.seed}".replace(":", "-")
     with ConsoleReporter() as reporter:
         chosen: dict[str, Any] = {} if patients is None else {"patients": patients}

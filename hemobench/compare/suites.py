@@ -12,18 +12,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from hemobench.compare.strict_yaml import Fields, located, read_yaml
 from hemobench.datasets.registry import DatasetInfo, dataset_info, parse_spec
-from hemobench.datasets.views import SegmentationView, View, default_view, view_from_mapping
+from hemobench.datasets.views import SegmentationView, View, view_from_mapping
 from hemobench.errors import UserError, unknown_name
-from hemobench.labels import CLASSES
-from hemobench.losses import create_loss
 from hemobench.metrics.registry import METRICS
-from hemobench.models.registry import create_model
 from hemobench.training.config import TrainConfig
-from hemobench.weighting import create_weighting
+from hemobench.training.problem import check_config
 
 TASKS = ("classification", "segmentation")
 BOARD_KEYS = ("task", "view", "seed")
@@ -188,23 +183,9 @@ def _check_configs(board: BoardSpec, fields: Fields) -> None:
                 error = UserError(f"{taken[0]} is the board's, the same for all entries; set it there; remove it here")
                 raise located(fields.file, fields.path(where), error)
         try:
-            _check_config(board.config(entry, seed=0))
+            check_config(board.config(entry, seed=0))
         except UserError as error:
             raise located(fields.file, f"{fields.path('entries')}[{number}] '{entry.name}'", error) from error
-
-
-def _check_config(config: TrainConfig) -> None:
-    outputs = len(CLASSES) if config.task == "classification" else 1
-    view = config.view or default_view(config.task)
-    options = dict(config.model_options)
-    create_model(
-        config.model, task=config.task, in_channels=view.channels, num_outputs=outputs, image_size=view.image_size,
-        **{**options, **({"pretrained": False} if "pretrained" in options else {})},
-    )  # fmt: skip
-    examples = np.eye(2, dtype=np.uint8)[:, :1].repeat(outputs, axis=1)
-    create_loss(config.loss, create_weighting(config.weighting, examples), **dict(config.loss_options))
-    if config.monitor not in METRICS:
-        raise unknown_name("monitor", str(config.monitor), METRICS)
 
 
 def _data(fields: Fields) -> tuple[str, dict[str, Any]]:

@@ -28,6 +28,7 @@ OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "cosine", "onecycle")
 SAMPLINGS = ("shuffled", "balanced")
 PRECISIONS = ("auto", "fp32", "bf16")
+LOSS_MONITOR = "validation_loss"  # the one monitor that is no metric: lower is better
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from hemobench.datasets.cache import Examples
 from hemobench.datasets.views import SegmentationView
 from hemobench.metrics import classification_metrics, exclusive_accuracy, segmentation_metrics
 from hemobench.training.batches import BatchSource
+from hemobench.training.config import LOSS_MONITOR
 from hemobench.training.problem import Problem
 from hemobench.training.result import CaseScores, SlicePredictions
 
 THRESHOLD = 0.5
-LOSS_MONITOR = "validation_loss"
 
 
 @dataclass

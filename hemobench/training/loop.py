@@ -22,8 +22,8 @@ from hemobench.errors import UserError, unknown_name
 from hemobench.metrics import higher_is_better, metric_info
 from hemobench.training.batches import BatchSource
 from hemobench.training.checkpointing import load_tensors, load_training_state, save_tensors, save_training_state
-from hemobench.training.config import TrainConfig
-from hemobench.training.evaluate import LOSS_MONITOR, epoch_metrics
+from hemobench.training.config import LOSS_MONITOR, TrainConfig
+from hemobench.training.evaluate import epoch_metrics
 from hemobench.training.hardware import ComputePlan, guard_shallow_convolutions, plan_compute, to_layout
 from hemobench.training.logging import Reporter, TensorBoardLog, write_history
 from hemobench.training.problem import Problem, build_loss, build_model, sampling_shares

@@ -10,11 +10,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hemobench.datasets.cache import Examples
-from hemobench.errors import UserError
+from hemobench.datasets.views import default_view
+from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES, PAPER_CLASSES, to_paper_class
 from hemobench.losses import create_loss
+from hemobench.metrics.registry import METRICS
 from hemobench.models import create_model
-from hemobench.training.config import TrainConfig
+from hemobench.training.config import LOSS_MONITOR, TrainConfig
 from hemobench.training.sampling import balanced_shares
 from hemobench.weighting import ClassWeights, create_weighting
 
@@ -75,6 +77,22 @@ def sampling_shares(config: TrainConfig, problem: Problem, rows: NDArray[np.int6
         present = frequency > 0
         return np.asarray((targets / np.maximum(1, frequency)).sum(axis=1) / present.sum(), dtype=np.float64)
     return balanced_shares(targets)
+
+
+def check_config(config: TrainConfig) -> None:
+    """Build a config's network, loss and weights once, before any data is opened: a wrong name or option is a UserError
+    at once instead of after minutes of reading."""
+    outputs = len(CLASSES) if config.task == "classification" else 1
+    view = config.view or default_view(config.task)
+    options = dict(config.model_options)
+    create_model(
+        config.model, task=config.task, in_channels=view.channels, num_outputs=outputs, image_size=view.image_size,
+        **{**options, **({"pretrained": False} if "pretrained" in options else {})},
+    )  # fmt: skip
+    examples = np.eye(2, dtype=np.uint8)[:, :1].repeat(outputs, axis=1)
+    create_loss(config.loss, create_weighting(config.weighting, examples), **dict(config.loss_options))
+    if config.monitor not in METRICS and config.monitor != LOSS_MONITOR:
+        raise unknown_name("monitor", str(config.monitor), METRICS)
 
 
 def build_model(
