@@ -35,10 +35,26 @@ def test_t1_cases_have_no_bleed_labels() -> None:
 
 def test_fingerprint_changes_with_whatever_changes_a_voxel() -> None:
     base = {"patients": 3, "slices": 6, "matrix": 48, "seed": 1, "product": "ct"}
-    changes = [{}, {"patients": 4}, {"slices": 7}, {"matrix": 49}, {"seed": 2}, {"product": "t1"}]
+    changes = [{}, {"patients": 4}, {"slices": 7}, {"matrix": 49}, {"seed": 2}, {"healthy": 0.1}, {"least_size": 0.5}]
+    changes.append({"product": "t1", "slices": None, "matrix": None})
     prints = [open_phantom(None, **{**base, **change}).fingerprint for change in changes]  # type: ignore[arg-type]
     assert len(set(prints)) == len(changes)
     assert open_phantom(None, **base).fingerprint == prints[0]  # type: ignore[arg-type]
+
+
+def test_options_of_ct_are_refused_for_mri() -> None:
+    with pytest.raises(UserError, match="phantom-t1 with slices; expected patients and seed alone"):
+        open_phantom(None, product="t1", slices=40)
+
+
+def test_least_size_draws_larger_bleeds() -> None:
+    small, large = (PhantomSpec(patients=60, least_size=least) for least in (0.0, 0.6))
+    sizes = [[b.size for index in range(60) for b in plan_patient(spec, index).bleeds] for spec in (small, large)]
+    assert min(sizes[0]) < 0.1
+    assert min(sizes[1]) >= 0.6
+    # The same draws on another scale: 0.6 + 0.4 times each.
+    assert sizes[1] == pytest.approx([0.6 + 0.4 * size for size in sizes[0]])
+
 
 
 def test_a_folder_holds_what_was_generated_and_is_completed_after_a_stop(tmp_path: Path) -> None:
