@@ -207,6 +207,7 @@ def unsupported(info: DatasetInfo, task: str, view: View) -> str | None:
     """Why a data set cannot serve a board of this task and view, None when it can.
 
     >>> from hemobench.datasets.registry import dataset_info
+    >>> from hemobench.datasets.views import default_view
     >>> unsupported(dataset_info("phantom-t1"), "classification", default_view("classification"))
     "data set 'phantom-t1' is for segmentation, not for classification"
     """
