@@ -1,0 +1,1 @@
+"""From a scan to a report: checkpoints, engines, and the study pipeline."""

@@ -1,0 +1,206 @@
+"""StudyReport: what the pipeline says of one scan. `predict` writes it as report.json, the demo and the API show it.
+
+The JSON holds nothing of a patient header and no file name. The scan itself and the label map travel beside it, on the
+object alone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hemobench.errors import UserError
+from hemobench.io.scan import Scan
+from hemobench.volume import Volume
+
+SCHEMA = 1
+NOTICE = "Research use only. Not a medical device, never a diagnosis."
+
+
+@dataclass(frozen=True)
+class Source:
+    """What was read. `files` is how many, `modality` "CT", "grey" (a picture) or "MR", `shape` (slices, rows, columns).
+
+    `spacing_mm` along the same axes is None where the file gives no millimetres. `warnings` are the intake's and the
+    pipeline's lines for the user.
+    """
+
+    kind: str
+    files: int
+    modality: str
+    shape: tuple[int, int, int]
+    spacing_mm: tuple[float, float, float] | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelUsed:
+    """One checkpoint that took part: its role, name, revision (of the Hub, else None), weights' sha256, and engine."""
+
+    role: str
+    name: str
+    revision: str | None
+    sha256: str
+    engine: str
+
+
+@dataclass(frozen=True)
+class Call:
+    """A yes or no: positive where the probability reaches the threshold."""
+
+    positive: bool
+    threshold: float
+
+
+@dataclass(frozen=True)
+class StudyFinding:
+    """Probability and call of each class over the whole study, keyed by `labels.CLASSES`; empty where none was made."""
+
+    probabilities: Mapping[str, float]
+    calls: Mapping[str, Call]
+
+
+@dataclass(frozen=True)
+class SliceFinding:
+    """One slice: its index in the S-P-L volume, how far up its centre lies (None without mm), and probabilities."""
+
+    index: int
+    z_mm: float | None
+    probabilities: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """One lesion, a connected part of the label map of one type.
+
+    `number` counts from 1, largest first. Lengths and volumes are None where the scan has no millimetres; `abc2_ml` is
+    the bedside estimate beside the counted `volume_ml`. `centroid_mm` is in RAS+ mm, `centroid_index` in voxels of the
+    S-P-L volume, `first_slice` and `last_slice` belong to the lesion.
+    """
+
+    number: int
+    subtype: str
+    volume_ml: float | None
+    abc2_ml: float | None
+    centroid_mm: tuple[float, float, float] | None
+    centroid_index: tuple[float, float, float]
+    first_slice: int
+    last_slice: int
+    voxels: int
+    mean_probability: float
+
+
+@dataclass(frozen=True)
+class Ventricles:
+    """The ventricles of an MR scan; `volume_ml` is None where the scan has no millimetres."""
+
+    volume_ml: float | None
+    voxels: int
+
+
+@dataclass(frozen=True)
+class StudyReport:
+    """All that was found in one scan.
+
+    `lesions` and `volume_ml` (the keys "total" and the five types, in mL) come from the haemorrhage network: without
+    one, or without millimetres, `volume_ml` is None. `ventricles` is for MR. `timing_s` has one entry a stage and
+    "total". `scan` and `label_map` (uint8, on the scan's S-P-L grid: ids 1 to 5, or 1 for ventricles in MR) stand
+    beside the report: they are neither compared nor written, and None in a report that was read back.
+    """
+
+    source: Source
+    model: tuple[ModelUsed, ...]
+    study: StudyFinding
+    slices: tuple[SliceFinding, ...]
+    lesions: tuple[Lesion, ...]
+    volume_ml: Mapping[str, float] | None
+    ventricles: Ventricles | None
+    timing_s: Mapping[str, float]
+    notice: str = NOTICE
+    scan: Scan | None = field(default=None, compare=False, repr=False)
+    label_map: Volume | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def is_positive(self) -> bool | None:
+        """Whether blood was called in the study; None where no network looked for it."""
+        call = self.study.calls.get("any")
+        return None if call is None else call.positive
+
+    def to_mapping(self) -> dict[str, Any]:
+        """JSON-able form, without scan and label map."""
+        plain: dict[str, Any] = {"schema": SCHEMA}
+        for each in dataclasses.fields(self):
+            if each.name not in _BESIDE:
+                plain[each.name] = _plain(getattr(self, each.name))
+        return plain
+
+    def to_json(self) -> str:
+        """The text of report.json."""
+        return json.dumps(self.to_mapping(), indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_mapping(cls, content: Mapping[str, Any]) -> StudyReport:
+        """The inverse of `to_mapping`. Raises UserError for another schema, and for keys or values that are missing."""
+        if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
+            found = content.get("schema") if isinstance(content, Mapping) else type(content).__name__
+            raise UserError(f"report of schema {found!r}; expected {SCHEMA}; write it again with hemobench.predict")
+        try:
+            return _report_from(content)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UserError(
+                f"report without a usable {error}; expected what hemobench.predict writes; write it again"
+            ) from error
+
+    @classmethod
+    def from_json(cls, text: str) -> StudyReport:
+        """A report from the text of report.json; UserError where it is none."""
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UserError(
+                f"report that is no JSON (line {error.lineno}); expected report.json; write it again"
+            ) from error
+        return cls.from_mapping(content)
+
+
+_BESIDE = ("scan", "label_map")
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses, mappings and tuples as dicts and lists, all the way down."""
+    if dataclasses.is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value]
+    return value
+
+
+def _report_from(content: Mapping[str, Any]) -> StudyReport:
+    study, ventricles, volume_ml = content["study"], content["ventricles"], content["volume_ml"]
+    calls = {name: _built(Call, call) for name, call in study["calls"].items()}
+    return StudyReport(
+        source=_built(Source, content["source"]),
+        model=tuple(_built(ModelUsed, one) for one in content["model"]),
+        study=StudyFinding(_numbers(study["probabilities"]), calls),
+        slices=tuple(_built(SliceFinding, one) for one in content["slices"]),
+        lesions=tuple(_built(Lesion, one) for one in content["lesions"]),
+        volume_ml=None if volume_ml is None else _numbers(volume_ml),
+        ventricles=None if ventricles is None else _built(Ventricles, ventricles),
+        timing_s=_numbers(content["timing_s"]),
+        notice=str(content["notice"]),
+    )
+
+
+def _built(kind: type[Any], mapping: Mapping[str, Any]) -> Any:
+    """A dataclass of `kind` from its fields; keys that a later version may add are left out."""
+    values = {each.name: mapping[each.name] for each in dataclasses.fields(kind)}
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _numbers(mapping: Mapping[str, Any]) -> dict[str, float]:
+    return {str(key): float(value) for key, value in mapping.items()}
