@@ -1,1 +1,1 @@
-"""From a scan to a report: checkpoints, engines, and the study pipeline."""
+"""From a checkpoint and a scan to a report: engines, sliding windows, grids, the study pipeline."""

@@ -1,0 +1,206 @@
+"""Checkpoints: a folder of weights, config, card and metrics that its manifest vouches for, here or on the Hub."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import nn
+
+from hemobench.errors import UserError
+from hemobench.inference.config import CheckpointConfig
+from hemobench.inference.hub_copy import hub_copy
+from hemobench.models import create_model
+from hemobench.training.result import read_json, write_json
+
+WEIGHTS, CONFIG, CARD, METRICS, MANIFEST = (
+    "model.safetensors", "config.json", "README.md", "metrics.json", "manifest.json",
+)
+FILES = (WEIGHTS, CONFIG, CARD, METRICS, MANIFEST)
+_HUB_ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint whose files are all there and match their hashes.
+
+    name: the config's, or the Hub's id. revision: the Hub's commit that it was read from, None for a folder.
+    sha256: of the weights' file. commit: of the code that wrote it.
+    """
+
+    config: CheckpointConfig
+    directory: Path
+    name: str
+    revision: str | None
+    sha256: str
+    commit: str
+    metrics: Mapping[str, Any] = field(compare=False)
+
+    def build_model(self) -> nn.Module:
+        """The network with its weights, in evaluation mode, float32, on the CPU.
+
+        Raises: UserError where the weights' file has changed since the checkpoint was opened or does not fit.
+        """
+        config = self.config
+        content = _checked(self.directory / WEIGHTS, self.sha256)
+        model = create_model(
+            config.model, task=config.task, in_channels=config.in_channels, num_outputs=len(config.outputs),
+            image_size=config.view.image_size, **config.model_options,
+        )
+        try:
+            model.load_state_dict(load(content))
+        except (RuntimeError, SafetensorError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"weights of checkpoint {self.name} do not fit {config.model} ({reason}); expected the "
+                            "state dict of the config's model; export it again") from error
+        return model.float().eval().requires_grad_(False)
+
+
+def open_checkpoint(where: str | Path) -> Checkpoint:
+    """A checkpoint folder, or a Hub id `user/name`, `user/name@revision` (branch, tag or commit).
+
+    Every file's size and SHA-256 is compared with the manifest, so a copy that was cut half-way or changed is refused.
+    Nothing is unpickled. What was fetched once from the Hub opens offline too. A folder goes before a Hub id.
+
+    Raises: UserError where there is no such checkpoint, it cannot be fetched, or it is not whole.
+    """
+    directory = Path(where).expanduser()
+    if directory.is_dir():
+        return _open_folder(directory, None, None)
+    match = _HUB_ID.fullmatch(str(where))
+    if match is None:
+        raise UserError(f"checkpoint '{where}' is neither a folder nor a Hub id; expected a checkpoint's folder or "
+                        "user/name, user/name@revision; check the path")
+    repository = match["repository"]
+    directory, commit = hub_copy(repository, match["revision"], FILES)
+    return _open_folder(directory, repository, commit)
+
+
+def write_checkpoint(
+    directory: Path, model: nn.Module, config: CheckpointConfig, metrics: Mapping[str, Any], card: str, *,
+    commit: str, command: str, half: bool = True,
+) -> None:
+    """Write a checkpoint's five files under a temporary name, then move the folder in place.
+
+    half: weights with two or more axes become float16, half the file; biases and statistics stay float32, as does a
+    tensor that float16 cannot hold. commit, command: of the code and the run that made it. A checkpoint that stands
+    at `directory` is replaced.
+
+    Raises: UserError where `directory` holds something else.
+    """
+    if directory.exists() and not _replaceable(directory):
+        raise UserError(f"{directory} exists and is no checkpoint; expected a new or a checkpoint's folder; name another")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    part = directory.with_name(f".part-{uuid.uuid4().hex}")
+    part.mkdir()
+    try:
+        (part / WEIGHTS).write_bytes(save(_plain_state(model, half), {"format": "pt"}))
+        write_json(part / CONFIG, config.to_mapping())
+        (part / CARD).write_text(card, encoding="utf-8")
+        write_json(part / METRICS, dict(metrics))
+        files = {name: _entry(part / name) for name in FILES if name != MANIFEST}
+        write_json(part / MANIFEST, {"files": files, "commit": commit, "command": command})
+        _move_in_place(part, directory)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _open_folder(directory: Path, repository: str | None, revision: str | None) -> Checkpoint:
+    name = repository or str(directory)
+    if not (directory / MANIFEST).is_file():
+        raise UserError(f"checkpoint {name} has no {MANIFEST}; expected {', '.join(FILES)}; check the path or fetch it "
+                        "again")
+    manifest = read_json(directory / MANIFEST)
+    contents: dict[str, bytes] = {}
+    for file in FILES[:-1]:
+        contents[file] = _checked(directory / file, _hash_of(manifest, file, name), _size_of(manifest, file))
+    config = CheckpointConfig.from_mapping(_json_object(contents[CONFIG], directory / CONFIG))
+    return Checkpoint(
+        config=config, directory=directory.resolve(), name=repository or config.name, revision=revision,
+        sha256=_hash_of(manifest, WEIGHTS, name), commit=str(manifest.get("commit", "")),
+        metrics=_json_object(contents[METRICS], directory / METRICS),
+    )
+
+
+def _hash_of(manifest: Mapping[str, Any], file: str, name: str) -> str:
+    try:
+        return str(manifest["files"][file]["sha256"])
+    except (KeyError, TypeError) as error:
+        raise UserError(f"manifest of checkpoint {name} says nothing about {file}; expected its sha256 and bytes; "
+                        "export or fetch the checkpoint again") from error
+
+
+def _size_of(manifest: Mapping[str, Any], file: str) -> object:
+    return manifest["files"][file].get("bytes")
+
+
+def _checked(path: Path, sha256: str, size: object = None) -> bytes:
+    """The file's bytes if they are what the manifest says."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({type(error).__name__}); expected it beside {MANIFEST}; fetch the "
+                        "checkpoint again") from error
+    if size is not None and len(content) != size:
+        raise UserError(f"{path} has {len(content)} bytes; expected {size}; fetch the checkpoint again")
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        raise UserError(f"{path} has SHA-256 {found[:12]}...; expected {sha256[:12]}...; fetch the checkpoint again")
+    return content
+
+
+def _json_object(content: bytes, path: Path) -> dict[str, Any]:
+    try:
+        parsed = json.loads(content)
+    except ValueError as error:
+        raise UserError(f"{path} is no JSON; expected what write_checkpoint wrote; export it again") from error
+    if not isinstance(parsed, dict):
+        raise UserError(f"{path} holds a {type(parsed).__name__}; expected a JSON object; export it again")
+    return parsed
+
+
+def _plain_state(model: nn.Module, half: bool) -> dict[str, torch.Tensor]:
+    """State dict for safetensors: on the CPU, contiguous, sharing no memory."""
+    plain = {}
+    for name, tensor in model.state_dict().items():
+        value = tensor.detach().cpu()
+        if half and value.dtype == torch.float32 and value.ndim >= 2:
+            shorter = value.half()
+            value = shorter if bool(shorter.isfinite().all()) else value
+        plain[name] = value.contiguous().clone()
+    return plain
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    content = path.read_bytes()
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def _replaceable(directory: Path) -> bool:
+    return directory.is_dir() and ((directory / MANIFEST).is_file() or not any(directory.iterdir()))
+
+
+def _move_in_place(part: Path, directory: Path) -> None:
+    """Rename a finished folder; one that stands there is moved away first, because rename replaces no full folder."""
+    if not directory.exists():
+        part.rename(directory)
+        return
+    old = directory.with_name(f".old-{uuid.uuid4().hex}")
+    os.replace(directory, old)
+    try:
+        os.replace(part, directory)
+    except OSError:
+        os.replace(old, directory)
+        raise
+    shutil.rmtree(old)

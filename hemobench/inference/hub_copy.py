@@ -1,0 +1,32 @@
+"""A checkpoint's files from the Hugging Face Hub, through its client's cache."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from hemobench.errors import UserError
+
+
+def hub_copy(repository: str, revision: str | None, files: Sequence[str]) -> tuple[Path, str]:
+    """Folder with these files of a model repository, and the commit that the revision stands for.
+
+    Files that were fetched before come from the cache, also offline.
+
+    Raises: UserError where the Hub does not have them, or cannot be reached and neither does the cache.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        # The endpoint is named because the client reads its variable only once, when it is imported.
+        folder = snapshot_download(
+            repository, revision=revision, allow_patterns=list(files), endpoint=os.environ.get("HF_ENDPOINT")
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        where = f"{repository}@{revision}" if revision else repository
+        reason = (str(error).strip().splitlines() or [""])[0][:160]
+        raise UserError(f"checkpoint {where} is no folder here and cannot be fetched ({type(error).__name__}: {reason})"
+                        "; expected a model repository on the Hub or in its cache; check the name, the revision and the "
+                        "network") from error
+    return Path(folder), Path(folder).name
