@@ -20,7 +20,8 @@ class Augmentation:
 
     flip: probability of a left-right flip. degrees, scale, shift: largest rotation, relative change of size, and
     translation as a fraction of the image side. gain, offset: largest relative and absolute change of intensity.
-    gamma: largest |log2| of the exponent. noise: largest standard deviation of added Gaussian noise.
+    gamma: largest |log2| of the exponent. noise: largest standard deviation of added Gaussian noise. picture:
+    probability that every channel shows the first one, as a picture without Hounsfield units does.
     """
 
     flip: float = 0.0
@@ -31,6 +32,7 @@ class Augmentation:
     offset: float = 0.0
     gamma: float = 0.0
     noise: float = 0.0
+    picture: float = 0.0
 
     @property
     def active(self) -> bool:
@@ -46,6 +48,10 @@ PRESETS: dict[str, Augmentation] = {
     "light": Augmentation(flip=0.5, degrees=8.0, scale=0.05, shift=0.04, gain=0.05, offset=0.02, noise=0.01),
     "strong": Augmentation(
         flip=0.5, degrees=20.0, scale=0.15, shift=0.10, gain=0.15, offset=0.06, gamma=0.35, noise=0.04
+    ),
+    # For networks that meet scans of any hospital and pictures of any window.
+    "any-scan": Augmentation(
+        flip=0.5, degrees=20.0, scale=0.25, shift=0.08, gain=0.2, offset=0.08, gamma=0.4, noise=0.05, picture=0.3
     ),
 }
 
@@ -64,6 +70,8 @@ def augment(
     images, masks = flip_left_right(images, flips), None if masks is None else flip_left_right(masks, flips)
     if augmentation.moves:
         images, masks = move_in_plane(images, masks, *geometry)
+    if augmentation.picture and images.shape[1] > 1:
+        images = first_channel_only(images, torch.rand(len(images), generator=generator) < augmentation.picture)
     return _change_intensity(images, augmentation, generator), masks
 
 
@@ -78,6 +86,12 @@ def flip_left_right(batch: Tensor, flips: Tensor) -> Tensor:
     """Mirror the last axis of the examples where flips (B,) is True."""
     choose = flips.to(batch.device).view(-1, *[1] * (batch.ndim - 1))
     return torch.where(choose, batch.flip(-1), batch)
+
+
+def first_channel_only(images: Tensor, chosen: Tensor) -> Tensor:
+    """Images (B, C, ...) whose channels all repeat the first one where chosen (B,) is True."""
+    choose = chosen.to(images.device).view(-1, *[1] * (images.ndim - 1))
+    return torch.where(choose, images[:, :1], images)
 
 
 def move_in_plane(

@@ -173,6 +173,33 @@ class CrossEntropy(Loss):
         return F.cross_entropy(logits, targets, weight=weight, label_smoothing=self.label_smoothing)
 
 
+class BloodAndType(Loss):
+    """Blood in the first output by Dice + weighted BCE; its type in the others by cross-entropy inside true blood.
+
+    Targets are (B, 6, ...): blood, then one of five types. The types of a batch count equally, however many voxels
+    each has: a large intraparenchymal bleed would otherwise drown a thin subdural one.
+    """
+
+    def __init__(
+        self, weights: ClassWeights | None = None, *, dice_weight: float = 1.0, bce_weight: float = 1.0,
+        type_weight: float = 0.3,
+    ) -> None:
+        super().__init__()
+        if type_weight < 0:
+            raise UserError(f"blood+type with type_weight={type_weight}; expected 0 or more; try 0.3")
+        self.blood = DiceBCE(weights, dice_weight=dice_weight, bce_weight=bce_weight)
+        self.type_weight = type_weight
+
+    def compute(self, logits: Tensor, targets: Tensor) -> Tensor:
+        blood = self.blood.compute(logits[:, :1], targets[:, :1])
+        types = targets[:, 1:]
+        counts = types.sum(dim=(0, *range(2, types.ndim)))
+        present = counts > 0
+        weight = torch.where(present, 1 / counts.clamp(min=1), 0) / present.sum().clamp(min=1)
+        surprise = -(types * self.weight_map(weight, types) * F.log_softmax(logits[:, 1:], dim=1)).sum()
+        return blood + self.type_weight * surprise
+
+
 _LOSSES: dict[str, Callable[..., Loss]] = {
     "bce": WeightedBCE,
     "focal": Focal,
@@ -180,14 +207,17 @@ _LOSSES: dict[str, Callable[..., Loss]] = {
     "dice+bce": DiceBCE,
     "tversky": Tversky,
     "cross-entropy": CrossEntropy,
+    "blood+type": BloodAndType,
 }
+TYPED_LOSSES = ("blood+type",)
+"""Losses of networks whose first output is blood and whose others are its type."""
 
 
 def known_losses() -> tuple[str, ...]:
     """Names `create_loss` takes.
 
     >>> known_losses()
-    ('bce', 'focal', 'dice', 'dice+bce', 'tversky', 'cross-entropy')
+    ('bce', 'focal', 'dice', 'dice+bce', 'tversky', 'cross-entropy', 'blood+type')
     """
     return tuple(_LOSSES)
 
@@ -196,7 +226,8 @@ def create_loss(name: str, weights: ClassWeights | None = None, **options: Any) 
     """Loss module by name, called as `loss(logits, targets)` with two tensors of one shape (B, K) or (B, K, ...).
 
     Options: focal `gamma`, `alpha`; dice `batch`, `smooth`; dice+bce `dice_weight`, `bce_weight`, `batch`;
-    tversky `alpha`, `beta`, `batch`, `smooth`; cross-entropy `label_smoothing`.
+    tversky `alpha`, `beta`, `batch`, `smooth`; cross-entropy `label_smoothing`; blood+type `dice_weight`,
+    `bce_weight`, `type_weight`.
 
     Raises UserError for an unknown name or option, and for class weights given to `dice` or `tversky`, which have no
     place for them.

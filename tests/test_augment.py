@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hemobench.augment import PRESETS, Augmentation, augment, flip_left_right, move_in_plane
+from hemobench.augment import PRESETS, Augmentation, augment, first_channel_only, flip_left_right, move_in_plane
 
 ONE = torch.ones(1)
 NO_SHIFT = torch.zeros(1, 2)
@@ -107,3 +107,17 @@ def test_intensity_draws_change_brightness_but_not_place() -> None:
 def test_none_returns_the_batch_itself() -> None:
     images = torch.rand(2, 1, 4, 4)
     assert augment(images, None, PRESETS["none"], torch.Generator())[0] is images
+
+
+def test_a_picture_shows_its_first_channel_in_all() -> None:
+    images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    shown = first_channel_only(images, torch.tensor([True, False]))
+    assert torch.equal(shown[0], images[0, :1].expand(3, 4, 4))
+    assert torch.equal(shown[1], images[1])
+
+
+def test_the_share_of_pictures_is_the_presets() -> None:
+    images = torch.rand(400, 2, 1, 1, generator=torch.Generator().manual_seed(2))
+    changed, _ = augment(images, None, Augmentation(picture=0.3), torch.Generator().manual_seed(0))
+    share = float((changed[:, 0] == changed[:, 1]).float().mean())
+    assert 0.23 < share < 0.37

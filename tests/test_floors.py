@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hemobench"
 FLOORS = (
     ("errors",),
     ("labels",),
-    ("volume", "windows"),
+    ("volume", "windows", "resampling"),
     ("io",),
     ("datasets",),
     ("augment",),

@@ -180,3 +180,29 @@ def test_shapes_must_agree() -> None:
         create_loss("bce")(torch.zeros(2, 1), torch.zeros(2))
     with pytest.raises(ValueError, match="weights for 3 outputs"):
         create_loss("bce", create_weighting("paper", num_outputs=3))(torch.zeros(2, 2), torch.zeros(2, 2))
+
+
+def test_blood_and_type_by_hand() -> None:
+    # Two voxels of blood of type 1, one of type 2, one of background, types scored with logits 0 but for one.
+    blood = torch.tensor([2.0, 2.0, 2.0, -2.0]).view(1, 1, 4)
+    types = torch.zeros(1, 5, 4)
+    types[0, 0, 0] = math.log(6)  # softmax of type 1 there: 6 / 10
+    targets = torch.zeros(1, 6, 4)
+    targets[0, 0, :3] = 1
+    targets[0, 1, :2] = 1
+    targets[0, 2, 2] = 1
+    loss = create_loss("blood+type", dice_weight=0.0, type_weight=0.5)
+    of_blood = math.log(1 + math.exp(-2.0))  # every voxel is right by a logit of 2
+    type_1 = -(math.log(0.6) + math.log(0.2)) / 2
+    type_2 = -math.log(0.2)
+    expected = of_blood + 0.5 * (type_1 + type_2) / 2
+    assert loss(torch.cat([blood, types], dim=1), targets).item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_blood_and_type_without_blood_is_a_number() -> None:
+    logits = torch.zeros(2, 6, 3, requires_grad=True)
+    value = create_loss("blood+type")(logits, torch.zeros(2, 6, 3))
+    value.backward()
+    assert math.isfinite(value.item())
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()

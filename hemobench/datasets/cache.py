@@ -48,7 +48,7 @@ __all__ = [
     "view_to_mapping",
 ]
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 STALE_SECONDS = 24 * 3600
 _ARRAYS = ("images", "targets", "patient_ids", "study_ids", "slice_indices", "spacing_mm")
 ProgressCallback = Callable[[int, int], None]

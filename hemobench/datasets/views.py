@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from hemobench.datasets.case import Loaded
 from hemobench.errors import UserError, unknown_name
-from hemobench.labels import SUBTYPES, slice_labels_from_label_map, with_any
+from hemobench.labels import LABEL_IDS, SUBTYPES, slice_labels_from_label_map, with_any
+from hemobench.resampling import AxisGrid, grid_around, resample
 from hemobench.volume import GREY, Volume
 from hemobench.windows import WINDOWS, apply_window
 
-TARGETS = ("haemorrhage", "ventricles")
+TARGETS = ("haemorrhage", "subtypes", "ventricles")
 MR_PERCENTILES = (0.5, 99.5)
+SOLID_HU = -200.0
+FAINT_SHARE = 0.1
+HEAD_TRIM = 0.005
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,10 @@ class ClassificationView:
 
 @dataclass(frozen=True)
 class SegmentationView:
-    """Every study as one example: (1, D, H, W) uint8 on a grid of `spacing_mm` around the volume's centre.
+    """Every study as one example: (1, D, H, W) uint8 on a grid of `spacing_mm`, its middle slice the volume's and its
+    middle column that of the head.
 
-    `window` names a display window for CT; with None, intensities between the volume's percentiles 0.5 and 99.5 become
+    `target` is blood of any type as a mask, `subtypes` as a label map 1..5, or the ventricles as a mask. `window` names a display window for CT; with None, intensities between the volume's percentiles 0.5 and 99.5 become
     0..255 (MR has no unit). Down-sampling is anti-aliased; a voxel is foreground where at least half of it was.
     """
 
@@ -90,6 +94,11 @@ class SegmentationView:
     def suffix(self) -> str:
         """Ending of the metric names for this target: `dice_any`, `dice_ventricles`."""
         return "ventricles" if self.target == "ventricles" else "any"
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What a network's channels stand for: the structure and, for `subtypes`, then the five types of it."""
+        return (self.suffix, *SUBTYPES) if self.target == "subtypes" else (self.suffix,)
 
 
 View = ClassificationView | SegmentationView
@@ -201,23 +210,30 @@ def resize_to_square(grey: NDArray[np.float32], pixel_mm: tuple[float, ...], siz
 
 
 def _render_volume(loaded: Loaded, view: SegmentationView, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    mask = loaded.foreground
+    mask = loaded.foreground if view.target != "subtypes" else loaded.label_map
     if mask is None:
-        raise UserError(f"{where} has no label map; segmentation needs one; choose another task or data set")
-    volume = loaded.image
-    if view.window is None:
-        grey = percentile_grey(volume.voxels)
-    elif volume.modality == GREY:
-        grey = np.clip(volume.voxels, 0, 1)
-    elif volume.modality == "CT":
-        grey = apply_window(volume.voxels, WINDOWS[view.window])
-    else:
-        raise UserError(f"{where} is {volume.modality}; window '{view.window}' needs CT in HU; set view.window to null")
-    image = to_grid(volume.with_voxels(grey), view)
-    share = to_grid(volume.with_voxels(mask.astype(np.float32)), view)
+        kind = "label map of types" if view.target == "subtypes" else "label map"
+        raise UserError(f"{where} has no {kind}; segmentation needs one; choose another task or data set")
+    grey = display_grey(loaded.image, view.window, where)
+    grid = network_grid(loaded.image, view, view.shape)
+    image = resample(grey, grid)
+    labels = LABEL_IDS.values() if view.target == "subtypes" else (1,)
+    shares = resample(np.stack([np.asarray(mask == label, dtype=np.float32) for label in labels]), grid)
     # 0.5 itself counts, less one rounding error of the interpolation.
-    target = (share.voxels >= 0.5 - 1e-4).astype(np.uint8)
-    return np.rint(np.clip(image.voxels, 0, 1) * 255).astype(np.uint8)[None, None], target[None, None]
+    filled = shares.sum(axis=0) >= 0.5 - 1e-4
+    target = np.where(filled, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)[None, None], target[None, None]
+
+
+def display_grey(volume: Volume, window: str | None, where: str) -> NDArray[np.float32]:
+    """Voxels (D, H, W) as a network sees them: float32 in [0, 1] through a window, or between percentiles."""
+    if window is None:
+        return percentile_grey(volume.voxels)
+    if volume.modality == GREY:
+        return np.clip(volume.voxels, 0, 1)
+    if volume.modality != "CT":
+        raise UserError(f"{where} is {volume.modality}; window '{window}' needs CT in HU; set view.window to null")
+    return apply_window(volume.voxels, WINDOWS[window])
 
 
 def percentile_grey(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -232,12 +248,30 @@ def percentile_grey(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.clip((voxels - low) / (high - low), 0, 1).astype(np.float32)
 
 
-def to_grid(volume: Volume, view: SegmentationView) -> Volume:
-    """A float volume on the view's grid: smoothed along the axes that lose samples, resampled, cropped or padded."""
-    factors = np.asarray(view.spacing_mm) / np.asarray(volume.spacing_mm)
-    if np.all(np.abs(factors - 1) < 1e-3):
-        return volume.crop_or_pad(view.shape, 0.0)
-    # The sigma that scikit-image's resize takes: none where nothing is lost, growing with the factor.
-    sigma = np.maximum(0, (factors - 1) / 2)
-    smooth = ndimage.gaussian_filter(volume.voxels, sigma, mode="nearest") if sigma.any() else volume.voxels
-    return volume.with_voxels(smooth).resampled(view.spacing_mm, order=1).crop_or_pad(view.shape, 0.0)
+def network_grid(volume: Volume, view: SegmentationView, shape: tuple[int, int, int]) -> AxisGrid:
+    """The view's grid on a volume, of `shape`: along the slices about the middle one, in the plane about the head."""
+    top, bottom, left, right = head_box(volume)
+    centre = ((volume.shape[0] - 1) / 2, (top + bottom) / 2, (left + right) / 2)
+    return grid_around(volume.shape, volume.spacing_mm, centre, view.spacing_mm, shape)
+
+
+def head_box(volume: Volume) -> tuple[int, int, int, int]:
+    """First and last row and column of the head, over all slices: what is denser than fat, or brighter than black.
+
+    The outermost 0.5% of that on each side are left out, so that a head holder or a cable does not count; a volume
+    without any is a head from edge to edge.
+    """
+    coarse = volume.voxels[:, ::2, ::2]
+    if volume.modality == "CT":
+        solid = coarse > SOLID_HU
+    else:
+        solid = coarse > coarse.min() + FAINT_SHARE * (np.percentile(coarse, MR_PERCENTILES[1]) - coarse.min())
+    edges = []
+    for axis, size in ((2, volume.shape[1]), (1, volume.shape[2])):
+        amount = np.cumsum(solid.sum(axis=(0, axis), dtype=np.int64))
+        if amount[-1] == 0:
+            edges += [0, size - 1]
+            continue
+        first, last = np.searchsorted(amount, [HEAD_TRIM * amount[-1], (1 - HEAD_TRIM) * amount[-1]])
+        edges += [2 * int(first), min(size - 1, 2 * int(last) + 1)]
+    return edges[0], edges[1], edges[2], edges[3]

@@ -17,13 +17,15 @@ _GPU_SHARE = 0.5
 class BatchSource:
     """Images and targets of all examples as tensors, memory-mapped, or on the GPU where they fit in half of it.
 
-    targets: float loss targets are made from these, uint8 (N, K) or (N, 1, D, H, W).
+    targets: float loss targets are made from these, uint8 (N, K) or (N, 1, D, H, W). With `types` above 0 they are
+    label maps of that many types, and the loss gets (B, 1 + types, D, H, W): any of them, then each.
     """
 
     def __init__(
-        self, examples: Examples, targets: NDArray[np.uint8], device: torch.device, *, channels_last: bool = False
+        self, examples: Examples, targets: NDArray[np.uint8], device: torch.device, *, channels_last: bool = False,
+        types: int = 0,
     ) -> None:
-        self.device, self.channels_last = device, channels_last
+        self.device, self.channels_last, self.types = device, channels_last, types
         self.images = torch.from_numpy(examples.images)
         self.targets = torch.from_numpy(targets)
         if device.type == "cuda":
@@ -34,7 +36,7 @@ class BatchSource:
     def whole(self, rows: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         """Images in [0, 1] and targets of these rows, float32, unchanged: for validation and testing."""
         index = torch.from_numpy(np.ascontiguousarray(rows)).to(self.images.device)
-        return self._as_input(self.images[index]), self.targets[index].to(self.device, torch.float32)
+        return self._as_input(self.images[index]), self._as_targets(self.targets[index])
 
     def training(
         self,
@@ -47,14 +49,15 @@ class BatchSource:
     ) -> tuple[Tensor, Tensor]:
         """A training batch: random patches where asked for, then the named augmentation."""
         if patch is None:
-            images, targets = self.whole(rows)
+            index = torch.from_numpy(np.ascontiguousarray(rows)).to(self.images.device)
+            images, targets = self._as_input(self.images[index]), self.targets[index].to(self.device)
         else:
             images, targets = self._patches(rows, patch, on_foreground, generator)
         if not PRESETS[augmentation].active:
-            return images, targets
+            return images, self._as_targets(targets)
         masks = targets if targets.ndim == 5 else None
         images, moved = augment(images, masks, PRESETS[augmentation], generator)
-        return batch_layout(images, self.channels_last), targets if moved is None else moved
+        return batch_layout(images, self.channels_last), self._as_targets(targets if moved is None else moved)
 
     def _patches(
         self, rows: NDArray[np.int64], patch: tuple[int, int, int], on_foreground: bool, generator: torch.Generator
@@ -65,7 +68,15 @@ class BatchSource:
         ]
         images = torch.stack([self.images[int(row)][box] for row, box in zip(rows, boxes, strict=True)])
         targets = torch.stack([self.targets[int(row)][box] for row, box in zip(rows, boxes, strict=True)])
-        return self._as_input(images), targets.to(self.device, torch.float32)
+        return self._as_input(images), targets.to(self.device)
+
+    def _as_targets(self, targets: Tensor) -> Tensor:
+        """Masks or label maps as they are stored -> float32 targets of the loss."""
+        targets = targets.to(self.device)
+        if not self.types:
+            return targets.float()
+        each = [targets == label for label in range(1, self.types + 1)]
+        return torch.cat([targets > 0, *each], dim=1).float()
 
     def _as_input(self, images: Tensor) -> Tensor:
         return batch_layout(images.to(self.device, torch.float32) / 255, self.channels_last)

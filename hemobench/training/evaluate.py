@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from hemobench.datasets.cache import Examples
 from hemobench.datasets.views import SegmentationView
 from hemobench.metrics import classification_metrics, exclusive_accuracy, segmentation_metrics
+from hemobench.metrics.segmentation import voxel_counts
 from hemobench.training.batches import BatchSource
 from hemobench.training.config import LOSS_MONITOR
 from hemobench.training.problem import Problem
@@ -88,9 +89,17 @@ def case_scores(
     masks: dict[int, NDArray[np.uint8]] = {}
     for part, logits, _ in answers(model, problem, source, rows, 1, watch):
         row = int(part[0])
-        mask = (problem.probabilities(logits)[0, 0] >= THRESHOLD).cpu().numpy()
-        target = np.asarray(problem.targets[row, 0]).astype(np.bool_)
-        tables.append(segmentation_metrics(mask, target, examples.spacing_mm[row], suffix=examples.view.suffix))
+        probabilities = problem.probabilities(logits)[0].cpu().numpy()
+        mask = probabilities[0] >= THRESHOLD
+        target = np.asarray(problem.targets[row, 0])
+        table = segmentation_metrics(
+            mask, target.astype(np.bool_), examples.spacing_mm[row], suffix=examples.view.suffix
+        )
+        if problem.typed:
+            predicted = np.where(mask, probabilities[1:].argmax(axis=0) + 1, 0)
+            for label, name in enumerate(problem.outputs[1:], start=1):
+                table[f"dice_{name}"] = voxel_counts(predicted == label, target == label).dice
+        tables.append(table)
         masks[row] = np.packbits(mask)
     names = tables[0] if tables else {}
     values = {name: np.asarray([table[name] for table in tables], dtype=np.float64) for name in names}
@@ -123,7 +132,7 @@ def epoch_metrics(
     losses, counts = [], []
     for _, logits, targets in answers(model, problem, source, rows, 1, Stopwatch()):
         losses.append(float(loss(logits, targets)))
-        predicted, truth = logits >= 0, targets > 0.5
+        predicted, truth = logits[:, :1] >= 0, targets[:, :1] > 0.5
         tallied = (predicted & truth, predicted, truth, predicted == truth)
         counts.append(torch.stack([mask.sum() for mask in tallied]))
     hits, called, present, right = torch.stack(counts).cpu().double().numpy().T

@@ -105,7 +105,10 @@ class _Trainer:
             model = guard_shallow_convolutions(model)
         self.loss = loss.to(device)
         self.model, self.optimizer = self.accelerator.prepare(model, _optimizer(config, model, device))
-        self.source = BatchSource(examples, problem.targets, device, channels_last=self.plan.channels_last)
+        self.source = BatchSource(
+            examples, problem.targets, device, channels_last=self.plan.channels_last,
+            types=problem.num_outputs - 1 if problem.typed else 0,
+        )
         size = min(config.batch_size, len(self.rows))
         if size < self.accelerator.num_processes:
             raise UserError(f"batch_size {size} on {self.accelerator.num_processes} processes; expected at least one "

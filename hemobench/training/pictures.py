@@ -22,7 +22,7 @@ def volume_pictures(examples: Examples, rows: NDArray[np.int64], masks: dict[int
     chosen = [int(row) for row in order[_spread(len(order))]]
     images, truth, prediction, titles = [], [], [], []
     for row in chosen:
-        target = np.asarray(examples.targets[row, 0])
+        target = np.asarray(examples.targets[row, 0] > 0).astype(np.uint8)
         at = int(target.sum(axis=(1, 2)).argmax()) if target.any() else shape[0] // 2
         mask = np.unpackbits(masks[row], count=int(np.prod(shape))).reshape(shape)
         images.append(np.asarray(examples.images[row, 0, at]))

@@ -207,7 +207,7 @@ def test_mr_is_scaled_by_its_percentiles() -> None:
         ("segmentation", {"spacing_mm": [1, 2]}, "three lengths"),
         ("segmentation", {"spacing_mm": [0, 2, 2]}, "above 0"),
         ("segmentation", {"shape": 5}, "cannot be read"),
-        ("segmentation", {"target": "tumour"}, "haemorrhage, ventricles"),
+        ("segmentation", {"target": "tumour"}, "haemorrhage, subtypes, ventricles"),
     ],
 )
 def test_wrong_views_are_one_line(task: str, mapping: dict[str, object], words: str) -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from hemobench.datasets.case import Loaded
-from hemobench.datasets.views import ClassificationView, SegmentationView, render
+from hemobench.datasets.views import ClassificationView, SegmentationView, head_box, render
 from hemobench.errors import UserError
+from hemobench.labels import SUBTYPES
 from hemobench.volume import Volume
 
 IMAGE = Volume(np.full((2, 8, 8), 40.0), np.diag([1.0, 1.0, 1.0, 1.0]))
@@ -29,3 +30,41 @@ def test_study_labels_stand_for_every_slice_where_nothing_else_is_known() -> Non
     known = np.zeros((2, 5), dtype=np.uint8)
     _, target = render(Loaded(IMAGE, None, known, study_labels=(0, 1, 0, 0, 1)), ClassificationView(size=8), "case a")
     assert not target.any()
+
+
+def test_types_are_a_label_map_that_keeps_the_commonest_of_a_coarse_voxel() -> None:
+    label_map = np.zeros((2, 8, 8), dtype=np.uint8)
+    label_map[0, 0:2, 0:2] = [[2, 2], [5, 0]]  # three quarters blood, most of it type 2
+    label_map[0, 2:4, 2:4] = [[5, 0], [0, 0]]  # a quarter blood
+    label_map[1, 4:6, 4:6] = 3
+    view = SegmentationView("subtypes", (1, 2, 2), (2, 4, 4))
+    assert view.outputs == ("any", *SUBTYPES)
+    _, target = render(Loaded(IMAGE, label_map, None), view, "case a")
+    # Neighbours count too, with the triangle's weights 1/8 3/8 3/8 1/8 along each axis.
+    assert target[0, 0, 1, 2, 2] == 3
+    assert target[0, 0, 0, 0, 0] == 2
+    assert target[0, 0, 0, 1, 1] == 0
+
+
+def test_types_need_a_label_map_that_has_them() -> None:
+    loaded = Loaded(IMAGE, None, None, blood_mask=np.ones((2, 8, 8), dtype=bool))
+    with pytest.raises(UserError, match="no label map of types"):
+        render(loaded, SegmentationView("subtypes", (1, 1, 1), (2, 8, 8)), "case a")
+
+
+def test_the_head_box_passes_over_a_thin_head_holder() -> None:
+    voxels = np.full((4, 100, 100), -1000.0)
+    voxels[:, 20:60, 30:60] = 40.0
+    voxels[0, 96, 50] = 200.0
+    assert head_box(Volume(voxels, np.eye(4))) == (20, 59, 30, 59)
+    assert head_box(Volume(np.full((1, 10, 12), -1000.0), np.eye(4))) == (0, 9, 0, 11)
+
+
+def test_the_plane_is_cut_about_the_head() -> None:
+    voxels = np.full((2, 40, 40), -1000.0)
+    voxels[:, 24:32, 8:16] = 40.0
+    image, _ = render(
+        Loaded(Volume(voxels, np.eye(4)), np.zeros((2, 40, 40), dtype=np.uint8), None),
+        SegmentationView(spacing_mm=(1, 1, 1), shape=(2, 8, 8)), "case a",
+    )
+    assert (image == 128).all()  # brain window: 40 HU is its middle
