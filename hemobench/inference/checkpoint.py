@@ -24,6 +24,8 @@ from hemobench.inference.hub_copy import hub_copy
 from hemobench.models import create_model
 from hemobench.training.result import read_json, write_json
 
+__all__ = ["FILES", "Checkpoint", "CheckpointConfig", "open_checkpoint", "write_checkpoint"]
+
 WEIGHTS, CONFIG, CARD, METRICS, MANIFEST = (
     "model.safetensors", "config.json", "README.md", "metrics.json", "manifest.json",
 )
@@ -100,7 +102,8 @@ def write_checkpoint(
     Raises: UserError where `directory` holds something else.
     """
     if directory.exists() and not _replaceable(directory):
-        raise UserError(f"{directory} exists and is no checkpoint; expected a new or a checkpoint's folder; name another")
+        raise UserError(f"{directory} exists and is no checkpoint; expected a new folder or a checkpoint's; "
+                        "name another")
     directory.parent.mkdir(parents=True, exist_ok=True)
     part = directory.with_name(f".part-{uuid.uuid4().hex}")
     part.mkdir()

@@ -27,6 +27,6 @@ def hub_copy(repository: str, revision: str | None, files: Sequence[str]) -> tup
         where = f"{repository}@{revision}" if revision else repository
         reason = (str(error).strip().splitlines() or [""])[0][:160]
         raise UserError(f"checkpoint {where} is no folder here and cannot be fetched ({type(error).__name__}: {reason})"
-                        "; expected a model repository on the Hub or in its cache; check the name, the revision and the "
-                        "network") from error
+                        "; expected a model repository on the Hub or in its cache; check the name, the revision "
+                        "and the network") from error
     return Path(folder), Path(folder).name
