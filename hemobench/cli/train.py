@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.registry import Dataset, open_dataset
+from hemobench.datasets.registry import Dataset, dataset_info, open_dataset, parse_spec
 from hemobench.datasets.splits import Split, official_split, split_by_patient
+from hemobench.datasets.support import default_target, default_task, first_lines, unsupported
 from hemobench.datasets.views import default_view, view_to_mapping
 from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig, read_options
@@ -21,7 +22,6 @@ from hemobench.training.result import RunResult
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
-VENTRICLE_DATA = ("phantom-t1", "ventricles")
 _HEADLINES = ("auroc_any", "auroc_macro", "ap_any", "accuracy", "logloss_rsna", "accuracy_exclusive")
 
 
@@ -59,37 +59,45 @@ def train(
 
 
 def resolve_config(options: dict[str, Any], dataset: str, size: int | None) -> TrainConfig:
-    """Config of a command line: the task follows the model, the ventricle view the T1 phantoms.
+    """Config of a command line: the task follows the model and the data set, the view what its masks mark.
+
+    Raises: UserError for names and options that are unknown, and for a task that the data set `dataset` cannot serve.
 
     >>> resolve_config({"model": "unet3d"}, "phantom-t1", None).monitor
     'dice_ventricles'
     """
-    options = dict(options)
-    segments = str(options.get("model", "")).startswith(("unet", "monai:")) or dataset in VENTRICLE_DATA
-    options.setdefault("task", "segmentation" if segments else "classification")
+    options, info = dict(options), dataset_info(dataset)
+    segments = str(options.get("model", "")).startswith(("unet", "monai:"))
+    options.setdefault("task", "segmentation" if segments else default_task(info))
     view = options.get("view") or {}
     if not isinstance(view, Mapping):
         raise UserError(f"view is {view!r}; expected options such as {{size: 128}}; give a mapping")
     view = dict(view)
     if size is not None:
         view["size"] = size
-    if options["task"] == "segmentation" and "target" not in view and dataset in VENTRICLE_DATA:
-        view = view_to_mapping(default_view("segmentation", "ventricles")) | view
-    return TrainConfig.from_mapping({**options, "view": view or None}).resolved()
+    if options["task"] == "segmentation" and "target" not in view:
+        view = view_to_mapping(default_view("segmentation", default_target(info))) | view
+    config = TrainConfig.from_mapping({**options, "view": view or None}).resolved()
+    assert config.view is not None
+    reason = unsupported(info, config.task, config.view)
+    if reason is not None:
+        raise UserError(f"{reason}; expected a task and a target that it serves; choose another data set or task")
+    return config
 
 
 def _train(
     options: dict[str, Any], data: str, size: int | None, patients: int | None, split_path: Path | None, resume: bool,
     output: Path | None,
 ) -> None:
-    settings = resolve_config(options, data.partition(":")[0], size)
+    name, _ = parse_spec(data)
+    settings = resolve_config(options, name, size)
     check_config(settings)
-    folder = output or Path("runs") / f"{settings.model}-{data.partition(':')[0]}-s{settings.seed}".replace(":", "-")
+    folder = output or Path("runs") / f"{settings.model}-{name}-s{settings.seed}".replace(":", "-")
     with ConsoleReporter() as reporter:
         chosen: dict[str, Any] = {} if patients is None else {"patients": patients}
         dataset = open_dataset(data, progress=_counting(reporter, f"opening {data}"), **chosen)
-        for warning in dataset.warnings:
-            reporter.say(f"warning: {warning}")
+        for line in first_lines(dataset, data):
+            reporter.say(f"warning: {line}")
         # The split has a seed of its own, so that training seeds share their patients.
         split = _split_of(dataset, split_path)
         assert settings.view is not None

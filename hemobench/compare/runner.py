@@ -21,19 +21,18 @@ from hemobench.compare.leaderboard import Board, Leaderboard
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ranking import BoardFacts, build_board
 from hemobench.compare.references import SLICE_POSITION, slice_position_predictions
-from hemobench.compare.suites import BoardSpec, Suite, unsupported
+from hemobench.compare.suites import BoardSpec, Suite
 from hemobench.compare.tables import duration, score_number
 from hemobench.datasets.cache import Examples, build_examples
 from hemobench.datasets.registry import Dataset, dataset_info, open_dataset, parse_spec
 from hemobench.datasets.splits import PARTS, Split, check_disjoint, split_by_patient
+from hemobench.datasets.support import first_lines, unsupported
 from hemobench.datasets.views import view_to_mapping
 from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import package_commit, run_experiment
 from hemobench.training.logging import Silent
 from hemobench.training.result import RESULT_FILE, RunResult, SlicePredictions
-
-SHOWN_WARNINGS = 3
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,8 @@ def run_suite(
     _make_folder(output)
     names = [board.dataset for board in suite.boards]
     for name, dataset in dict(zip(names, datasets, strict=True)).items():
-        _show_warnings(name, dataset, progress)
+        for line in first_lines(dataset, name):
+            progress.line(f"note: {line}")
     boards = [
         _prepare(spec, number, dataset, output, progress, clock)
         for number, (spec, dataset) in enumerate(zip(suite.boards, datasets, strict=True), start=1)
@@ -172,15 +172,6 @@ def _make_folder(output: Path) -> None:
         raise UserError(
             f"output folder {output} cannot be made ({reason}); expected a writable place; give another --output"
         ) from error
-
-
-def _show_warnings(name: str, dataset: Dataset, progress: SuiteProgress) -> None:
-    lines = (*dataset.notes, *dataset.warnings)
-    for line in lines[:SHOWN_WARNINGS]:
-        progress.line(f"note: {line}")
-    more = len(lines) - SHOWN_WARNINGS
-    if more > 0:
-        progress.line(f"note: {more} more such notes; `hemobench data check {name}` lists all")
 
 
 def _prepare(

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from hemobench.compare.strict_yaml import Fields, located, read_yaml
-from hemobench.datasets.registry import DatasetInfo, dataset_info, parse_spec
-from hemobench.datasets.views import SegmentationView, View, view_from_mapping
+from hemobench.datasets.registry import dataset_info, parse_spec
+from hemobench.datasets.support import unsupported
+from hemobench.datasets.views import View, view_from_mapping
 from hemobench.errors import UserError, unknown_name
 from hemobench.metrics.registry import METRICS
 from hemobench.training.config import TrainConfig
@@ -201,21 +202,6 @@ def _data(fields: Fields) -> tuple[str, dict[str, Any]]:
     except UserError as error:
         raise located(fields.file, where, error) from error
     return spec, options
-
-
-def unsupported(info: DatasetInfo, task: str, view: View) -> str | None:
-    """Why a data set cannot serve a board of this task and view, None when it can.
-
-    >>> from hemobench.datasets.registry import dataset_info
-    >>> from hemobench.datasets.views import default_view
-    >>> unsupported(dataset_info("phantom-t1"), "classification", default_view("classification"))
-    "data set 'phantom-t1' is for segmentation, not for classification"
-    """
-    if task not in info.tasks:
-        return f"data set '{info.name}' is for {', '.join(info.tasks)}, not for {task}"
-    if isinstance(view, SegmentationView) and (view.target == "ventricles") != ("ventricles" in info.labels):
-        return f"data set '{info.name}' has no masks of {view.target} (its labels: {info.labels})"
-    return None
 
 
 def _view(fields: Fields, task: str) -> View:

@@ -69,7 +69,11 @@ class Case:
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What is known of a data set without opening it. `phantom` is True for generated patients."""
+    """What is known of a data set without opening it. `phantom` is True for generated patients.
+
+    `masks` are what its label maps or blood masks can mark, in the words of `SegmentationView.target`: haemorrhage (of
+    any type), subtypes, ventricles; a copy, or a case, may come without. `labels` says in prose what there is.
+    """
 
     name: str
     title: str
@@ -81,6 +85,7 @@ class DatasetInfo:
     where: str
     lineage: str
     phantom: bool
+    masks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

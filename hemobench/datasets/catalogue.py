@@ -15,6 +15,7 @@ PHANTOM = DatasetInfo(
     where="embedded; `phantom:DIR` takes anatomies from the label maps in DIR",
     lineage="phantom",
     phantom=True,
+    masks=("haemorrhage", "subtypes"),
 )
 PHANTOM_T1 = DatasetInfo(
     name="phantom-t1",
@@ -27,6 +28,7 @@ PHANTOM_T1 = DatasetInfo(
     where="embedded; `phantom-t1:DIR` takes anatomies from the label maps in DIR",
     lineage="phantom",
     phantom=True,
+    masks=("ventricles",),
 )
 CT_ICH = DatasetInfo(
     name="ct-ich",
@@ -39,6 +41,7 @@ CT_ICH = DatasetInfo(
     where="https://physionet.org/content/ct-ich/",
     lineage="ct-ich",
     phantom=False,
+    masks=("haemorrhage", "subtypes"),
 )
 ZETA = DatasetInfo(
     name="zeta",
@@ -51,6 +54,7 @@ ZETA = DatasetInfo(
     where="on request from Zeta Surgical; patients by RSNA's DICOM headers",
     lineage="rsna",
     phantom=False,
+    masks=("haemorrhage", "subtypes"),
 )
 VENTRICLES = DatasetInfo(
     name="ventricles",
@@ -63,6 +67,7 @@ VENTRICLES = DatasetInfo(
     where="images: https://sites.wustl.edu/oasisbrains/; masks from the paper's authors",
     lineage="oasis-1",
     phantom=False,
+    masks=("ventricles",),
 )
 IMAGE_FOLDER = DatasetInfo(
     name="image-folder",
@@ -75,6 +80,7 @@ IMAGE_FOLDER = DatasetInfo(
     where="on your disk: image-folder:PATH",
     lineage="image-folder",
     phantom=False,
+    masks=("haemorrhage", "subtypes"),
 )
 RSNA = DatasetInfo(
     name="rsna",
@@ -99,6 +105,7 @@ BHSD = DatasetInfo(
     where="https://huggingface.co/datasets/WuBiao/BHSD",
     lineage="rsna",
     phantom=False,
+    masks=("haemorrhage", "subtypes"),
 )
 MBH_SEG = DatasetInfo(
     name="mbh-seg",
@@ -111,6 +118,7 @@ MBH_SEG = DatasetInfo(
     where="https://mbh-seg.com",
     lineage="rsna",
     phantom=False,
+    masks=("haemorrhage", "subtypes"),
 )
 INSTANCE22 = DatasetInfo(
     name="instance22",
@@ -123,6 +131,7 @@ INSTANCE22 = DatasetInfo(
     where="https://instance.grand-challenge.org",
     lineage="instance22",
     phantom=False,
+    masks=("haemorrhage",),
 )
 HEMSEG = DatasetInfo(
     name="hemseg",
@@ -135,6 +144,7 @@ HEMSEG = DatasetInfo(
     where="https://github.com/songchangwei/3DCT-SD-IVH-ICH; scans from RSNA 2019 by option rsna",
     lineage="rsna",
     phantom=False,
+    masks=("haemorrhage",),
 )
 CQ500 = DatasetInfo(
     name="cq500",
@@ -159,4 +169,5 @@ NIFTI_FOLDER = DatasetInfo(
     where="your disk: images/{study}.nii.gz, masks/{study}.nii.gz, labels.csv; other patterns by options",
     lineage="nifti-folder",
     phantom=False,
+    masks=("haemorrhage", "subtypes"),
 )

@@ -30,6 +30,17 @@ def test_the_task_follows_the_model_and_the_view_the_data() -> None:
     )
     with pytest.raises(UserError, match="size"):
         resolve_config({"model": "unet3d"}, "phantom", 64)
+    # Blood masks alone: segmentation, of haemorrhage.
+    assert resolve_config({}, "instance22", None).monitor == "dice_any"
+
+
+def test_what_a_data_set_cannot_serve_is_told_before_it_is_opened() -> None:
+    with pytest.raises(UserError, match="'rsna' is for classification, not for segmentation"):
+        resolve_config({"model": "unet3d"}, "rsna", None)
+    with pytest.raises(UserError, match="'ct-ich' has masks of haemorrhage and subtypes, not of ventricles"):
+        resolve_config({"model": "unet3d", "view": {"target": "ventricles"}}, "ct-ich", None)
+    with pytest.raises(UserError, match="'ventricles' is for segmentation, not for classification"):
+        resolve_config({"task": "classification"}, "ventricles", None)
 
 
 @pytest.mark.parametrize(

@@ -68,20 +68,22 @@ def _scores(folder: Path) -> list[tuple[str, object]]:
 
 
 @pytest.mark.slow
-def test_smoke_ends_in_two_boards(smoke):
+def test_smoke_ends_in_three_boards(smoke):
     folder, done = smoke
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count(PHANTOM_MARK) == 2
-    for text in ("auroc_any", "dice_any", "slice position (no image)", "where the time went", "peak memory"):
+    assert done.stdout.count(PHANTOM_MARK) == 3
+    for text in ("auroc_any", "dice_any", "dice_ventricles", "slice position (no image)"):
+        assert text in done.stdout
+    for text in ("where the time went", "peak memory"):
         assert text in done.stdout
     assert "…" not in done.stdout, "a cell was cut off"
     assert max(map(len, done.stdout.splitlines())) > 100, "piped output should be 120 columns wide, not COLUMNS"
-    assert "[4/4] segmentation unet2d [0.2, 0.8], seed 0" in done.stderr
+    assert "[6/6] segmentation unet3d [0.2, 0.8], seed 0" in done.stderr
     assert "\x1b" not in done.stdout + done.stderr
     output = folder / "hemobench-results" / "smoke"
     names = {path.name for path in output.iterdir()}
     assert names == {"leaderboard.csv", "leaderboard.json", "report.html", "runs", "splits"}
-    assert len(_results(output)) == 4
+    assert len(_results(output)) == 6
 
 
 @pytest.mark.slow
@@ -89,9 +91,9 @@ def test_smoke_leaderboard_tells_seeds_settings_and_patients(smoke):
     folder, _ = smoke
     text = (folder / "hemobench-results" / "smoke" / "leaderboard.json").read_text(encoding="utf-8")
     content = json.loads(text)
-    classification, segmentation = content["boards"]
+    classification, segmentation, ventricles = content["boards"]
     assert content["seeds"] == [0]
-    assert [board["phantom"] for board in content["boards"]] == [True, True]
+    assert [board["phantom"] for board in content["boards"]] == [True, True, True]
     reference = classification["entries"][-1]
     assert (reference["name"], reference["rank"]) == ("slice position (no image)", None)
     assert {entry["config"]["weighting"] for entry in segmentation["entries"]} == {"0.5,0.5", "0.2,0.8"}
@@ -99,15 +101,16 @@ def test_smoke_leaderboard_tells_seeds_settings_and_patients(smoke):
     assert [split[f"{part}_patients"] for part in ("train", "validation", "test")] == [4, 2, 2]
     assert classification["entries"][0]["metrics"]["auroc_any"]["n"] == 2 * 8  # slices of the test patients
     assert segmentation["entries"][0]["metrics"]["dice_any"]["n"] == 2
+    assert (ventricles["rank_by"], ventricles["data"]) == ("dice_ventricles", "phantom-t1")
 
 
 @pytest.mark.slow
 def test_smoke_report_has_figures_and_example_pictures(smoke):
     folder, _ = smoke
     page = (folder / "hemobench-results" / "smoke" / "report.html").read_text(encoding="utf-8")
-    # Forest and curves of both boards, AUROC by type of one, a confusion matrix of each of four entries.
+    # Forest and curves of all boards, AUROC by type of one, a confusion matrix of each of six entries.
     own = page.rpartition("<header>")[2]
-    assert own.count("Plotly.newPlot(") == 2 + 2 + 1 + 4
+    assert own.count("Plotly.newPlot(") == 3 + 3 + 1 + 6
     assert page.count("data:image/png;base64,") >= 4
     assert "python -m hemobench.compare smoke" in page
 
@@ -119,7 +122,7 @@ def test_the_same_command_keeps_what_is_finished(smoke, home):
     before, scores = _results(output), _scores(output)
     again = _compare(folder, home, "smoke")
     assert again.returncode == 0, again.stderr
-    assert again.stderr.count("kept from before") == 4
+    assert again.stderr.count("kept from before") == 6
     assert "kept from before" not in first.stderr
     assert _results(output) == before
     assert _scores(output) == scores
@@ -138,12 +141,12 @@ def test_killed_it_goes_on_and_ends_with_the_same_scores(smoke, home, tmp_path):
         running.send_signal(signal.SIGKILL)
     before = _results(output)
     assert running.returncode == -signal.SIGKILL
-    assert 1 <= len(before) < 4
+    assert 1 <= len(before) < 6
     assert not (output / "leaderboard.json").exists()
     done = _compare(tmp_path, home, "smoke", "--output", "out")
     assert done.returncode == 0, done.stderr
     after = _results(output)
-    assert len(after) == 4
+    assert len(after) == 6
     assert {path: after[path] for path in before} == before
     assert _scores(output) == _scores(folder / "hemobench-results" / "smoke")
 
@@ -181,7 +184,7 @@ def test_list_names_every_shipped_suite(capsys):
         (["model.yaml"], "unknown model 'paper_cmm'; known: "),
         (["smoke", "--data", "fantom"], "unknown data set 'fantom'; known: "),
         (["smoke", "--data", "ct-ich:absent"], "no folder absent"),
-        (["smoke", "--data", "phantom-t1"], "data set 'phantom-t1' serves no board of suite 'smoke'"),
+        (["quick", "--data", "instance22"], "data set 'instance22' serves no board of suite 'quick'"),
         (["smoke", "--seeds", "0"], "0 seeds; expected at least 1"),
         (["smoke", "--jobs", "0"], "Invalid value for '--jobs'"),
         (["smoke", "--engine", "spark"], "unknown engine 'spark'; known: local, ray"),

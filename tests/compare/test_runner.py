@@ -6,6 +6,8 @@ import pytest
 
 from hemobench.compare.runner import slug, with_data
 from hemobench.compare.suites import load_suite
+from hemobench.datasets.registry import dataset_info, known_datasets
+from hemobench.datasets.support import unsupported
 from hemobench.errors import UserError
 
 
@@ -15,15 +17,16 @@ def test_another_data_set_replaces_the_boards_it_can_serve():
         ("classification", "ct-ich:somewhere", {})
     ]
     assert len(skipped) == 1
-    assert "'Where are the ventricles?' (segmentation): data set 'ct-ich' has no masks of ventricles" in skipped[0]
+    expected = "'Where are the ventricles?' (segmentation): data set 'ct-ich' has masks of haemorrhage and subtypes, "
+    assert f"{expected}not of ventricles" in skipped[0]
 
 
 def test_the_same_data_set_from_another_path_keeps_its_options():
     own = load_suite("smoke").boards[0].options
     suite, skipped = with_data(load_suite("smoke"), "phantom:maps")
-    assert skipped == ()
     assert [board.dataset for board in suite.boards] == ["phantom:maps", "phantom:maps"]
     assert suite.boards[0].options == own
+    assert len(skipped) == 1
 
 
 def test_without_the_option_nothing_changes():
@@ -31,9 +34,27 @@ def test_without_the_option_nothing_changes():
     assert with_data(suite, None) == (suite, ())
 
 
-def test_ventricle_masks_do_not_serve_a_haemorrhage_board():
-    with pytest.raises(UserError, match="serves no board of suite 'smoke'"):
-        with_data(load_suite("smoke"), "phantom-t1")
+@pytest.mark.parametrize("name", known_datasets())
+def test_smoke_has_a_board_for_every_data_set(name):
+    """A path that does not exist: only what the catalogue says is asked here."""
+    boards = load_suite("smoke").boards
+    served = [board for board in boards if unsupported(dataset_info(name), board.task, board.view) is None]
+    assert served
+    blood = not name.startswith(("ventricles", "phantom-t1"))
+    assert [getattr(board.view, "target", "slices") for board in served if board.task == "segmentation"] == (
+        [] if name in ("rsna", "cq500") else ["haemorrhage"] if blood else ["ventricles"]
+    )
+
+
+def test_ventricle_pairs_take_the_ventricle_board_alone():
+    suite, skipped = with_data(load_suite("smoke"), "phantom-t1")
+    assert [(board.task, board.rank_by) for board in suite.boards] == [("segmentation", "dice_ventricles")]
+    assert len(skipped) == 2
+
+
+def test_a_data_set_that_serves_no_board_is_refused():
+    with pytest.raises(UserError, match="data set 'instance22' serves no board of suite 'quick'"):
+        with_data(load_suite("quick"), "instance22")
 
 
 @pytest.mark.parametrize(

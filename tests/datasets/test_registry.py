@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from hemobench.datasets.registry import dataset_info, known_datasets, open_dataset, parse_spec, spec_options
+from hemobench.datasets.views import TARGETS
 from hemobench.errors import UserError
 
 
@@ -16,6 +17,9 @@ def test_every_known_data_set_is_described() -> None:
         assert info.phantom == name.startswith("phantom")
         assert all((info.title, info.tasks, info.labels, info.licence, info.size, info.citation, info.where))
         assert info.lineage
+        # What compare and train ask before they read anything.
+        assert bool(info.masks) == ("segmentation" in info.tasks)
+        assert set(info.masks) <= set(TARGETS)
     # Zeta shows RSNA's pictures: their patients are the same people.
     assert dataset_info("zeta").lineage == "rsna"
     assert dataset_info("phantom-t1").lineage == "phantom"
