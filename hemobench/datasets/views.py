@@ -58,8 +58,9 @@ class SegmentationView:
     """Every study as one example: (1, D, H, W) uint8 on a grid of `spacing_mm`, its middle slice the volume's and its
     middle column that of the head.
 
-    `target` is blood of any type as a mask, `subtypes` as a label map 1..5, or the ventricles as a mask. `window` names a display window for CT; with None, intensities between the volume's percentiles 0.5 and 99.5 become
-    0..255 (MR has no unit). Down-sampling is anti-aliased; a voxel is foreground where at least half of it was.
+    `target` is blood of any type as a mask, `subtypes` as a label map 1..5, or the ventricles as a mask. `window` names
+    a display window for CT; with None, intensities between the volume's percentiles 0.5 and 99.5 become 0..255 (MR has
+    no unit). Down-sampling is anti-aliased; a voxel is foreground where at least half of it was.
     """
 
     target: str = "haemorrhage"

@@ -1,0 +1,80 @@
+"""From a scan to a network's grid and back: any size, spacing and field of view."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hemobench.datasets.views import SegmentationView, display_grey, head_box
+from hemobench.resampling import AxisGrid, grid_around, resample
+from hemobench.volume import Volume
+
+# Networks halve their maps up to five times; windows that grow do so in these steps.
+STEP = 16
+# Of air around the head: wider than what a slice-wise network of depth 4 sees at 1.4 mm does no good (measured by
+# benchmarks/study.py, which compares masks with and without the crop).
+MARGIN_MM = 8.0
+# Without millimetres, the longer side of the head's outline is taken for that of an average adult (glabella to
+# opisthocranion; US Army survey of 2012, mean head length of men 199 mm and of women 189 mm).
+ASSUMED_HEAD_MM = 194.0
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkInput:
+    """What a segmenter sees of a scan. array: float32 (1, D, H, W) in [0, 1]. grid: where it lies on the scan."""
+
+    array: NDArray[np.float32]
+    grid: AxisGrid
+
+
+def network_input(volume: Volume, view: SegmentationView, *, crop: bool = True) -> NetworkInput:
+    """All slices of a scan at the view's spacing, in the plane cut to the head.
+
+    With `crop` rows and columns are the view's, or as many more as the head needs; without it the whole field of view.
+    Grey pictures and MR need no units. Raises: UserError where the view's window needs Hounsfield units.
+    """
+    top, bottom, left, right = head_box(volume)
+    extent = np.asarray(volume.shape) * volume.spacing_mm
+    if crop:
+        extent[1:] = (np.asarray([bottom - top, right - left]) + 1) * volume.spacing_mm[1:] + 2 * MARGIN_MM
+        centre = [(volume.shape[0] - 1) / 2, (top + bottom) / 2, (left + right) / 2]
+    else:
+        centre = [(size - 1) / 2 for size in volume.shape]
+    depth, *plane = (int(np.ceil(round(side / step, 3))) for side, step in zip(extent, view.spacing_mm, strict=True))
+    rows, columns = (-(-size // STEP) * STEP for size in plane)
+    if crop:
+        rows, columns = max(rows, view.shape[1]), max(columns, view.shape[2])
+    shape = (max(1, depth), rows, columns)
+    grid = grid_around(volume.shape, volume.spacing_mm, centre, view.spacing_mm, shape)
+    return NetworkInput(resample(display_grey(volume, view.window, "the scan"), grid)[None], grid)
+
+
+def to_source(
+    field: NDArray[np.float32], grid: AxisGrid, volume: Volume, box: tuple[slice, slice, slice] | None = None,
+    fill: float = 0.0,
+) -> NDArray[np.float32]:
+    """A field (K, D, H, W) on the network's grid, interpolated at the scan's voxels: float32 (K, *volume.shape).
+
+    With `box` only that part of the scan. Where the network saw nothing stands `fill`.
+    """
+    target = grid.inverse(volume.shape)
+    if box is not None:
+        bounds = [side.indices(size) for side, size in zip(box, volume.shape, strict=True)]
+        target = target.part([low for low, _, _ in bounds], [high for _, high, _ in bounds])
+    return resample(field, target, fill)
+
+
+def assumed_scale(volume: Volume) -> Volume:
+    """A volume whose millimetres are nominal, with pixels of such a size that its head is as long as an average one.
+
+    Slices keep their distance: a picture has one, and what it is thick is not known either.
+    """
+    top, bottom, left, right = head_box(volume)
+    rows, columns = (bottom - top + 1) * volume.spacing_mm[1], (right - left + 1) * volume.spacing_mm[2]
+    factor = ASSUMED_HEAD_MM / max(rows, columns)
+    affine: NDArray[Any] = np.array(volume.affine)
+    affine[:3, 1:3] *= factor
+    return Volume(volume.voxels, affine, volume.modality)
