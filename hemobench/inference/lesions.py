@@ -81,10 +81,27 @@ def lesions_of(
     weights = np.ones(len(filled)) if probability is None else probability[box].ravel()[filled]
     index = np.stack(np.unravel_index(filled, labels.shape), axis=1) + [axis.start for axis in box]
     kept = cleaned > 0
-    key = member[kept] * _IDS + cleaned[kept]
-    lesions = _measured(label_map, key, index[kept], weights[kept], spacing_known)
+    key = member[kept] * _IDS + cleaned[kept]  # one number for each component and type
+    index, weights = index[kept], weights[kept]
+    lesions = tuple(
+        _lesion(number, _subtype(key[group[0]]), label_map, index[group], weights[group], spacing_known)
+        for number, group in enumerate(_groups(key), start=1)
+    )
     left_out_ml = float(voxels[small].sum() * label_map.voxel_volume_ml)
     return LesionSearch(lesions, label_map.with_voxels(whole), len(small), left_out_ml)
+
+
+def lesion_voxels(label_map: Volume) -> list[tuple[str, NDArray[np.intp]]]:
+    """Type and voxels, indices (N, 3), of each lesion of a label map that `lesions_of` gave, in its order."""
+    _check(label_map, None)
+    box = occupied_box(label_map.voxels)
+    if box is None:
+        return []
+    components, _ = ndimage.label(label_map.voxels[box], structure=_TOUCHING)
+    near = np.nonzero(components)
+    key = components[near].astype(np.intp) * _IDS + label_map.voxels[box][near]
+    index = np.stack(near, axis=1) + [axis.start for axis in box]
+    return [(_subtype(key[group[0]]), index[group]) for group in _groups(key)]
 
 
 def occupied_box(mask: NDArray[np.integer] | NDArray[np.bool_]) -> tuple[slice, slice, slice] | None:
@@ -126,6 +143,10 @@ def _check(label_map: Volume, probability: NDArray[np.floating] | None) -> None:
         )
 
 
+def _subtype(key: np.intp) -> str:
+    return SUBTYPES[int(key) % _IDS - 1]
+
+
 def _final_types(voxels: NDArray[np.int64], voxel_ml: float, rules: LesionRules) -> NDArray[np.uint8]:
     """What becomes of each type in each component: counts (components + 1, 6) -> ids of the same shape, 0 to drop."""
     total = voxels.sum(axis=1)
@@ -139,18 +160,12 @@ def _final_types(voxels: NDArray[np.int64], voxel_ml: float, rules: LesionRules)
     return final.astype(np.uint8)
 
 
-def _measured(
-    volume: Volume, key: NDArray[np.intp], index: NDArray[np.intp], weights: NDArray[np.floating], spacing_known: bool
-) -> tuple[Lesion, ...]:
-    """Voxels (N) that belong together have one key, component * 6 + id; index (N, 3). Lesions largest first."""
+def _groups(key: NDArray[np.intp]) -> list[NDArray[np.intp]]:
+    """Positions (N) of each key, largest group first; of equal ones the lower key first."""
     order = np.argsort(key, kind="stable")
     starts = np.flatnonzero(np.diff(key[order], prepend=-1))
     groups = np.split(order, starts[1:]) if len(order) else []
-    groups.sort(key=len, reverse=True)
-    return tuple(
-        _lesion(number, SUBTYPES[int(key[group[0]]) % _IDS - 1], volume, index[group], weights[group], spacing_known)
-        for number, group in enumerate(groups, start=1)
-    )
+    return sorted(groups, key=len, reverse=True)
 
 
 def _lesion(

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hemobench.errors import UserError
+from hemobench.inference.surface import Surface, head_surface, surface_mesh
+from hemobench.volume import LABEL_MAP, Volume, display_affine
+
+SHAPE = (30, 120, 120)
+SPACING_MM = (5.0, 1.0, 1.0)
+CENTRE = np.array([15.0, 60.0, 50.0])
+
+
+def ball(radius_mm: float, affine: NDArray[np.float64]) -> Volume:
+    """A ball, round in the volume's own millimetres, around CENTRE."""
+    offset = (np.stack(np.mgrid[tuple(map(slice, SHAPE))], axis=-1) - CENTRE) @ affine[:3, :3].T
+    return Volume(((offset**2).sum(axis=-1) < radius_mm**2).astype(np.uint8), affine, LABEL_MAP)
+
+
+def mirrored() -> NDArray[np.float64]:
+    affine = display_affine(SHAPE, SPACING_MM)
+    affine[0] *= -1
+    return affine
+
+
+def oblique() -> NDArray[np.float64]:
+    angle = np.radians(20)
+    turn = np.array([[1, 0, 0], [0, np.cos(angle), -np.sin(angle)], [0, np.sin(angle), np.cos(angle)]])
+    affine = display_affine(SHAPE, SPACING_MM)
+    affine[:3, :3] = turn @ affine[:3, :3]
+    affine[:3, 3] = (40.0, -3.0, 12.0)
+    return affine
+
+
+@pytest.mark.parametrize("affine", [display_affine(SHAPE, SPACING_MM), mirrored(), oblique()])
+def test_a_ball_keeps_its_volume_its_place_and_its_radius(affine: NDArray[np.float64]) -> None:
+    mask = ball(20.0, affine)
+    surface = surface_mesh(mask)
+    counted_ml = float(mask.voxels.sum()) * mask.voxel_volume_ml
+    # Positive volume: the faces look outwards, on a mirrored grid too.
+    assert surface.volume_ml == pytest.approx(counted_ml, rel=0.02)
+    centre_mm = mask.to_world(CENTRE)
+    np.testing.assert_allclose(surface.vertices_mm.mean(axis=0), centre_mm, atol=0.3)
+    radii_mm = np.linalg.norm(surface.vertices_mm - centre_mm, axis=1)
+    assert radii_mm.mean() == pytest.approx(20.0, abs=0.5)
+    assert radii_mm.max() < 20.0 + 2.6  # half a slice more at most
+
+
+def test_a_small_lesion_in_one_slice_does_not_vanish() -> None:
+    labels = np.zeros(SHAPE, dtype=np.uint8)
+    labels[10, 40:45, 60:66] = 5
+    mask = Volume(labels, display_affine(SHAPE, SPACING_MM), LABEL_MAP)
+    surface = surface_mesh(mask)
+    assert surface.volume_ml == pytest.approx(30 * 0.005, rel=0.2)
+    np.testing.assert_allclose(surface.vertices_mm.mean(axis=0), mask.to_world((10, 42, 62.5)), atol=0.3)
+
+
+def test_a_mask_that_fills_the_scan_is_closed() -> None:
+    full = Volume(np.ones((4, 10, 10), dtype=np.uint8), display_affine((4, 10, 10), SPACING_MM), LABEL_MAP)
+    surface = surface_mesh(full)
+    assert surface.volume_ml == pytest.approx(2.0, rel=0.1)
+    assert is_closed(surface)
+
+
+def test_faces_fit_the_vertices() -> None:
+    surface = surface_mesh(ball(12.0, oblique()), step_mm=3.0)
+    assert surface.vertices_mm.dtype == np.float32
+    assert surface.faces.dtype == np.int32
+    assert surface.faces.max() == len(surface.vertices_mm) - 1
+    assert is_closed(surface)
+
+
+def test_coarser_steps_give_fewer_faces() -> None:
+    mask = ball(20.0, display_affine(SHAPE, SPACING_MM))
+    fine, coarse = surface_mesh(mask, step_mm=1.5), surface_mesh(mask, step_mm=3.0)
+    # Area over step squared.
+    assert len(fine.faces) / len(coarse.faces) == pytest.approx(4.0, rel=0.15)
+
+
+def test_head_outline_leaves_out_air_cavities_and_the_couch() -> None:
+    depth, row, column = np.ogrid[:30, :120, :120]
+    inside = ((depth - 15) / 12) ** 2 + ((row - 55) / 45) ** 2 + ((column - 60) / 40) ** 2 < 1
+    sinus = ((depth - 15) / 3) ** 2 + ((row - 30) / 8) ** 2 + ((column - 60) / 8) ** 2 < 1
+    hu = np.where(inside & ~sinus, 40.0, -1000.0).astype(np.float32)
+    hu[:, 112:114, 20:100] = 100.0
+    surface = head_surface(Volume(hu, display_affine(hu.shape, SPACING_MM)), step_mm=3.0)
+    assert surface is not None
+    true_ml = 4 / 3 * np.pi * 12 * 45 * 40 * 5 / 1000
+    assert surface.volume_ml == pytest.approx(true_ml, rel=0.05)
+    assert surface.structure == "head"
+    # The couch lies 52 mm behind the head's middle, the head ends 45 mm behind it.
+    assert surface.vertices_mm[:, 1].min() > (59.5 - 105)
+
+
+def test_head_of_an_mr_is_what_stands_out() -> None:
+    noise = np.random.default_rng(0).random((20, 60, 60)).astype(np.float32) * 20
+    noise[3:17, 10:50, 10:50] += 400
+    affine = display_affine((20, 60, 60), (3.0, 2.0, 2.0))
+    surface = head_surface(Volume(noise, affine, "MR"))
+    assert surface is not None
+    assert surface.volume_ml == pytest.approx(14 * 40 * 40 * 12 / 1000, rel=0.08)
+
+
+def test_air_has_no_head() -> None:
+    air = Volume(np.full((5, 40, 40), -1000, dtype=np.float32), display_affine((5, 40, 40), SPACING_MM))
+    assert head_surface(air) is None
+
+
+@pytest.mark.parametrize("step_mm", [0.0, -1.0, float("nan")])
+def test_a_step_that_is_no_length_is_refused(step_mm: float) -> None:
+    with pytest.raises(UserError, match="step of"):
+        surface_mesh(ball(10.0, display_affine(SHAPE, SPACING_MM)), step_mm)
+
+
+def test_an_empty_mask_is_refused() -> None:
+    with pytest.raises(UserError, match="empty mask"):
+        surface_mesh(Volume(np.zeros((2, 3, 4), dtype=np.uint8), np.eye(4), LABEL_MAP))
+
+
+def is_closed(surface: Surface) -> bool:
+    """Each edge belongs to two faces, which run along it in opposite directions."""
+    edges = [tuple(edge) for face in surface.faces for edge in zip(face, np.roll(face, -1), strict=True)]
+    return len(set(edges)) == len(edges) and all((stop, start) in set(edges) for start, stop in edges[:200])
