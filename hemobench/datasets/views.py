@@ -169,8 +169,7 @@ def render(loaded: Loaded, view: View, where: str) -> tuple[NDArray[np.uint8], N
 
 def _render_slices(loaded: Loaded, view: ClassificationView, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     volume = loaded.image
-    if volume.modality not in ("CT", GREY):
-        raise UserError(f"{where} is {volume.modality}; classification views window CT in HU; use a CT data set")
+    images = slice_images(volume, view, where)
     if loaded.slice_labels is not None:
         subtype_labels = loaded.slice_labels
     elif loaded.label_map is not None:
@@ -182,17 +181,23 @@ def _render_slices(loaded: Loaded, view: ClassificationView, where: str) -> tupl
         subtype_labels = np.zeros((volume.shape[0], len(SUBTYPES)), dtype=np.uint8)
     else:
         raise UserError(f"{where} has no slice labels; classification needs them; choose another task or data set")
-    depth = volume.voxels.shape[0]
-    images = np.zeros((depth, view.channels, view.size, view.size), dtype=np.uint8)
-    for channel, name in enumerate(view.windows):
-        # Pictures without units had their window applied by whoever made them: every channel shows them as they are.
-        grey = np.clip(volume.voxels, 0, 1) if volume.modality == GREY else apply_window(volume.voxels, WINDOWS[name])
-        images[:, channel] = resize_to_square(grey, volume.spacing_mm[1:], view.size)
     targets = np.asarray(with_any(subtype_labels), dtype=np.uint8)
     if loaded.any_labels is not None:
         # Blood whose type nobody wrote down.
         targets[:, -1] = np.maximum(targets[:, -1], loaded.any_labels)
     return images, targets
+
+
+def slice_images(volume: Volume, view: ClassificationView, where: str) -> NDArray[np.uint8]:
+    """Every slice of a volume as a classifier sees it: (D, C, S, S) grey. UserError where it is neither CT nor grey."""
+    if volume.modality not in ("CT", GREY):
+        raise UserError(f"{where} is {volume.modality}; classification views window CT in HU; use a CT data set")
+    images = np.zeros((volume.shape[0], view.channels, view.size, view.size), dtype=np.uint8)
+    for channel, name in enumerate(view.windows):
+        # Pictures without units had their window applied by whoever made them: every channel shows them as they are.
+        grey = np.clip(volume.voxels, 0, 1) if volume.modality == GREY else apply_window(volume.voxels, WINDOWS[name])
+        images[:, channel] = resize_to_square(grey, volume.spacing_mm[1:], view.size)
+    return images
 
 
 def resize_to_square(grey: NDArray[np.float32], pixel_mm: tuple[float, ...], size: int) -> NDArray[np.uint8]:
