@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hemobench.errors import UserError
 from hemobench.io.archive import Entry, file_entry, zip_entries
-from hemobench.io.scan import GridSource, Scan, Space, check_size
+from hemobench.io.scan import NO_AIR, GridSource, Scan, Space, check_size
 from hemobench.volume import Volume, display_affine
 
 IMAGE_KEYS = ("arr_0", "image", "voxels", "volume", "ct", "data", "scan", "hu")
@@ -46,7 +46,7 @@ def read_array(path: Path) -> Scan:
     affine, known = _affine(members, path, image.shape)
     warnings = [] if known else ["an array carries no millimetres; voxels of 1 mm are nominal, and so are volumes"]
     if image.min() >= 0:
-        warnings.append("no value is below 0, so there is no air; values were taken as Hounsfield units all the same")
+        warnings.append(NO_AIR)
     space = Space(affine, (image.shape[0], image.shape[1], image.shape[2]))
     return Scan(Volume(image, affine).reoriented(), "npz", tuple(warnings), GridSource(path, space), known)
 

@@ -25,7 +25,7 @@ from hemobench.errors import UserError
 from hemobench.io.archive import MAX_RATIO, file_entry
 from hemobench.io.arrays import as_image
 from hemobench.io.atomic import replacing
-from hemobench.io.scan import GridSource, Scan, Space, check_size
+from hemobench.io.scan import NO_AIR, GridSource, Scan, Space, check_size
 from hemobench.volume import DISPLAY_ORIENTATION, LABEL_MAP, Volume
 
 _SUFFIXES = (".nii", ".nii.gz")
@@ -69,7 +69,7 @@ def read_nifti_scan(path: Path) -> Scan:
         warnings.append(f"voxels of {listed} mm are absurd; millimetres and volumes mean nothing")
     # Some voxels first: in a scan with air they suffice.
     if not is_mgz and volume.voxels[::4, ::4, ::4].min() >= 0 and volume.voxels.min() >= 0:
-        warnings.append("no value is below 0, so there is no air; values were taken as Hounsfield units all the same")
+        warnings.append(NO_AIR)
     return Scan(volume, "mgz" if is_mgz else "nifti", tuple(warnings), GridSource(path, file.space), known)
 
 

@@ -15,6 +15,8 @@ from hemobench.volume import Volume
 MAX_VOXELS = 512 * 512 * 512
 # Of one file's voxels as they are stored, which are in memory beside the float32: 320 such slices in double precision.
 MAX_STORED_BYTES = 640 * 1024**2
+# Warned of by readers of files that do not say what they hold; the pipeline takes it back where it takes them for MR.
+NO_AIR = "no value is below 0, so there is no air; values were taken as Hounsfield units all the same"
 
 
 @dataclass(frozen=True, eq=False)
