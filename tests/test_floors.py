@@ -24,7 +24,7 @@ FLOORS = (
     ("inference",),
     ("stats",),
     ("compare",),
-    ("hub", "cards"),
+    ("hub", "cards", "export"),
     ("cli",),
     ("data", "train", "evaluate", "predict", "__main__"),
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from hemobench.cli.recipe import make_checkpoint
 from hemobench.datasets.cache import build_examples
 from hemobench.datasets.registry import Dataset, dataset_info, open_dataset, parse_spec
 from hemobench.datasets.splits import Split, official_split, split_by_patient
@@ -16,7 +17,7 @@ from hemobench.datasets.views import default_view, view_to_mapping
 from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig, read_options
 from hemobench.training.experiment import run_experiment
-from hemobench.training.logging import ConsoleReporter
+from hemobench.training.logging import ConsoleReporter, counting
 from hemobench.training.problem import check_config
 from hemobench.training.result import RunResult
 
@@ -28,7 +29,7 @@ _HEADLINES = ("auroc_any", "auroc_macro", "ap_any", "accuracy", "logloss_rsna", 
 @app.command()
 def train(
     model: Annotated[str | None, typer.Option(help="paper_cnn, timm:<backbone>, unet2d, unet2.5d, unet3d, ...")] = None,
-    data: Annotated[str, typer.Option(help="NAME or NAME:PATH, e.g. phantom, phantom-t1, ct-ich:PATH")] = "phantom",
+    data: Annotated[str | None, typer.Option(help="NAME or NAME:PATH, e.g. ct-ich:PATH; default: phantom")] = None,
     task: Annotated[str | None, typer.Option(help="classification or segmentation")] = None,
     weighting: Annotated[str | None, typer.Option(help="none, paper, 0.5,0.5, inverse-frequency, ...")] = None,
     loss: Annotated[str | None, typer.Option(help="bce, focal, dice, dice+bce, tversky, cross-entropy")] = None,
@@ -43,19 +44,42 @@ def train(
     config: Annotated[Path | None, typer.Option(help="YAML with training options; the options above go first")] = None,
     resume: Annotated[bool, typer.Option("--resume/--restart", help="go on where the same run stopped")] = True,
     output: Annotated[Path | None, typer.Option(help="folder of the run; default: runs/<model>-<data>-s<seed>")] = None,
+    recipe: Annotated[str | None, typer.Option(help="a shipped recipe, or a YAML file: makes a checkpoint")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="with --recipe: folder of the checkpoint")] = None,
+    test: Annotated[list[str] | None, typer.Option(help="with --recipe: NAME:PATH to measure it on as well")] = None,
 ) -> None:
-    """Train one model, choose its best epoch on validation patients, and score it on test patients."""
+    """Train one model, choose its best epoch on validation patients, and score it on test patients.
+
+    With --recipe everything comes from the recipe, and a checkpoint folder is written in the end.
+    """
     given = {
         "model": model, "task": task, "weighting": weighting, "loss": loss, "epochs": epochs, "learning_rate": lr,
         "batch_size": batch_size, "augment": augment, "seed": seed,
     }
-    options = {} if config is None else read_options(config)
-    options |= {key: value for key, value in given.items() if value is not None}
+    named = {key: value for key, value in given.items() if value is not None}
     try:
-        _train(options, data, size, patients, split, resume, output)
+        if recipe is not None:
+            fixed = {**named, "config": config, "size": size, "patients": patients, "split": split}
+            _refuse_beside_recipe({key: value for key, value in fixed.items() if key != "seed"})
+            make_checkpoint(
+                recipe, checkpoint or Path("checkpoints") / Path(recipe).stem, data=data, tests=test or (), seed=seed,
+                run=output, resume=resume,
+            )
+            return
+        if checkpoint is not None or test:
+            raise UserError("--checkpoint or --test without --recipe; expected a recipe beside them; add --recipe NAME")
+        options = ({} if config is None else read_options(config)) | named
+        _train(options, data or "phantom", size, patients, split, resume, output)
     except KeyboardInterrupt:
         typer.echo("the same command goes on after the last finished epoch", err=True)
         raise
+
+
+def _refuse_beside_recipe(options: Mapping[str, object]) -> None:
+    given = [key.replace("_", "-") for key, value in options.items() if value is not None]
+    if given:
+        raise UserError(f"--recipe with {', '.join(given)}; expected data, test, seed, output, checkpoint there; "
+                        "copy the recipe's YAML, change it there and give its path")
 
 
 def resolve_config(options: dict[str, Any], dataset: str, size: int | None) -> TrainConfig:
@@ -95,13 +119,13 @@ def _train(
     folder = output or Path("runs") / f"{settings.model}-{name}-s{settings.seed}".replace(":", "-")
     with ConsoleReporter() as reporter:
         chosen: dict[str, Any] = {} if patients is None else {"patients": patients}
-        dataset = open_dataset(data, progress=_counting(reporter, f"opening {data}"), **chosen)
+        dataset = open_dataset(data, progress=counting(reporter, f"opening {data}"), **chosen)
         for line in first_lines(dataset, data):
             reporter.say(f"warning: {line}")
         # The split has a seed of its own, so that training seeds share their patients.
         split = _split_of(dataset, split_path)
         assert settings.view is not None
-        examples = build_examples(dataset, settings.view, progress=_counting(reporter, f"reading {dataset.info.name}"))
+        examples = build_examples(dataset, settings.view, progress=counting(reporter, f"reading {dataset.info.name}"))
         kind = "phantom" if examples.phantom else "real"
         sizes = f"{len(split.train)} train, {len(split.validation)} validate, {len(split.test)} test"
         reporter.say(f"{settings.model} for {settings.task} on {dataset.info.name}, {kind} patients: {sizes}; "
@@ -111,20 +135,6 @@ def _train(
     for line in summary(result):
         typer.echo(line)
     typer.echo(f"saved in {folder}")
-
-
-def _counting(reporter: ConsoleReporter, text: str) -> Callable[[int, int], None]:
-    """A function (done, total) that shows how far a piece of work is."""
-    shown = 0
-
-    def count(done: int, total: int) -> None:
-        nonlocal shown
-        if shown == 0:
-            reporter.start(text, total)
-        reporter.advance(done - shown)
-        shown = done
-
-    return count
 
 
 def _split_of(dataset: Dataset, path: Path | None) -> Split:

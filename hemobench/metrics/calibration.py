@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import optimize
+from scipy.special import expit, log_expit
 
 from hemobench.errors import unknown_name
 from hemobench.metrics.validation import BoolArray, FloatArray, checked_probabilities
 
 ECE_BINS = 15
 """Bins of `ece_any`: 15 of equal width, as in Guo et al., ICML 2017."""
+MIN_PLATT = 5
+"""Fewest positives and negatives that a calibration is fitted to."""
 STRATEGIES = ("equal-width", "equal-mass")
 
 
@@ -64,6 +68,35 @@ def reliability_curve(
     hits = np.bincount(index, weights=truth, minlength=bins)[filled]
     kept = count[filled].astype(np.int64)
     return ReliabilityCurve(mean_probability=sums / kept, frequency=hits / kept, count=kept)
+
+
+def fit_platt(logits: ArrayLike, targets: ArrayLike) -> tuple[float, float]:
+    """(a, b) with a >= 0 of probability = sigmoid(a * logit + b), fitted to targets (N,) of 0 and 1.
+
+    Maximum likelihood on Platt's softened targets, (n1 + 1) / (n1 + 2) and 1 / (n0 + 2), which keep the slope finite
+    where the two kinds do not overlap. With fewer than MIN_PLATT of either kind nothing is fitted: (1, 0).
+    Source: Platt, Advances in Large Margin Classifiers, 1999.
+
+    >>> fit_platt([-1.0, 1.0], [0, 1])
+    (1.0, 0.0)
+    """
+    scores = np.asarray(logits, dtype=np.float64)
+    truth = np.asarray(targets).astype(np.bool_)
+    positive, negative = int(truth.sum()), int((~truth).sum())
+    if min(positive, negative) < MIN_PLATT:
+        return 1.0, 0.0
+    wanted = np.where(truth, (positive + 1) / (positive + 2), 1 / (negative + 2))
+
+    def surprise(parameters: FloatArray) -> tuple[float, FloatArray]:
+        slope, offset = parameters
+        answer = slope * scores + offset
+        cost = -np.mean(wanted * log_expit(answer) + (1 - wanted) * log_expit(-answer))
+        excess = expit(answer) - wanted
+        return float(cost), np.asarray([np.mean(excess * scores), np.mean(excess)])
+
+    found = optimize.minimize(surprise, (1.0, 0.0), jac=True, method="L-BFGS-B", bounds=((0, None), (None, None)))
+    slope, offset = found.x
+    return float(slope), float(offset)
 
 
 def weighted_calibration_error(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
@@ -120,3 +120,17 @@ class TensorBoardLog:
     def close(self) -> None:
         """Write what is pending."""
         self._writer.close()  # type: ignore[no-untyped-call]
+
+
+def counting(reporter: ConsoleReporter, text: str) -> Callable[[int, int], None]:
+    """A function (done, total) that shows how far a piece of work is."""
+    shown = 0
+
+    def count(done: int, total: int) -> None:
+        nonlocal shown
+        if shown == 0:
+            reporter.start(text, total)
+        reporter.advance(done - shown)
+        shown = done
+
+    return count

@@ -11,6 +11,7 @@ from hemobench.errors import UserError
 from hemobench.metrics.calibration import (
     brier_score,
     expected_calibration_error,
+    fit_platt,
     reliability_curve,
     weighted_calibration_error,
 )
@@ -77,3 +78,36 @@ def test_bad_input_is_named() -> None:
         brier_score([1.7], [1])
     with pytest.raises(UserError, match=r"unknown binning strategy 'equal-wdth'.*equal-width"):
         expected_calibration_error([0.5], [1], strategy="equal-wdth")
+
+
+def test_platt_finds_the_line_that_made_the_targets() -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(0, 3, 40_000)
+    targets = rng.random(40_000) < 1 / (1 + np.exp(-(0.6 * logits - 1.2)))
+    slope, offset = fit_platt(logits, targets)
+    assert slope == pytest.approx(0.6, abs=0.02)
+    assert offset == pytest.approx(-1.2, abs=0.04)
+
+
+def test_platt_agrees_with_scikit_learn() -> None:
+    from sklearn.calibration import CalibratedClassifierCV
+    from sklearn.frozen import FrozenEstimator
+    from sklearn.linear_model import LogisticRegression
+
+    rng = np.random.default_rng(2)
+    targets = rng.integers(0, 2, 60)
+    logits = rng.normal(targets * 2.0, 1.5)
+    # A classifier whose decision function is the score itself.
+    same = LogisticRegression().fit([[-1.0], [1.0]], [0, 1])
+    same.coef_, same.intercept_ = np.array([[1.0]]), np.array([0.0])
+    theirs = CalibratedClassifierCV(FrozenEstimator(same), method="sigmoid").fit(logits[:, None], targets)
+    slope, offset = fit_platt(logits, targets)
+    expected = theirs.predict_proba(logits[:, None])[:, 1]
+    np.testing.assert_allclose(1 / (1 + np.exp(-(slope * logits + offset))), expected, atol=0.02)
+
+
+def test_platt_stays_finite_without_overlap_and_never_turns_round() -> None:
+    slope, offset = fit_platt(np.r_[np.full(20, -4.0), np.full(20, 4.0)], np.r_[np.zeros(20), np.ones(20)])
+    assert 0 < slope < 5
+    assert abs(offset) < 0.1
+    assert fit_platt(np.r_[np.full(9, 3.0), np.full(9, -3.0)], np.r_[np.zeros(9), np.ones(9)])[0] == 0

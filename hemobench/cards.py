@@ -1,0 +1,106 @@
+"""Model cards: what a checkpoint is, what it was measured to do, and where not to trust it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hemobench.inference.config import CheckpointConfig
+
+_PURPOSE = {
+    "slice-classifier": "names the types of intracranial haemorrhage that an axial head CT slice shows",
+    "haemorrhage": "outlines intracranial haemorrhage on head CT and names its type",
+    "ventricles": "outlines the ventricles on T1-weighted MRI",
+}
+_LIMITS = {
+    "slice-classifier": (
+        "Study probabilities come from the most suspicious slice.",
+        "Types are told apart worse than blood from no blood.",
+        "Post-operative heads, children, contrast media and metal were not in the training data.",
+    ),
+    "haemorrhage": (
+        "Thin blood beside thick bone and isodense blood are missed most often; bright bone edges most often called.",
+        "Volumes inherit the network's grid (5 x 1.4 x 1.4 mm): thin layers are measured coarsely.",
+        "Post-operative heads, children, contrast media and metal were not in the training data.",
+    ),
+    "ventricles": ("Only T1-like contrast; ventricles that are shifted or filled with blood were not in the data.",),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Scores on one set of patients who were not trained on. metrics: name -> {mean, ci, sd_seeds, n, undefined}."""
+
+    data: str
+    phantom: bool
+    patients: int
+    cases: int
+    metrics: Mapping[str, Mapping[str, Any]]
+
+    def to_mapping(self) -> dict[str, Any]:
+        """JSON-able form."""
+        return {"data": self.data, "phantom": self.phantom, "patients": self.patients, "cases": self.cases,
+                "metrics": {name: dict(score) for name, score in self.metrics.items()}}
+
+
+def write_card(
+    config: CheckpointConfig, description: str, parameters: int, measured: Sequence[Measured]
+) -> str:
+    """The README.md of a checkpoint, with the Hub's metadata on top. `measured`: the test patients, then others."""
+    training = config.training
+    parts = [
+        _front_matter(config),
+        f"# {config.name}",
+        f"{description} It {_PURPOSE[config.role]}. {parameters:,} parameters ({config.model}).",
+        "> **Research use only.** No medical device, no diagnosis, no reason to look at a scan less carefully.",
+        "## Intended use",
+        "Research and teaching: rehearsing a pipeline, a starting point for training on patients, a baseline to beat. "
+        "It runs by `python -m hemobench.predict SCAN --checkpoint FOLDER`.",
+        "## Training data",
+        f"{_data_words(training)} Trained with seed {training['seed']} for {training['seconds']:.0f} s on "
+        f"{training['hardware'].get('device_name', 'an unnamed device')} "
+        f"({training['hardware'].get('threads', '?')} threads, {training['hardware'].get('precision', '?')}), commit "
+        f"`{str(training['commit'])[:12]}`:",
+        f"```sh\n{training['command']}\n```",
+        "## Measured",
+        *[_table(each, first=number == 0) for number, each in enumerate(measured)],
+        "Intervals are 95%, from resampled patients. One seed: the spread over seeds is not known.",
+        "## Calls",
+        f"Rule: {config.threshold_rule}. The numbers are in `config.json`. They are fitted to the share of bleeding "
+        "patients in the training data, which is not that of any hospital.",
+        "## Limits",
+        "\n".join(f"- {line}" for line in _LIMITS[config.role]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front_matter(config: CheckpointConfig) -> str:
+    tags = ["hemobench", "medical-imaging", "head-ct" if config.role != "ventricles" else "brain-mri"]
+    task = "image-classification" if config.task == "classification" else "image-segmentation"
+    lines = ["---", "license: apache-2.0", "library_name: hemobench", f"pipeline_tag: {task}", "tags:"]
+    return "\n".join([*lines, *(f"  - {tag}" for tag in tags), "---"])
+
+
+def _data_words(training: Any) -> str:
+    patients = training["patients"]
+    counts = f"{patients['train']} to train, {patients['validation']} to validate, {patients['test']} to test"
+    if training["phantom"]:
+        return (f"{training['data']}: generated phantoms, no patient data at all ({counts}; the three groups share "
+                "anatomies, so the test says little about other heads).")
+    return f"{training['data']}: patients ({counts}), split by patient."
+
+
+def _table(measured: Measured, *, first: bool) -> str:
+    kind = "PHANTOM patients" if measured.phantom else "real patients"
+    role = "test" if first else "never trained on"
+    lines = [f"{measured.patients} {kind} of {measured.data} ({role}), {measured.cases} cases:", "",
+             "| metric | value | 95% interval |", "|---|---|---|"]
+    for name, score in measured.metrics.items():
+        low, high = score["ci"]
+        lines.append(f"| {name} | {_number(score['mean'])} | {_number(low)} to {_number(high)} |")
+    return "\n".join(lines)
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None or value != value else f"{value:.3f}"

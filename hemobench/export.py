@@ -1,0 +1,179 @@
+"""From a finished run to a checkpoint folder: decision rule fitted on validation patients, metrics on test patients."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from hemobench.cards import Measured, write_card
+from hemobench.datasets.cache import Examples, build_examples
+from hemobench.datasets.registry import Dataset
+from hemobench.datasets.support import unsupported
+from hemobench.errors import UserError
+from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
+from hemobench.inference.config import Calibration, CheckpointConfig, Thresholds
+from hemobench.labels import CLASSES
+from hemobench.metrics.calibration import fit_platt
+from hemobench.stats import WeightedStatistic, case_mean, classification_statistic, patient_bootstrap
+from hemobench.training.batches import BatchSource
+from hemobench.training.evaluate import Stopwatch, slice_predictions
+from hemobench.training.experiment import load_model
+from hemobench.training.problem import pose_problem
+from hemobench.training.recipes import Recipe
+from hemobench.training.result import CaseScores, RunResult, SlicePredictions
+
+SPECIFICITY = 0.9
+RULE = (
+    "a class is called from the calibrated probability on that leaves 90% of the validation patients' slices (or "
+    "studies) without it uncalled; 0.5 where validation has too few to say"
+)
+VOXEL_RULE = "a voxel is called from a probability of 0.5 on, which was not tuned"
+_SLICE_METRICS = (
+    "auroc_any", "auroc_macro", *(f"auroc_{name}" for name in CLASSES[:-1]), "ap_any", "logloss_rsna", "brier_any",
+    "ece_any", "sens_at_spec90_any", "auroc_any_study", "auroc_macro_study",
+)
+_CASE_METRICS = ("dice", "sensitivity", "precision", "nsd_2mm", "hd95_mm", "lesion_f1", "abs_volume_error_ml")
+_EPSILON = 1e-6
+_MIN_NEGATIVE = 10
+
+
+def export_run(
+    run: Path, output: Path, recipe: Recipe, *, data: str, command: str, others: Sequence[Dataset] = ()
+) -> Checkpoint:
+    """Write the checkpoint folder of a finished run.
+
+    A classifier is calibrated (Platt, slice and study) and its thresholds chosen on the validation patients alone.
+    Metrics are of the test patients, and of `others`: data sets that the run never saw. data: what it was trained on.
+    Raises: UserError where the run is not finished.
+    """
+    result = RunResult.load(run)
+    model, config = load_model(run)
+    assert config.view is not None
+    calibration, thresholds, rule = decision_rule(result)
+    training = {
+        "recipe": recipe.name, "data": data, "phantom": result.phantom, "patients": result.patients,
+        "seed": result.seed, "commit": result.commit, "command": command, "hemobench": result.version,
+        "seconds": round(result.timings["train_seconds"], 1), "hardware": dict(result.hardware),
+        "best_epoch": result.best_epoch, "config": config.to_mapping(),
+    }
+    checkpoint_config = CheckpointConfig(
+        name=output.name, role=recipe.role, task=config.task, model=config.model,
+        model_options={k: v for k, v in config.model_options.items() if k != "prior"},
+        in_channels=config.view.channels, outputs=pose_outputs(config.view), view=config.view,
+        calibration=calibration, thresholds=thresholds, threshold_rule=rule, training=training,
+    )
+    measured = [measure(result.test, calibration, result.dataset, result.phantom)]
+    for dataset in others:
+        predictions = _predictions(model, run, dataset)
+        measured.append(measure(predictions, calibration, dataset.info.name, dataset.info.phantom))
+    metrics = {"schema": 1, **measured[0].to_mapping(), "others": [each.to_mapping() for each in measured[1:]]}
+    card = write_card(checkpoint_config, recipe.description, result.parameters, measured)
+    write_checkpoint(output, model, checkpoint_config, metrics, card, commit=result.commit, command=command)
+    return open_checkpoint(output)
+
+
+def pose_outputs(view: Any) -> tuple[str, ...]:
+    """Names of a network's outputs under a view."""
+    return getattr(view, "outputs", CLASSES)
+
+
+def decision_rule(result: RunResult) -> tuple[Calibration, Thresholds, str]:
+    """Calibration, thresholds and their rule in words, from the run's validation patients."""
+    validation = result.validation
+    if isinstance(validation, CaseScores):
+        suffix = "ventricles" if result.config.task == "segmentation" and _is_ventricles(result) else "any"
+        return {}, {"voxel": {suffix: 0.5}}, VOXEL_RULE
+    if validation.exclusive:
+        raise UserError("a run with loss cross-entropy; expected one of independent outputs; train with bce or focal")
+    study_logits, study_targets = study_maxima(validation)
+    levels = {"slice": (_logits(validation.probabilities), validation.targets), "study": (study_logits, study_targets)}
+    calibration: dict[str, dict[str, tuple[float, float]]] = {}
+    thresholds: dict[str, dict[str, float]] = {}
+    for level, (logits, targets) in levels.items():
+        calibration[level], thresholds[level] = {}, {}
+        for column, name in enumerate(CLASSES):
+            slope, offset = fit_platt(logits[:, column], targets[:, column])
+            calibration[level][name] = (round(slope, 6), round(offset, 6))
+            calibrated = expit(slope * logits[:, column] + offset)
+            thresholds[level][name] = round(specific_threshold(calibrated, targets[:, column]), 6)
+    return calibration, thresholds, RULE
+
+
+def specific_threshold(
+    probabilities: NDArray[np.float64], targets: NDArray[np.integer], specificity: float = SPECIFICITY
+) -> float:
+    """Lowest probability that leaves at least `specificity` of the negatives uncalled; 0.5 with few negatives.
+
+    >>> specific_threshold(np.arange(20) / 20, np.zeros(20, dtype=int), 0.9)
+    0.9
+    """
+    negative = np.sort(probabilities[targets == 0])
+    if len(negative) < _MIN_NEGATIVE or not targets.any():
+        return 0.5
+    allowed = int(np.floor((1 - specificity) * len(negative) + 1e-9))
+    # The first value above all but `allowed` of the negatives.
+    return float(negative[-allowed]) if allowed else float(min(1.0, np.nextafter(negative[-1], 2)))
+
+
+def study_maxima(predictions: SlicePredictions) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Largest slice logit (S, 6) and target (S, 6) of each study."""
+    logits = _logits(predictions.probabilities)
+    _, study = np.unique(predictions.study_ids, return_inverse=True)
+    order = np.argsort(study, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(study[order]) > 0])
+    return (np.maximum.reduceat(logits[order], starts), np.maximum.reduceat(predictions.targets[order], starts))
+
+
+def measure(
+    predictions: SlicePredictions | CaseScores, calibration: Calibration, data: str, phantom: bool
+) -> Measured:
+    """Metrics with 95% intervals by patient; a classifier's probabilities are calibrated before."""
+    patient_ids = predictions.patient_ids
+    statistics: dict[str, WeightedStatistic] = {}
+    if isinstance(predictions, CaseScores):
+        statistics = {name: case_mean(values) for name, values in predictions.values.items() if _reported(name)}
+    else:
+        pairs = np.asarray([calibration.get("slice", {}).get(name, (1.0, 0.0)) for name in CLASSES])
+        probabilities = expit(_logits(predictions.probabilities) * pairs[:, 0] + pairs[:, 1])
+        for name in _SLICE_METRICS:
+            statistics[name] = classification_statistic(
+                name, probabilities, predictions.targets, predictions.study_ids
+            )
+    scores = {}
+    for name, statistic in statistics.items():
+        interval = patient_bootstrap(statistic, patient_ids, resamples=1000)
+        scores[name] = {"mean": interval.estimate, "ci": [interval.low, interval.high], "sd_seeds": None, "n": 1,
+                        "undefined": statistic.undefined}
+    return Measured(data, phantom, len(np.unique(patient_ids)), len(patient_ids), scores)
+
+
+def _predictions(model: torch.nn.Module, run: Path, dataset: Dataset) -> SlicePredictions:
+    """A classifier's answers on every slice of another data set."""
+    _, config = load_model(run)
+    assert config.view is not None
+    reason = unsupported(dataset.info, config.task, config.view)
+    if reason is not None or config.task != "classification":
+        raise UserError(f"{reason or 'a segmenter on other data'}; expected a classifier and slices with labels; leave "
+                        "--test out")
+    examples: Examples = build_examples(dataset, config.view)
+    problem = pose_problem(config, examples)
+    source = BatchSource(examples, problem.targets, torch.device("cpu"))
+    return slice_predictions(model, problem, examples, source, np.arange(len(examples)), 32, Stopwatch())
+
+
+def _is_ventricles(result: RunResult) -> bool:
+    return pose_outputs(result.config.resolved().view) == ("ventricles",)
+
+
+def _reported(name: str) -> bool:
+    return name.startswith(_CASE_METRICS) or name.startswith("voxel_accuracy")
+
+
+def _logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(logit(np.clip(probabilities.astype(np.float64), _EPSILON, 1 - _EPSILON)))
