@@ -1,0 +1,237 @@
+"""overview.png: one page that shows a report. Slices with what was outlined, probabilities along the scan, numbers.
+
+The page names no file and holds nothing of a patient header.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from scipy import ndimage
+
+from hemobench.errors import UserError
+from hemobench.inference.overview.canvas import FAINT, MUTED, PAGE, TEXT, Canvas, mixed, text_width
+from hemobench.inference.overview.panel import Panel
+from hemobench.inference.overview.slices import RGB, WINDOW, SlicePictures, even_slices
+from hemobench.inference.overview.style import (
+    CAUTION,
+    MOST_MARKED,
+    RESEARCH_ONLY,
+    TYPE_COLOURS,
+    VENTRICLE_COLOUR,
+)
+from hemobench.inference.report import Lesion, StudyReport
+from hemobench.io.atomic import replacing
+from hemobench.labels import LABEL_IDS
+
+PAGE_WIDTH = 1640
+_MARGIN = 28
+_PANEL_WIDTH = 500
+_LONGEST = 6000
+_GAP = 6
+_GUTTER = 24
+_TILES, _TILES_BELOW_DETAIL = 20, 24
+_COLUMNS, _COLUMNS_BELOW_DETAIL = 5, 6
+# Coronal planes of fewer slices show steps and no anatomy.
+_LEAST_CORONAL = 12
+_ASPECTS = (0.8, 1.35)
+
+
+@dataclass(frozen=True)
+class _Marked:
+    """A lesion and the slice where it is largest."""
+
+    lesion: Lesion
+    index: int
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A connected part of the label map: its centre in voxels, and the slice with most of it."""
+
+    centre: tuple[float, ...]
+    largest_slice: int
+
+
+def write_overview(report: StudyReport, path: Path) -> None:
+    """Draw `draw_overview` into a PNG file, which appears whole or not at all."""
+    if path.suffix.lower() != ".png":
+        raise UserError(f"output {path}; expected a name ending in .png; rename it")
+    page = draw_overview(report)
+    with replacing(path) as temporary:
+        page.save(temporary, format="PNG")
+
+
+def draw_overview(report: StudyReport) -> Image.Image:
+    """One page, RGB, `PAGE_WIDTH` pixels wide and as long as the report needs.
+
+    Left the pictures: slices evenly through the head, among them every lesion's largest one, and above them the place
+    with most of it at a larger size, plain and outlined. Right what was called and measured. Raises UserError for a
+    report that was read back and so has no scan.
+    """
+    if report.scan is None:
+        raise UserError("report without its scan; expected one that analyse gave; analyse the scan again")
+    canvas = Canvas(PAGE_WIDTH, _LONGEST)
+    top = _header(canvas)
+    panel = Panel(canvas, PAGE_WIDTH - _MARGIN - _PANEL_WIDTH, top, _PANEL_WIDTH)
+    gallery = _Gallery(canvas, report, top, panel.left - _GUTTER)
+    panel.findings(report, gallery.draw())
+    below = [panel, panel]
+    if gallery.bottom < panel.bottom:
+        # Few or flat pictures leave room below them.
+        half = (gallery.right - gallery.left - _GUTTER) // 2
+        below = [Panel(canvas, x, gallery.bottom, half) for x in (gallery.left, gallery.right - half)]
+    below[0].scan(report.source)
+    below[1].models(report)
+    bottom = max(panel.bottom, gallery.bottom, *(one.bottom for one in below))
+    return canvas.finished(_footer(canvas, report, bottom))
+
+
+def _header(canvas: Canvas) -> int:
+    canvas.text(_MARGIN, 30, "hemobench", 26, TEXT, anchor="lm", bold=True)
+    canvas.text(_MARGIN + text_width("hemobench", 26) + 14, 32, "study overview", 17, MUTED, anchor="lm")
+    wide = round(text_width(RESEARCH_ONLY, 16)) + 28
+    right = PAGE_WIDTH - _MARGIN
+    canvas.fill((right - wide, 14, right, 46), CAUTION, radius=6)
+    canvas.text(right - wide + 14, 30, RESEARCH_ONLY, 16, PAGE, anchor="lm", bold=True)
+    return 64
+
+
+def _footer(canvas: Canvas, report: StudyReport, top: int) -> int:
+    canvas.rule(_MARGIN, PAGE_WIDTH - _MARGIN, top)
+    view = "Seen from the feet: the patient's right (R) is on the left. Slices count from 0 at the lower end."
+    canvas.text(_MARGIN, top + 20, report.notice, 14, MUTED, anchor="lm")
+    canvas.text(PAGE_WIDTH - _MARGIN, top + 20, view, 14, FAINT, anchor="rm")
+    return top + 40
+
+
+class _Gallery:
+    """The left side: what the colours mean, the detail, the montage, from top to bottom."""
+
+    def __init__(self, canvas: Canvas, report: StudyReport, top: int, right: int) -> None:
+        assert report.scan is not None
+        self.canvas, self.report, self.bottom = canvas, report, top
+        self.left, self.right = _MARGIN, right
+        self.volume = report.scan.volume
+        self.labels = None if report.label_map is None else np.asarray(report.label_map.voxels)
+        colours = {number: TYPE_COLOURS[name] for name, number in LABEL_IDS.items()}
+        if report.ventricles is not None:
+            colours = {1: VENTRICLE_COLOUR}
+        self.pictures = SlicePictures(self.volume, self.labels, colours)
+        self.aspect = min(max(self.pictures.head_aspect, _ASPECTS[0]), _ASPECTS[1])
+        self.marked = [] if self.labels is None else _largest_slices(report, self.labels)
+        self.fullest = None if self.labels is None else _fullest_slice(self.labels)
+
+    def draw(self) -> list[int]:
+        """Draw all of it; gives the slices that are shown."""
+        self._legend()
+        single = self.volume.shape[0] == 1
+        if single or self.fullest is not None:
+            self._detail(0 if self.fullest is None else self.fullest)
+        return [0] if single else self._montage()
+
+    def _legend(self) -> None:
+        """Window and colours, in a line above the pictures."""
+        window = f"{WINDOW} window" if self.report.source.modality == "CT" else "grey levels of the scan"
+        x = self.left + self.canvas.text(self.left, self.bottom + 8, window, 14, MUTED, anchor="lm") + 22
+        entries = list(TYPE_COLOURS.items())
+        if self.report.ventricles is not None:
+            entries = [("ventricles", VENTRICLE_COLOUR)]
+        for name, colour in entries if self.labels is not None else []:
+            self.canvas.fill((round(x), self.bottom + 2, round(x) + 12, self.bottom + 14), colour, radius=3)
+            x += 18 + self.canvas.text(x + 18, self.bottom + 8, name, 14, MUTED, anchor="lm") + 18
+        self.bottom += 26
+
+    def _detail(self, index: int) -> None:
+        """One slice at a larger size: plain, with what was outlined, and the coronal plane through it."""
+        known = self.report.source.spacing_mm is not None
+        with_coronal = known and self.fullest is not None and self.volume.shape[0] >= _LEAST_CORONAL
+        count = 1 if self.fullest is None else 3 if with_coronal else 2
+        width = (self.right - self.left - (count - 1) * _GAP) // max(count, 2)
+        height = round(width * self.aspect)
+        drawn: list[tuple[RGB, str]] = [(self.pictures.axial(index, width, height, labels=False), f"slice {index}")]
+        if self.fullest is not None:
+            drawn.append((self.pictures.axial(index, width, height), f"slice {index}, outlined"))
+        if with_coronal and self.labels is not None:
+            row = int(np.argmax(np.count_nonzero(self.labels[index], axis=1)))
+            drawn.append((self.pictures.coronal(row, width, height), f"coronal, row {row}"))
+        for number, (picture, caption) in enumerate(drawn):
+            x = self.left + number * (width + _GAP)
+            self.canvas.picture(x, self.bottom, picture)
+            self.canvas.outlined_text(x + 10, self.bottom + 8, caption, 16, TEXT)
+            self.canvas.outlined_text(x + 10, self.bottom + height // 2, "R", 16, MUTED, anchor="lm")
+        self.bottom += height + 16
+
+    def _montage(self) -> list[int]:
+        """Tiles in rows; gives the slices that they show."""
+        below = self.fullest is not None
+        most = _TILES_BELOW_DETAIL if below else _TILES
+        first, last = self.pictures.span
+        wanted = [one.index for one in self.marked]
+        shown = even_slices(min([first, *wanted]), max([last, *wanted]), most, wanted)
+        columns = min(len(shown), _COLUMNS_BELOW_DETAIL if below else _COLUMNS)
+        width = (self.right - self.left - (columns - 1) * _GAP) // columns
+        # Few slices would be huge: half the side is as large as one need be.
+        width = min(width, (self.right - self.left - _GAP) // 2)
+        height = round(width * self.aspect)
+        for number, index in enumerate(shown):
+            x = self.left + (number % columns) * (width + _GAP)
+            y = self.bottom + (number // columns) * (height + _GAP)
+            self.canvas.picture(x, y, self.pictures.axial(index, width, height))
+            self._captions(index, (x, y, x + width, y + height))
+        rows = -(-len(shown) // columns)
+        self.bottom += rows * (height + _GAP) + 12
+        return shown
+
+    def _captions(self, index: int, box: tuple[int, int, int, int]) -> None:
+        """Number of the slice, its probability, and the lesions that are largest on it, with a frame."""
+        left, top, right, bottom = box
+        here = [one.lesion for one in self.marked if one.index == index]
+        self.canvas.outlined_text(left + 7, top + 5, str(index), 15, TEXT)
+        finding = next((one for one in self.report.slices if one.index == index), None)
+        if finding is not None and "any" in finding.probabilities:
+            shade = mixed(FAINT, TEXT, min(1.0, finding.probabilities["any"]))
+            self.canvas.outlined_text(right - 7, top + 5, f"{finding.probabilities['any']:.2f}", 14, shade, "ra")
+        x = left + 7.0
+        for lesion in here:
+            name = f"#{lesion.number}"
+            if x + text_width(name, 14) < right:
+                self.canvas.outlined_text(x, bottom - 6, name, 14, TYPE_COLOURS[lesion.subtype], "ld")
+            x += text_width(name, 14) + 8
+        if here:
+            self.canvas.frame(box, TYPE_COLOURS[here[0].subtype], 2)
+
+
+def _largest_slices(report: StudyReport, labels: NDArray[np.integer]) -> list[_Marked]:
+    """The largest lesions with the slice where each has most voxels."""
+    listed = report.lesions[:MOST_MARKED]
+    parts = {name: _parts(labels == LABEL_IDS[name]) for name in {lesion.subtype for lesion in listed}}
+    marked = []
+    for lesion in listed:
+        # The report gives a lesion's centre, not its voxels: it is the part whose centre that is.
+        nearest = min(parts[lesion.subtype], key=lambda part: math.dist(part.centre, lesion.centroid_index))
+        marked.append(_Marked(lesion, nearest.largest_slice))
+    return marked
+
+
+def _parts(mask: NDArray[np.bool_]) -> list[_Part]:
+    """Connected parts of a mask, diagonal neighbours included."""
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    numbers, _ = ndimage.label(mask[box], structure=np.ones((3, 3, 3)))
+    parts = []
+    for number, where in enumerate(ndimage.find_objects(numbers), start=1):
+        one = numbers[where] == number
+        corner = np.array([outer.start + inner.start for outer, inner in zip(box, where, strict=True)])
+        centre = corner + np.argwhere(one).mean(axis=0)
+        parts.append(_Part(tuple(centre.tolist()), int(corner[0] + np.count_nonzero(one, axis=(1, 2)).argmax())))
+    return parts
+
+
+def _fullest_slice(labels: NDArray[np.integer]) -> int | None:
+    areas = np.count_nonzero(labels, axis=(1, 2))
+    return int(np.argmax(areas)) if areas.any() else None

@@ -1,0 +1,245 @@
+"""The overview page: what is on it is looked for in its pixels and in what its parts say."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hemobench.errors import UserError
+from hemobench.inference.overview import PAGE_WIDTH, draw_overview, write_overview
+from hemobench.inference.overview.canvas import Canvas, shortened, text_width, wrapped
+from hemobench.inference.overview.page import _largest_slices
+from hemobench.inference.overview.panel import verdict
+from hemobench.inference.overview.slices import SlicePictures, even_slices
+from hemobench.inference.overview.style import CALLED, CAUTION, TYPE_COLOURS, VENTRICLE_COLOUR
+from hemobench.inference.report import (
+    Call,
+    Lesion,
+    ModelUsed,
+    SliceFinding,
+    Source,
+    StudyFinding,
+    StudyReport,
+    Ventricles,
+)
+from hemobench.io.scan import GridSource, Scan, Space
+from hemobench.labels import CLASSES, LABEL_IDS, SUBTYPES
+from hemobench.volume import LABEL_MAP, Volume, display_affine
+
+
+def a_head(depth: int = 20, size: int = 128, modality: str = "CT") -> Volume:
+    """A grey ball of tissue in a bright shell, air around it."""
+    spacing = (5.0, 1.5, 1.5)
+    z, y, x = np.ogrid[:depth, :size, :size]
+    middle = (size - 1) / 2
+    radius = np.sqrt(((z - (depth - 1) / 2) * 2) ** 2 + (y - middle) ** 2 + (x - middle) ** 2)
+    voxels = np.where(radius < 44, 35.0, np.where(radius < 50, 900.0, -1000.0))
+    if modality == "MR":
+        voxels = np.clip(voxels, 0, 300)
+    return Volume(voxels, display_affine((depth, size, size), spacing), modality)
+
+
+def a_report(
+    volume: Volume | None = None,
+    boxes: dict[tuple[int, int, int], tuple[str, int]] | None = None,
+    *,
+    probability: float = 0.9,
+    spacing_known: bool = True,
+    warnings: tuple[str, ...] = (),
+) -> StudyReport:
+    """A report over a head with boxes of blood: corner -> (type, side in voxels), numbered in their order."""
+    volume = a_head() if volume is None else volume
+    labels = np.zeros(volume.shape, dtype=np.uint8)
+    lesions = []
+    for number, ((z, y, x), (name, side)) in enumerate((boxes or {}).items(), start=1):
+        deep = min(2, volume.shape[0] - z)
+        labels[z : z + deep, y : y + side, x : x + side] = LABEL_IDS[name]
+        voxels = deep * side * side
+        centre = (z + (deep - 1) / 2, y + (side - 1) / 2, x + (side - 1) / 2)
+        volume_ml = voxels * volume.voxel_volume_ml if spacing_known else None
+        lesions.append(Lesion(number, name, volume_ml, volume_ml, None, centre, z, z + deep - 1, voxels, 0.8))
+    probabilities = dict.fromkeys(CLASSES, 0.1) | {"any": probability}
+    totals = {name: sum(one.volume_ml or 0 for one in lesions if one.subtype == name) for name in SUBTYPES}
+    scan = Scan(volume, "nifti", (), GridSource(Path("scan.nii"), Space(volume.affine, volume.shape)), spacing_known)
+    return StudyReport(
+        source=Source("nifti", 1, "CT", volume.shape, volume.spacing_mm if spacing_known else None, warnings),
+        model=(ModelUsed("haemorrhage", "bleed-2d", None, "ab" * 32, "torch fp32"),),
+        study=StudyFinding(probabilities, {name: Call(probabilities[name] >= 0.5, 0.5) for name in CLASSES}),
+        slices=tuple(SliceFinding(index, 0.0, probabilities) for index in range(volume.shape[0])),
+        lesions=tuple(lesions),
+        volume_ml={"total": sum(totals.values()), **totals} if spacing_known else None,
+        ventricles=None,
+        timing_s={"total": 1.0},
+        scan=scan,
+        label_map=volume.with_voxels(labels, LABEL_MAP),
+    )
+
+
+def ventricle_report() -> StudyReport:
+    volume = a_head(modality="MR")
+    labels = np.zeros(volume.shape, dtype=np.uint8)
+    labels[8:12, 50:70, 55:70] = 1
+    report = a_report(volume)
+    return replace(
+        report, source=replace(report.source, modality="MR"), study=StudyFinding({}, {}), slices=(), volume_ml=None,
+        ventricles=Ventricles(13.5, 1200), label_map=volume.with_voxels(labels, LABEL_MAP),
+    )
+
+
+def amount(page: Image.Image, colour: tuple[int, int, int]) -> int:
+    """Pixels of exactly this colour."""
+    return int(np.all(np.asarray(page) == colour, axis=-1).sum())
+
+
+def test_the_file_is_a_whole_png_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    write_overview(a_report(), tmp_path / "deep" / "overview.png")
+    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["overview.png"]
+    with Image.open(tmp_path / "deep" / "overview.png") as page:
+        page.load()
+        assert page.mode == "RGB"
+        assert page.width == PAGE_WIDTH
+        assert page.info == {}, "no text chunk may hold a name"
+
+
+def test_mistakes_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"\.png"):
+        write_overview(a_report(), tmp_path / "overview.jpg")
+    with pytest.raises(UserError, match="without its scan"):
+        draw_overview(StudyReport.from_json(a_report().to_json()))
+
+
+@pytest.mark.parametrize("name", SUBTYPES)
+def test_blood_is_drawn_in_the_colour_of_its_type(name: str) -> None:
+    page = draw_overview(a_report(boxes={(9, 60, 40): (name, 20)}))
+    drawn = {other: amount(page, TYPE_COLOURS[other]) for other in SUBTYPES}
+    legend_alone = {other: amount(draw_overview(a_report()), TYPE_COLOURS[other]) for other in SUBTYPES}
+    assert drawn[name] > legend_alone[name] + 400
+    for other in SUBTYPES:
+        if other != name:
+            assert drawn[other] == legend_alone[other]
+
+
+def test_the_right_of_the_patient_is_on_the_left() -> None:
+    """A box at low columns, the patient's right in S-P-L, is left of the middle of its picture."""
+    pictures = SlicePictures(a_head(), np.asarray(a_report(boxes={(9, 60, 40): ("subdural", 10)}).label_map.voxels), {
+        LABEL_IDS["subdural"]: TYPE_COLOURS["subdural"]
+    })  # fmt: skip
+    picture = pictures.axial(9, 300, 300)
+    coloured = np.argwhere(np.ptp(picture.astype(int), axis=-1) > 30)
+    assert len(coloured) > 100
+    assert coloured[:, 1].max() < 150
+    plain = pictures.axial(9, 300, 300, labels=False)
+    assert np.ptp(plain.astype(int), axis=-1).max() == 0
+    assert plain[150, 150, 0] == 112, "35 HU in the brain window of 0 to 80"
+
+
+def test_pictures_keep_the_proportions_of_the_head_and_cut_off_the_air() -> None:
+    head = a_head(depth=4, size=256)
+    flat = Volume(head.voxels[:, ::2], display_affine((4, 128, 256), (5.0, 3.0, 1.5)))
+    square, squeezed = (SlicePictures(one, None, {}).axial(2, 300, 300) for one in (head, flat))
+    for picture in (square, squeezed):
+        lit = np.argwhere(picture[..., 0] > 60)
+        height, width = np.ptp(lit, axis=0) + 1
+        assert abs(height - width) <= 12, "a ball is round whatever its pixels"
+        assert height > 220, "uncut it would be 117"
+
+
+def test_the_coronal_plane_has_the_top_of_the_head_above() -> None:
+    volume = a_head(depth=30)
+    labels = np.zeros(volume.shape, dtype=np.uint8)
+    labels[24:27, 60:70, 60:70] = 5
+    picture = SlicePictures(volume, labels, {5: TYPE_COLOURS["subdural"]}).coronal(64, 300, 300)
+    coloured = np.argwhere(np.ptp(picture.astype(int), axis=-1) > 30)
+    assert 0 < coloured[:, 0].max() < 120
+
+
+def test_slices_are_even_and_hold_those_that_must_be_shown() -> None:
+    assert even_slices(0, 99, 12) == [0, 9, 18, 27, 36, 45, 54, 63, 72, 81, 90, 99]
+    with_lesions = even_slices(0, 99, 12, wanted=[28, 29, 50])
+    assert len(with_lesions) == 12
+    assert {28, 29, 50} <= set(with_lesions)
+    assert even_slices(4, 6, 12) == [4, 5, 6]
+    assert even_slices(0, 9, 2, wanted=[3, 4, 5]) == [3, 4, 5]
+    assert even_slices(7, 7, 20) == [7]
+
+
+def test_every_lesion_has_its_own_largest_slice() -> None:
+    """Two of one type that share slices: the small one's place is not taken for the large one's."""
+    report = a_report(boxes={(6, 40, 40): ("subdural", 20), (8, 80, 80): ("subdural", 6)})
+    labels = np.asarray(report.label_map.voxels).copy()
+    labels[7, 60, 40:60] = LABEL_IDS["subdural"]  # the large one is largest on its second slice
+    labels[9, 86, 80:86] = LABEL_IDS["subdural"]
+    assert [one.index for one in _largest_slices(report, labels)] == [7, 9]
+
+
+def test_a_call_and_its_absence_look_different() -> None:
+    called, healthy = draw_overview(a_report(probability=0.9)), draw_overview(a_report(probability=0.2))
+    assert amount(called, CALLED) > 300
+    assert amount(healthy, CALLED) == 0
+    for page in (called, healthy):
+        assert amount(page, CAUTION) > 3000, "the words that this is research stand on every page"
+    assert verdict(a_report(probability=0.9))[:2] == (
+        "Haemorrhage called", "Probability 0.90, threshold 0.50. No single type called."
+    )
+    assert verdict(a_report(probability=0.2))[0] == "No haemorrhage called"
+    outlined = verdict(a_report(boxes={(9, 60, 40): ("subdural", 20)}, probability=0.2))
+    assert outlined[1].endswith("Some blood was outlined all the same.")
+
+
+def test_without_a_classifier_nothing_is_said_to_be_healthy() -> None:
+    report = replace(a_report(), study=StudyFinding({}, {}), slices=())
+    assert verdict(report)[0] == "Nothing outlined"
+    assert draw_overview(report).width == PAGE_WIDTH
+
+
+def test_ventricles_have_their_own_colour_and_no_call() -> None:
+    page = draw_overview(ventricle_report())
+    assert amount(page, VENTRICLE_COLOUR) > 400
+    assert amount(page, TYPE_COLOURS["epidural"]) == 0, "label 1 is not blood here"
+    assert verdict(ventricle_report())[0] == "Ventricles 13.5 mL"
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 300])
+def test_any_number_of_slices_makes_a_page(depth: int) -> None:
+    volume = a_head(depth=depth, size=64)
+    blood = a_report(volume, {(depth // 2, 30, 30): ("intraparenchymal", 8)}, spacing_known=depth > 1)
+    for report in (blood, a_report(volume)):
+        page = draw_overview(report)
+        assert 500 < page.height < 2200
+
+
+def test_many_lesions_and_long_warnings_do_not_grow_the_page_without_end() -> None:
+    boxes = {(2 * (n // 8) + 2, 30 + 8 * (n % 8), 40 + 2 * n): (SUBTYPES[n % 5], 4) for n in range(24)}
+    long = "a warning with a verylongwordthatnobodycanbreak" * 6
+    report = a_report(boxes=boxes, warnings=(long, "wärme – ≥ 3 mm × 2") * 20)
+    assert draw_overview(report).height < 2200
+
+
+def test_air_alone_makes_a_page() -> None:
+    empty = Volume(np.full((6, 40, 40), -1000.0), display_affine((6, 40, 40), (5.0, 1.0, 1.0)))
+    assert draw_overview(a_report(empty, probability=0.1)).width == PAGE_WIDTH
+
+
+def test_lines_fit() -> None:
+    text = "one two three four five six seven eight nine ten"
+    lines = wrapped(text, 16, 120, 9)
+    assert " ".join(lines) == text
+    assert all(text_width(line, 16) <= 120 for line in lines)
+    cut = wrapped(text, 16, 120, 2)
+    assert len(cut) == 2
+    assert cut[1].endswith("...")
+    assert text_width(cut[1], 16) <= 120
+    assert text_width(shortened("x" * 200, 16, 90), 16) <= 90
+
+
+def test_no_letter_is_drawn_as_the_box_of_a_missing_one() -> None:
+    pages = []
+    for text in ("caf\u00e9", "cafe"):
+        canvas = Canvas(100, 30)
+        canvas.text(2, 2, text, 16)
+        pages.append(canvas.finished(30).tobytes())
+    assert pages[0] == pages[1]
