@@ -98,6 +98,13 @@ class CheckpointConfig:
                     raise unknown_name(f"class of {attribute}", str(name), self.outputs)
         return {level: dict(by_class) for level, by_class in levels.items()}
 
+    @property
+    def context(self) -> int | None:
+        """Slices on each side that a slice-wise network looks at; None for a network that is none."""
+        if self.model == "unet2.5d":
+            return int(self.model_options.get("context", 1))
+        return 0 if self.model == "unet2d" else None
+
     def calibrated(self, level: str, name: str) -> tuple[float, float]:
         """(a, b) of a class at a level; (1, 0), which changes nothing, where none was fitted."""
         return self.calibration.get(level, {}).get(name, (1.0, 0.0))

@@ -1,0 +1,92 @@
+"""Engines: what computes a checkpoint's network. OpenVINO where it is installed, torch elsewhere, one protocol."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from hemobench.errors import UserError, unknown_name
+from hemobench.inference.checkpoint import Checkpoint
+from hemobench.inference.openvino_engine import OpenVinoEngine, has_openvino, network_of
+from hemobench.training.hardware import batch_layout, fast_bf16, to_layout
+
+KINDS = ("auto", "openvino", "torch")
+PRECISIONS = ("auto", "bf16", "fp32")
+_MOST_SHARED = 8
+_shared: OrderedDict[tuple[str, str, str], Engine] = OrderedDict()
+_shared_lock = threading.Lock()
+
+
+class Engine(Protocol):
+    """Computes one network. description: library, precision and threads in words. context: slices on each side that a
+    slice-wise network looks at, None for every other network."""
+
+    description: str
+    context: int | None
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (B, K) or (B, K, *spatial) of a batch (B, C, *spatial). Any thread may call it; nothing is kept."""
+        ...
+
+
+def load_engine(
+    checkpoint: Checkpoint, kind: str = "auto", threads: int | None = None, precision: str = "auto"
+) -> Engine:
+    """An engine for a checkpoint.
+
+    kind: one of KINDS; auto is torch where there is a GPU, else OpenVINO where it is installed, else torch. threads:
+    all usable cores where None; torch has one number for the whole process. precision: one of PRECISIONS; auto is bf16
+    where the hardware has it, else fp32.
+
+    In bf16, probabilities differ from those of torch in fp32 by less than PROBABILITY_TOLERANCE
+    Raises: UserError for another kind or precision, and for OpenVINO where it is missing.
+    """
+    if kind not in KINDS:
+        raise unknown_name("engine", kind, KINDS)
+    if precision not in PRECISIONS:
+        raise unknown_name("precision", precision, PRECISIONS)
+    device = torch.device("cuda" if torch.cuda.is_available() and kind != "openvino" else "cpu")
+    if kind == "openvino" and not has_openvino():
+        raise UserError("engine 'openvino' without OpenVINO; expected it installed; pip install openvino or use torch")
+    chosen = precision if precision != "auto" else "bf16" if fast_bf16(device)[0] else "fp32"
+    if kind == "openvino" or (kind == "auto" and device.type == "cpu" and has_openvino()):
+        return OpenVinoEngine(checkpoint, chosen, threads)
+    return TorchEngine(checkpoint, chosen, threads, device)
+
+
+def shared_engine(checkpoint: Checkpoint, kind: str = "auto") -> Engine:
+    """This process' engine for a checkpoint: loaded by the first who asks, the same one for all who ask later."""
+    key = (checkpoint.sha256, network_of(checkpoint.config), kind)
+    with _shared_lock:
+        if key not in _shared:
+            _shared[key] = load_engine(checkpoint, kind)
+            if len(_shared) > _MOST_SHARED:
+                _shared.popitem(last=False)
+        _shared.move_to_end(key)
+        return _shared[key]
+
+
+class TorchEngine:
+    """A checkpoint's network in torch: bf16 autocast with channels-last weights, or plain fp32."""
+
+    def __init__(self, checkpoint: Checkpoint, precision: str, threads: int | None, device: torch.device) -> None:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        self.context = checkpoint.config.context
+        self._device, self._low = device, precision == "bf16"
+        self._model = to_layout(checkpoint.build_model().to(device), self._low)
+        version = torch.__version__.split("+")[0]
+        where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else device.type
+        self.description = f"torch {version} {precision}, {where}"
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (B, K) or (B, K, *spatial) of a batch (B, C, *spatial); neither is kept."""
+        with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._low):
+            images = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(self._device)
+            logits: NDArray[np.float32] = self._model(batch_layout(images, self._low)).float().cpu().numpy()
+        return logits

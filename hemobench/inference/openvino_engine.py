@@ -1,0 +1,157 @@
+"""OpenVINO on the CPU: the torch network traced once for each plane size, kept as a graph in the cache, compiled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import warnings
+from functools import cached_property
+from importlib import metadata, util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import hemobench.models
+from hemobench.datasets.home import cache_home, usable_cores
+from hemobench.inference.checkpoint import Checkpoint
+from hemobench.inference.config import CheckpointConfig
+
+PRECISIONS = {"bf16": "bf16", "fp32": "f32"}
+_TRACED_SLICES = 3  # of a slice-wise network, whose number of slices stays free: more would only take longer
+_MOST_GRAPHS = 4  # a checkpoint's view has one plane size; callers of their own may have some
+_log = logging.getLogger(__name__)
+
+
+def has_openvino() -> bool:
+    """Whether OpenVINO is installed."""
+    return util.find_spec("openvino") is not None
+
+
+class OpenVinoEngine:
+    """A checkpoint's network in OpenVINO. Batch size is free, and so is the number of slices of a slice-wise network;
+    each other size is compiled when it first comes, the view's when the engine is made.
+
+    `run` may be called from several threads; one batch computes at a time, on all of `threads`.
+    """
+
+    def __init__(self, checkpoint: Checkpoint, precision: str, threads: int | None = None) -> None:
+        self.context = checkpoint.config.context
+        self._checkpoint, self._precision = checkpoint, precision
+        self._threads = threads or usable_cores()
+        self._lock = threading.Lock()
+        self._graphs: dict[tuple[int, ...], Any] = {}
+        self._graph(self._free_sizes(checkpoint.config.view.image_size))
+        self.description = f"openvino {self._version} {precision}, {self._threads} threads"
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Logits (B, K) or (B, K, *spatial) of a batch (B, C, *spatial); neither is kept."""
+        images = np.ascontiguousarray(batch, dtype=np.float32)
+        with self._lock:
+            graph = self._graph(self._free_sizes(images.shape[2:]))
+            request = graph.create_infer_request()
+            logits: NDArray[np.float32] = request.infer([images], share_inputs=True)[0]
+            # Else the request's tensors and the graph's working memory hold the patient until the next one comes.
+            del request
+            graph.release_memory()
+        return logits
+
+    def _free_sizes(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
+        return sizes if self.context is None or len(sizes) < 3 else (-1, *sizes[1:])
+
+    def _graph(self, sizes: tuple[int, ...]) -> Any:
+        if sizes not in self._graphs:
+            while len(self._graphs) >= _MOST_GRAPHS:
+                del self._graphs[next(iter(self._graphs))]
+            self._graphs[sizes] = self._core.compile_model(self._model(sizes), "CPU", {
+                "INFERENCE_PRECISION_HINT": PRECISIONS[self._precision],
+                "INFERENCE_NUM_THREADS": self._threads,
+                "PERFORMANCE_HINT": "LATENCY",
+                "NUM_STREAMS": 1,
+                "ENABLE_CPU_PINNING": False,  # another process may need the core more
+            })
+        return self._graphs[sizes]
+
+    def _model(self, sizes: tuple[int, ...]) -> Any:
+        """The network as an OpenVINO model, from the cache or traced and left there."""
+        folder = cache_home() / "cache" / f"engine-{_key(self._checkpoint, sizes, self._version)}"
+        if not folder.is_dir():
+            model = _traced(self._checkpoint, sizes)
+            try:
+                _keep(model, folder)
+            except OSError as error:
+                # The cache saves seconds of the next start and nothing else.
+                _log.debug("OpenVINO model not kept in %s: %s", folder, error)
+                return model
+        return self._core.read_model(folder / "model.xml")
+
+    @cached_property
+    def _core(self) -> Any:
+        return _openvino().Core()
+
+    @cached_property
+    def _version(self) -> str:
+        return str(_openvino().__version__).partition("-")[0]
+
+
+def _openvino() -> Any:
+    """The package, without its telemetry: importing it would write an id to the home folder and send it off."""
+    if "openvino" not in sys.modules:
+        # None makes its import fail, for which OpenVINO has a stub that sends nothing.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
+def _traced(checkpoint: Checkpoint, sizes: tuple[int, ...]) -> Any:
+    """Trace the network. Its paddings depend on the plane's size, which is a constant of the trace therefore."""
+    openvino = _openvino()
+    config = checkpoint.config
+    example = torch.zeros(1, config.in_channels, *(size if size > 0 else _TRACED_SLICES for size in sizes))
+    with warnings.catch_warnings(), torch.no_grad():
+        # That tracing is deprecated, and that sizes become constants, which is meant.
+        warnings.simplefilter("ignore")
+        traced = torch.jit.trace(checkpoint.build_model(), example, check_trace=False)
+        return openvino.convert_model(traced, example_input=example, input=[-1, config.in_channels, *sizes])
+
+
+def _keep(model: Any, folder: Path) -> None:
+    """Put the graph in the cache, whole or not at all."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
+    try:
+        _openvino().save_model(model, building / "model.xml", compress_to_fp16=False)
+        os.replace(building, folder)
+    except OSError:
+        if not folder.is_dir():  # else another process was faster
+            raise
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _key(checkpoint: Checkpoint, sizes: tuple[int, ...], version: str) -> str:
+    """Changes with the weights, with the network they go into, and with every library that writes the graph."""
+    libraries = [version, *(metadata.version(name) for name in ("torch", "timm", "monai"))]
+    text = json.dumps([checkpoint.sha256, network_of(checkpoint.config), sizes, libraries, _models_source()])
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def network_of(config: CheckpointConfig) -> str:
+    """The part of a config that decides what its weights compute."""
+    parts = [config.model, dict(config.model_options), config.in_channels, config.outputs, config.view.image_size]
+    return json.dumps(parts, sort_keys=True)
+
+
+def _models_source() -> str:
+    folder = Path(hemobench.models.__file__).parent
+    files = sorted(folder.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
