@@ -1,0 +1,241 @@
+"""One scan in, one report out: the pipeline behind `predict`, the demo, the API and `hemobench.analyse`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from hemobench.errors import UserError
+from hemobench.inference.checkpoint import Checkpoint
+from hemobench.inference.engine import Engine, shared_engine
+from hemobench.inference.intake import Intake, take_in
+from hemobench.inference.lesions import DEFAULT_RULES, LesionRules, LesionSearch, lesions_of
+from hemobench.inference.networks import (
+    ClassProbabilities,
+    classify,
+    find_blood,
+    find_ventricles,
+    threshold_of,
+)
+from hemobench.inference.report import (
+    Call,
+    ModelUsed,
+    SliceFinding,
+    Source,
+    StudyFinding,
+    StudyReport,
+    Ventricles,
+)
+from hemobench.inference.shipped import CheckpointSource, checkpoints_by_role
+from hemobench.io import Scan
+from hemobench.labels import CLASSES, LABEL_IDS
+from hemobench.volume import LABEL_MAP, Volume
+
+# Which roles look at what; "slice-classifier" and "haemorrhage" read CT and pictures of it.
+_BLOOD_ROLES = ("slice-classifier", "haemorrhage")
+_ROLES_FOR = {"CT": _BLOOD_ROLES, "grey": _BLOOD_ROLES, "MR": ("ventricles",)}
+_DIGITS = 6
+
+
+def analyse(
+    scan: str | Path | Volume | Scan,
+    checkpoint: CheckpointSource | Sequence[CheckpointSource] | None = None,
+    *,
+    engine: str = "auto",
+    flip_tta: bool = False,
+    series: str | None = None,
+    modality: str | None = None,
+    rules: LesionRules = DEFAULT_RULES,
+) -> StudyReport:
+    """Everything that the networks find in one scan.
+
+    `scan` is a path (DICOM folder or zip, NIfTI, MGZ, PNG, JPEG, npz, npy), a Volume, or a Scan. `checkpoint` names
+    folders or Hub ids, one a role; None stands for `$HEMOBENCH_CHECKPOINT` or the shipped ones. CT and pictures go to
+    the slice classifier and the haemorrhage network, MR to the ventricle network; what no checkpoint is there for stays
+    out of the report. `engine` is "auto", "openvino" or "torch"; `flip_tta` averages each answer with that of the
+    mirrored scan; `series` chooses among DICOM series; `modality` overrides what the file seems to be.
+
+    The networks are loaded once a process and keep nothing of a scan. Raises UserError, one line, for a scan that
+    cannot be read and where no checkpoint fits it.
+    """
+    watch = _Watch()
+    with watch.stage("reading"):
+        taken = take_in(scan, series=series, modality=modality)
+    with watch.stage("loading"):
+        networks = _networks_for(taken, checkpoints_by_role(checkpoint), engine)
+    found = _Findings(warnings=[*taken.warnings, *_origins(networks)])
+    if "slice-classifier" in networks:
+        opened, runner = networks["slice-classifier"]
+        found.classes = classify(taken.volume, opened.config, runner, watch.stage, flip_tta=flip_tta)
+        found.decided_by, found.level = opened, "study"
+    if "haemorrhage" in networks:
+        _look_for_blood(taken, networks["haemorrhage"], found, watch, flip_tta, rules)
+    if "ventricles" in networks:
+        opened, runner = networks["ventricles"]
+        outlined = find_ventricles(taken.volume, opened.config, runner, watch.stage, flip_tta=flip_tta)
+        found.label_map = taken.scan.volume.with_voxels(outlined.labels, LABEL_MAP)
+        found.ventricles = _ventricles(found.label_map, taken.scan.spacing_known)
+    return _report(taken, networks, found, watch)
+
+
+_Networks = dict[str, tuple[Checkpoint, Engine]]
+
+
+class _Watch:
+    """Seconds by stage; a stage that runs again adds to its own."""
+
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+        self._start = time.perf_counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._seconds[name] = self._seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def read(self) -> dict[str, float]:
+        total = time.perf_counter() - self._start
+        return {name: round(seconds, _DIGITS) for name, seconds in {**self._seconds, "total": total}.items()}
+
+
+@dataclass
+class _Findings:
+    """What the networks have said so far. `decided_by` gave the probabilities, its thresholds are those of `level`."""
+
+    warnings: list[str]
+    classes: ClassProbabilities | None = None
+    decided_by: Checkpoint | None = None
+    level: str = "study"
+    search: LesionSearch | None = None
+    ventricles: Ventricles | None = None
+    label_map: Volume | None = field(default=None)
+
+
+def _networks_for(taken: Intake, by_role: dict[str, Checkpoint], engine: str) -> _Networks:
+    """Checkpoints and engines of the roles that read this modality, in the order of the roles."""
+    roles = [role for role in _ROLES_FOR[taken.modality] if role in by_role]
+    if not roles:
+        raise UserError(
+            f"a scan of modality {taken.modality} and checkpoints for {', '.join(by_role)}; expected one for "
+            f"{' or '.join(_ROLES_FOR[taken.modality])}; give another checkpoint or scan"
+        )
+    return {role: (by_role[role], shared_engine(by_role[role], engine)) for role in roles}
+
+
+def _origins(networks: _Networks) -> list[str]:
+    return [
+        f"the {role} network '{checkpoint.name}' has learned from phantoms alone"
+        for role, (checkpoint, _) in networks.items()
+        if checkpoint.config.training.get("phantom")
+    ]
+
+
+def _look_for_blood(
+    taken: Intake,
+    network: tuple[Checkpoint, Engine],
+    found: _Findings,
+    watch: _Watch,
+    flip_tta: bool,
+    rules: LesionRules,
+) -> None:
+    """Outline blood and split it into lesions; without a classifier its voxels speak for slices and study."""
+    checkpoint, engine = network
+    alone = found.classes is None
+    blood = find_blood(
+        taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta, summarise=alone
+    )
+    with watch.stage("lesions"):
+        # On the volume's grid, whose millimetres are the likelier ones where the scan has none.
+        on_volume = taken.volume.with_voxels(blood.labels, LABEL_MAP)
+        search = lesions_of(on_volume, blood.probability, spacing_known=taken.scan.spacing_known, rules=rules)
+    found.search = search
+    found.label_map = taken.scan.volume.with_voxels(np.asarray(search.label_map.voxels), LABEL_MAP)
+    if search.left_out:
+        size = f" (together {search.left_out_ml:.2g} mL)" if taken.scan.spacing_known else ""
+        spots = "1 spot" if search.left_out == 1 else f"{search.left_out} spots"
+        found.warnings.append(f"{spots} of less than {rules.min_ml:g} mL called blood were left out{size}")
+    if alone:
+        found.classes, found.decided_by, found.level = blood.summary, checkpoint, "voxel"
+        found.warnings.append("no slice classifier was used: probabilities are those of the likeliest voxel")
+
+
+def _ventricles(label_map: Volume, spacing_known: bool) -> Ventricles:
+    voxels = int(np.count_nonzero(label_map.voxels))
+    return Ventricles(voxels * label_map.voxel_volume_ml if spacing_known else None, voxels)
+
+
+def _report(taken: Intake, networks: _Networks, found: _Findings, watch: _Watch) -> StudyReport:
+    scan = taken.scan
+    depth_mm, row_mm, column_mm = (round(length, _DIGITS) for length in scan.volume.spacing_mm)
+    source = Source(
+        kind=scan.kind,
+        files=taken.files,
+        modality=taken.modality,
+        shape=scan.volume.shape,
+        spacing_mm=(depth_mm, row_mm, column_mm) if scan.spacing_known else None,
+        warnings=tuple(found.warnings),
+    )
+    lesions = () if found.search is None else found.search.lesions
+    return StudyReport(
+        source=source,
+        model=tuple(
+            ModelUsed(role, one.name, one.revision, one.sha256, engine.description)
+            for role, (one, engine) in networks.items()
+        ),
+        study=_study_finding(found),
+        slices=_slice_findings(scan, found.classes),
+        lesions=lesions,
+        volume_ml=_volumes(found.search) if scan.spacing_known else None,
+        ventricles=found.ventricles,
+        timing_s=watch.read(),
+        scan=scan,
+        label_map=found.label_map,
+    )
+
+
+def _study_finding(found: _Findings) -> StudyFinding:
+    if found.classes is None or found.decided_by is None:
+        return StudyFinding({}, {})
+    # Rounded first, so that what is shown and what is called agree.
+    probabilities = {name: round(found.classes.study[name], _DIGITS) for name in CLASSES}
+    config = found.decided_by.config
+    any_threshold = threshold_of(config, "voxel", "any") if found.level == "voxel" else None
+    calls = {}
+    for name, probability in probabilities.items():
+        threshold = threshold_of(config, "study", name) if any_threshold is None else any_threshold
+        calls[name] = Call(probability >= threshold, threshold)
+    return StudyFinding(probabilities, calls)
+
+
+def _slice_findings(scan: Scan, classes: ClassProbabilities | None) -> tuple[SliceFinding, ...]:
+    depth, height, width = scan.volume.shape
+    centres = np.stack([np.arange(depth), np.full(depth, (height - 1) / 2), np.full(depth, (width - 1) / 2)], axis=1)
+    heights_mm = scan.volume.to_world(centres)[:, 2]
+    return tuple(
+        SliceFinding(
+            index,
+            round(float(heights_mm[index]), _DIGITS) if scan.spacing_known else None,
+            {} if classes is None else {name: round(float(classes.slices[name][index]), _DIGITS) for name in CLASSES},
+        )
+        for index in range(depth)
+    )
+
+
+def _volumes(search: LesionSearch | None) -> dict[str, float] | None:
+    """Millilitres in all and by type; the lesions hold every voxel of the label map."""
+    if search is None:
+        return None
+    by_type = {name: sum(one.voxels for one in search.lesions if one.subtype == name) for name in LABEL_IDS}
+    per_voxel_ml = search.label_map.voxel_volume_ml
+    return {
+        "total": sum(by_type.values()) * per_voxel_ml,
+        **{name: voxels * per_voxel_ml for name, voxels in by_type.items()},
+    }
