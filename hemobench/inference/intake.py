@@ -45,9 +45,7 @@ class Intake:
         return len({one.file for one in source.slices}) if isinstance(source, DicomSource) else 1
 
 
-def take_in(
-    given: str | Path | Volume | Scan, *, series: str | None = None, modality: str | None = None
-) -> Intake:
+def take_in(given: str | Path | Volume | Scan, *, series: str | None = None, modality: str | None = None) -> Intake:
     """Read what `hemobench.io.read_scan` reads, or take a Volume or Scan as it is.
 
     `modality` overrides what is found: DICOM says it, a picture is grey, and for files that do not say, voxels far
@@ -69,8 +67,10 @@ def take_in(
     volume = volume.with_voxels(np.asarray(volume.voxels), found)
     if not scan.spacing_known:
         volume = assumed_scale(volume)
-        warnings.append("without millimetres no volume in mL and no length can be given; the head was scaled to an "
-                        "average one for the networks")
+        warnings.append(
+            "without millimetres no volume in mL and no length can be given; the head was scaled to an "
+            "average one for the networks"
+        )
     return Intake(scan, volume, tuple(warnings))
 
 

@@ -142,16 +142,12 @@ def _thresholded(
     return labels, near, box
 
 
-def _name_types(
-    labels: NDArray[np.uint8], type_logits: NDArray[np.float32], grid: AxisGrid, corner: list[int]
-) -> None:
+def _name_types(labels: NDArray[np.uint8], type_logits: NDArray[np.float32], grid: AxisGrid, corner: list[int]) -> None:
     """Write ids 1 to 5 over the 1 of each voxel in a box of the scan whose first voxel has the index `corner`."""
     filled = np.nonzero(labels)
     nearest = tuple(
         np.clip(np.rint((index + start - offset) / ratio).astype(np.intp), 0, size - 1)
-        for index, start, offset, ratio, size in zip(
-            filled, corner, grid.offset, grid.ratio, grid.shape, strict=True
-        )
+        for index, start, offset, ratio, size in zip(filled, corner, grid.offset, grid.ratio, grid.shape, strict=True)
     )
     at_voxels = (slice(None), *nearest)
     labels[filled] = type_logits[at_voxels].argmax(axis=0) + 1

@@ -149,9 +149,7 @@ def _look_for_blood(
     """Outline blood and split it into lesions; without a classifier its voxels speak for slices and study."""
     checkpoint, engine = network
     alone = found.classes is None
-    blood = find_blood(
-        taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta, summarise=alone
-    )
+    blood = find_blood(taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta, summarise=alone)
     with watch.stage("lesions"):
         # On the volume's grid, whose millimetres are the likelier ones where the scan has none.
         on_volume = taken.volume.with_voxels(blood.labels, LABEL_MAP)

@@ -92,11 +92,11 @@ def blood_checkpoint(
     )
 
 
-def ventricle_checkpoint(directory: Path, *, threshold_grey: float = 0.3, **config: Any) -> Path:
-    """A ventricle checkpoint for MR: ventricle is what is darker than a grey between the scan's percentiles."""
+def ventricle_checkpoint(directory: Path, *, threshold_grey: float = 0.65, **config: Any) -> Path:
+    """A ventricle checkpoint for MR: ventricle is what is brighter than a grey between the scan's percentiles."""
     return _write(
         directory,
-        voxelwise_unet("unet3d", [(-SLOPE, SLOPE * threshold_grey)]),
+        voxelwise_unet("unet3d", [(SLOPE, -SLOPE * threshold_grey)]),
         role="ventricles",
         model="unet3d",
         model_options={"base": 2, "depth": 1, "norm": "none"},

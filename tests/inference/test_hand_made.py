@@ -23,10 +23,10 @@ def test_blood_is_what_is_bright(tmp_path: Path) -> None:
 
 
 @torch.no_grad()
-def test_ventricles_are_what_is_dark(tmp_path: Path) -> None:
-    model = open_checkpoint(ventricle_checkpoint(tmp_path / "dark", threshold_grey=0.25)).build_model()
+def test_ventricles_are_what_is_bright(tmp_path: Path) -> None:
+    model = open_checkpoint(ventricle_checkpoint(tmp_path / "bright", threshold_grey=0.25)).build_model()
     grey = torch.rand(1, 1, 6, 9, 10)
-    torch.testing.assert_close(model(grey)[:, 0], SLOPE * (0.25 - grey[:, 0]), atol=1e-4, rtol=0)
+    torch.testing.assert_close(model(grey)[:, 0], SLOPE * (grey[:, 0] - 0.25), atol=1e-4, rtol=0)
 
 
 @torch.no_grad()
