@@ -14,6 +14,7 @@ COMMANDS = MappingProxyType(
     {
         "compare": "train and rank a suite of models",
         "train": "train one model",
+        "predict": "analyse scans: report, mask and overview picture of each",
         "data": "list and check data sets, build phantoms",
     }
 )

@@ -203,6 +203,12 @@ def test_ventricles_have_their_own_colour_and_no_call() -> None:
     assert verdict(ventricle_report())[0] == "Ventricles 13.5 mL"
 
 
+def test_mr_in_a_file_that_does_not_say_so_is_shown_by_its_own_greys() -> None:
+    report = ventricle_report()
+    as_read = replace(report.scan, volume=report.scan.volume.with_voxels(report.scan.volume.voxels, "CT"))
+    assert draw_overview(replace(report, scan=as_read)).tobytes() == draw_overview(report).tobytes()
+
+
 @pytest.mark.parametrize("depth", [1, 2, 3, 300])
 def test_any_number_of_slices_makes_a_page(depth: int) -> None:
     volume = a_head(depth=depth, size=64)

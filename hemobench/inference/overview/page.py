@@ -117,7 +117,9 @@ class _Gallery:
         assert report.scan is not None
         self.canvas, self.report, self.bottom = canvas, report, top
         self.left, self.right = _MARGIN, right
-        self.volume = report.scan.volume
+        # The report knows better than a file that does not say what it is.
+        modality = "MR" if report.source.modality == "MR" else report.scan.volume.modality
+        self.volume = report.scan.volume.with_voxels(np.asarray(report.scan.volume.voxels), modality)
         self.labels = None if report.label_map is None else np.asarray(report.label_map.voxels)
         colours = {number: TYPE_COLOURS[name] for name, number in LABEL_IDS.items()}
         if report.ventricles is not None:

@@ -38,7 +38,8 @@ _GAP = 14
 _MOST_LESIONS = 10
 _MOST_WARNINGS = 6
 _WARNING_LINES = 3
-_KINDS = {"dicom": "DICOM", "nifti": "NIfTI", "mgz": "MGZ", "picture": "picture", "npz": "NumPy array"}
+_KINDS = {"dicom": "DICOM", "nifti": "NIfTI", "mgz": "MGZ", "picture": "picture", "npz": "NumPy array",
+          "volume": "memory"}  # fmt: skip
 
 
 class Panel:

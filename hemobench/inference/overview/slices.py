@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy import ndimage
 
-from hemobench.datasets.views import MR_PERCENTILES
 from hemobench.inference.overview.canvas import Colour
 from hemobench.volume import GREY, Volume
 from hemobench.windows import to_grey_uint8
 
 WINDOW = "brain"
+# What a display of MR, which has no unit, spreads over its greys.
+MR_PERCENTILES = (0.5, 99.5)
 _TINT = 0.32
 _OUTLINE_BLUR_PIXELS = 0.7
 # For finding the head: every how many pixels is looked at, and from which grey on there is something.

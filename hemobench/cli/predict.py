@@ -1,0 +1,232 @@
+"""`hemobench predict`: scans in, a folder each with report.json, mask.nii.gz and overview.png, and a summary.csv."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+import hemobench
+from hemobench.cli.predictions import DONE, FAILED, REFUSED, SUMMARY, Outcome, PredictionFolder, claim_of
+from hemobench.cli.run import EXIT_USER_ERROR
+from hemobench.cli.scans import folder_names, list_scans
+from hemobench.errors import UserError, unknown_name
+from hemobench.inference.overview.style import counted
+from hemobench.inference.report import StudyReport
+
+if TYPE_CHECKING:
+    from hemobench.inference.checkpoint import Checkpoint
+
+EXIT_DEFECT = 1
+
+app = typer.Typer(help="Analyse head scans.", add_completion=False)
+
+
+@dataclass(frozen=True)
+class Options:
+    """How every scan of a command is analysed."""
+
+    checkpoints: Mapping[str, Checkpoint]
+    engine: str
+    flip_tta: bool
+    series: str | None
+    modality: str | None
+    dicom_seg: bool
+
+    def settings(self) -> dict[str, Any]:
+        """What an answer depends on beside the scan."""
+        return {
+            "checkpoints": {role: one.sha256 for role, one in self.checkpoints.items()},
+            "engine": self.engine, "tta": self.flip_tta, "series": self.series, "modality": self.modality,
+            "dicom_seg": self.dicom_seg, "version": hemobench.__version__,
+        }  # fmt: skip
+
+
+@app.command()
+def predict(
+    scans: Annotated[
+        list[Path],
+        typer.Argument(metavar="SCAN...", help="DICOM folder or zip, NIfTI, PNG, JPEG, npz, or a folder of such."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder; gets one folder a scan and summary.csv.")],
+    checkpoint: Annotated[
+        list[str] | None,
+        typer.Option(metavar="FOLDER|USER/NAME", help="One a role, by repeating it. Default: the shipped ones."),
+    ] = None,
+    engine: Annotated[str, typer.Option(metavar="auto|openvino|torch", help="What computes the networks.")] = "auto",
+    dicom_seg: Annotated[bool, typer.Option("--dicom-seg", help="Write mask.dcm for DICOM series too.")] = False,
+    tta: Annotated[bool, typer.Option("--tta", help="Average with the mirrored scan: twice the time.")] = False,
+    series: Annotated[
+        str | None, typer.Option(help="DICOM series to read: its number or UID. Default: the head scan.")
+    ] = None,
+    modality: Annotated[
+        str | None, typer.Option(metavar="CT|MR|grey", help="What the scans are, for files that do not say so.")
+    ] = None,
+    again: Annotated[bool, typer.Option("--again", help="Analyse scans once more that are finished.")] = False,
+) -> None:
+    """Analyse head scans: is there a haemorrhage, which types, where, how many millilitres. Research use only.
+
+    Scans that an earlier run finished with the same models and options are not analysed again. A scan that cannot be
+    read does not stop the others; it is named at the end, and the exit code is 2.
+    """
+    # Here, not above: --help should not pay for loading torch.
+    from hemobench.inference.engine import KINDS
+    from hemobench.inference.intake import MODALITIES
+    from hemobench.inference.shipped import checkpoints_by_role
+
+    if engine not in KINDS:
+        raise unknown_name("engine", engine, KINDS)
+    if modality is not None and modality not in MODALITIES:
+        raise unknown_name("modality", modality, MODALITIES)
+    folder = PredictionFolder(output)
+    options = Options(checkpoints_by_role(checkpoint or None), engine, tta, series, modality, dicom_seg)
+    listing = list_scans(scans, output)
+    with Reporter(len(listing.scans), listing.left_out) as reporter:
+        outcomes = _predict_all(listing.scans, folder, options, reporter, again=again)
+    _conclude(outcomes, output)
+
+
+class Reporter:
+    """Shows each scan as it is finished: under a bar on a terminal, as plain lines elsewhere. All on stderr."""
+
+    def __init__(self, total: int, left_out: int, console: Console | None = None) -> None:
+        self._console = console or Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        self._bar = Progress(*columns, console=self._console, transient=True) if self._console.is_terminal else None
+        self._total, self._left_out, self._done = total, left_out, 0
+
+    def __enter__(self) -> Reporter:
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task("", total=self._total)
+        if self._left_out:
+            self._line(f"left out as no scans: {self._left_out} {'entry' if self._left_out == 1 else 'entries'}")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def begin(self, scan: Path) -> None:
+        """Name the scan at work."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=scan.name[:40])
+
+    def finish(self, outcome: Outcome) -> None:
+        """Say what became of a scan."""
+        self._done += 1
+        self._line(f"{self._done}/{self._total} {outcome.scan}: {described(outcome)}")
+        for remark in outcome.remarks:
+            self._line(f"  {remark}")
+        if self._bar is not None:
+            self._bar.advance(self._task)
+
+    def _line(self, text: str) -> None:
+        self._console.print(Text(text), soft_wrap=True)
+
+
+def _predict_all(
+    scans: Sequence[Path], folder: PredictionFolder, options: Options, reporter: Reporter, *, again: bool
+) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    try:
+        for scan, name in zip(scans, folder_names(scans), strict=True):
+            reporter.begin(scan)
+            outcome = _predict_one(scan, name, folder, options, again=again)
+            outcomes.append(outcome)
+            # A mistyped path alone should not leave a folder behind.
+            if len(scans) > 1 or outcome.status == DONE:
+                folder.write_summary(outcomes)
+            reporter.finish(outcome)
+    except KeyboardInterrupt:
+        typer.echo("the same command goes on where it stopped", err=True)
+        raise
+    return outcomes
+
+
+def _predict_one(scan: Path, name: str, folder: PredictionFolder, options: Options, *, again: bool) -> Outcome:
+    """Analyse a scan and write its answer. What is wrong with the scan is its outcome, not an error."""
+    try:
+        claim = claim_of(scan, options.settings())
+        finished = None if again else folder.finished(claim)
+        if finished is not None:
+            return Outcome(scan, DONE, folder=finished[0], report=finished[1], reused=True)
+        report = _analyse(scan, options)
+    except UserError as error:
+        return Outcome(scan, REFUSED, _one_line(error))
+    except OSError as error:
+        return Outcome(scan, REFUSED, f"{error.filename or scan} cannot be read ({error.strerror or error})")
+    except MemoryError:
+        return Outcome(scan, REFUSED, f"{scan} needs more memory than there is; crop or resample it")
+    except Exception as error:
+        return _defect(scan, error)
+    try:
+        written, remarks = folder.write(claim, name, report, dicom_seg=options.dicom_seg)
+    except (UserError, OSError):
+        raise  # a full disk ends the command instead of refusing scan after scan
+    except Exception as error:
+        return _defect(scan, error)
+    return Outcome(scan, DONE, folder=written, report=report, remarks=tuple(remarks))
+
+
+def _defect(scan: Path, error: Exception) -> Outcome:
+    """Of ours, in one scan: shown in full, but the others are still wanted."""
+    traceback.print_exception(error)
+    return Outcome(scan, FAILED, f"a defect of hemobench: {type(error).__name__}: {_one_line(error)[:200]}")
+
+
+def _analyse(scan: Path, options: Options) -> StudyReport:
+    from hemobench.inference.study import analyse
+
+    return analyse(
+        scan, list(options.checkpoints.values()), engine=options.engine, flip_tta=options.flip_tta,
+        series=options.series, modality=options.modality,
+    )  # fmt: skip
+
+
+def described(outcome: Outcome) -> str:
+    """One line on an outcome."""
+    report = outcome.report
+    if report is None:
+        return f"{outcome.status}: {outcome.reason}"
+    found = []
+    lesions = counted(len(report.lesions), "lesion")
+    if report.is_positive is not None:
+        probability = report.study.probabilities["any"]
+        found.append(f"{'haemorrhage' if report.is_positive else 'no haemorrhage'} called ({probability:.2f})")
+    if report.volume_ml is not None and report.volume_ml["total"] > 0:
+        found.append(f"{report.volume_ml['total']:.1f} mL in {lesions}")
+    elif report.lesions:
+        found.append(lesions)
+    if report.ventricles is not None and report.ventricles.volume_ml is not None:
+        found.append(f"ventricles {report.ventricles.volume_ml:.1f} mL")
+    when = "finished before" if outcome.reused else f"{report.timing_s.get('total', 0.0):.1f} s"
+    return f"{', '.join(found) or 'analysed'}; {when}, in {outcome.folder}"
+
+
+def _conclude(outcomes: Sequence[Outcome], output: Path) -> None:
+    """Say how it went, name what was refused, and leave with the exit code for it."""
+    refused = [one for one in outcomes if one.status != DONE]
+    failed = [one for one in refused if one.status == FAILED]
+    if len(outcomes) == 1 and refused and not failed:
+        raise UserError(refused[0].reason)
+    done = [one for one in outcomes if one.status == DONE]
+    before = sum(one.reused for one in done)
+    counted = f"{len(done)} of {len(outcomes)} scans" if len(outcomes) > 1 else "1 scan"
+    typer.echo(f"{counted} analysed" + (f", {before} of them before" if before else "") + f"; {output / SUMMARY}")
+    if refused:
+        typer.echo(f"hemobench: {len(refused)} of {len(outcomes)} scans gave no answer:", err=True)
+        for one in refused:
+            typer.echo(f"  {one.scan}: {one.reason}", err=True)
+        raise typer.Exit(EXIT_DEFECT if failed else EXIT_USER_ERROR)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
