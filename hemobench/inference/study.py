@@ -157,9 +157,9 @@ def _look_for_blood(
     found.search = search
     found.label_map = taken.scan.volume.with_voxels(np.asarray(search.label_map.voxels), LABEL_MAP)
     if search.left_out:
-        size = f" (together {search.left_out_ml:.2g} mL)" if taken.scan.spacing_known else ""
         spots = "1 spot" if search.left_out == 1 else f"{search.left_out} spots"
-        found.warnings.append(f"{spots} of less than {rules.min_ml:g} mL called blood were left out{size}")
+        together = f" ({search.left_out_ml:.2g} mL in all)" if taken.scan.spacing_known else ""
+        found.warnings.append(f"left out: {spots} of blood below {rules.min_ml:g} mL{together}")
     if alone:
         found.classes, found.decided_by, found.level = blood.summary, checkpoint, "voxel"
         found.warnings.append("no slice classifier was used: probabilities are those of the likeliest voxel")
