@@ -11,11 +11,14 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def test_requirements_are_the_core_of_the_package() -> None:
+def test_requirements_are_the_core_of_the_package_and_its_fast_engine() -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     listed = {line for line in lines if line and line[0] != "#"}
-    core = {need for need in requires("hemobench") or () if "extra ==" not in need}
-    assert {need.replace(" ", "") for need in listed} == {need.replace(" ", "") for need in core}
+    needs = requires("hemobench") or ()
+    core = {need for need in needs if "extra ==" not in need}
+    fast = {need.partition(";")[0] for need in needs if re.search(r"extra == ['\"]fast['\"]", need)}
+    assert fast
+    assert {need.replace(" ", "") for need in listed} == {need.replace(" ", "") for need in core | fast}
 
 
 def test_the_readme_has_the_front_matter_a_space_reads() -> None:
