@@ -17,13 +17,17 @@ def hub_copy(repository: str, revision: str | None, files: Sequence[str]) -> tup
     Raises: UserError where the Hub does not have them, or cannot be reached and neither does the cache.
     """
     from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # Transfers that break off raise the HTTP library's own error, and which library that is changes with the client.
+    http_error = HfHubHTTPError.__bases__[0]
 
     try:
         # The endpoint is named because the client reads its variable only once, when it is imported.
         folder = snapshot_download(
             repository, revision=revision, allow_patterns=list(files), endpoint=os.environ.get("HF_ENDPOINT")
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, http_error) as error:
         where = f"{repository}@{revision}" if revision else repository
         reason = (str(error).strip().splitlines() or [""])[0][:160]
         raise UserError(f"checkpoint {where} is no folder here and cannot be fetched ({type(error).__name__}: {reason})"
