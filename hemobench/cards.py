@@ -30,18 +30,21 @@ _LIMITS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """Scores on one set of patients who were not trained on. metrics: name -> {mean, ci, sd_seeds, n, undefined}."""
+    """Scores on one set of patients who were not trained on. metrics: name -> {mean, ci, sd_seeds, n, undefined};
+    position: `auroc_any` of a model that sees no image but knows where in its stack a slice lies, for classifiers."""
 
     data: str
     phantom: bool
     patients: int
     cases: int
     metrics: Mapping[str, Mapping[str, Any]]
+    position: Mapping[str, Any] | None = None
 
     def to_mapping(self) -> dict[str, Any]:
         """JSON-able form."""
         return {"data": self.data, "phantom": self.phantom, "patients": self.patients, "cases": self.cases,
-                "metrics": {name: dict(score) for name, score in self.metrics.items()}}
+                "metrics": {name: dict(score) for name, score in self.metrics.items()},
+                "auroc_any_of_slice_position": None if self.position is None else dict(self.position)}
 
 
 def write_card(
@@ -94,9 +97,13 @@ def _data_words(training: Any) -> str:
 def _table(measured: Measured, *, first: bool) -> str:
     kind = "PHANTOM patients" if measured.phantom else "real patients"
     role = "test" if first else "never trained on"
-    lines = [f"{measured.patients} {kind} of {measured.data} ({role}), {measured.cases} cases:", "",
+    cases = "slices" if "auroc_any" in measured.metrics else "scans"
+    lines = [f"{measured.patients} {kind} of {measured.data} ({role}), {measured.cases} {cases}:", "",
              "| metric | value | 95% interval |", "|---|---|---|"]
-    for name, score in measured.metrics.items():
+    scores = dict(measured.metrics)
+    if measured.position is not None:
+        scores["auroc_any of slice position, no image"] = measured.position
+    for name, score in scores.items():
         low, high = score["ci"]
         lines.append(f"| {name} | {_number(score['mean'])} | {_number(low)} to {_number(high)} |")
     return "\n".join(lines)

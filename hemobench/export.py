@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from hemobench.cards import Measured, write_card
-from hemobench.datasets.cache import Examples, build_examples
-from hemobench.datasets.registry import Dataset
-from hemobench.datasets.support import unsupported
+from hemobench.compare.references import position_predictions
+from hemobench.datasets.cache import Examples
+from hemobench.datasets.splits import Split
 from hemobench.errors import UserError
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from hemobench.inference.config import Calibration, CheckpointConfig, Thresholds
@@ -22,7 +22,8 @@ from hemobench.labels import CLASSES
 from hemobench.metrics.calibration import fit_platt
 from hemobench.stats import WeightedStatistic, case_mean, classification_statistic, patient_bootstrap
 from hemobench.training.batches import BatchSource
-from hemobench.training.evaluate import Stopwatch, slice_predictions
+from hemobench.training.config import TrainConfig
+from hemobench.training.evaluate import Stopwatch, case_scores, slice_predictions
 from hemobench.training.experiment import load_model
 from hemobench.training.problem import pose_problem
 from hemobench.training.recipes import Recipe
@@ -44,9 +45,10 @@ _MIN_NEGATIVE = 10
 
 
 def export_run(
-    run: Path, output: Path, recipe: Recipe, *, data: str, command: str, others: Sequence[Dataset] = ()
+    run: Path, output: Path, recipe: Recipe, examples: Examples, split: Split, *, data: str, command: str,
+    others: Sequence[Examples] = (),
 ) -> Checkpoint:
-    """Write the checkpoint folder of a finished run.
+    """Write the checkpoint folder of a finished run on `examples` and `split`.
 
     A classifier is calibrated (Platt, slice and study) and its thresholds chosen on the validation patients alone.
     Metrics are of the test patients, and of `others`: data sets that the run never saw. data: what it was trained on.
@@ -68,10 +70,11 @@ def export_run(
         in_channels=config.view.channels, outputs=pose_outputs(config.view), view=config.view,
         calibration=calibration, thresholds=thresholds, threshold_rule=rule, training=training,
     )
-    measured = [measure(result.test, calibration, result.dataset, result.phantom)]
-    for dataset in others:
-        predictions = _predictions(model, run, dataset)
-        measured.append(measure(predictions, calibration, dataset.info.name, dataset.info.phantom))
+    taught = examples.rows_of(split.train)
+    measured = [measure(result.test, calibration, examples, (examples, taught), examples.rows_of(split.test))]
+    for other in others:
+        predictions = _predictions(model, config, other)
+        measured.append(measure(predictions, calibration, other, (examples, taught), np.arange(len(other))))
     metrics = {"schema": 1, **measured[0].to_mapping(), "others": [each.to_mapping() for each in measured[1:]]}
     card = write_card(checkpoint_config, recipe.description, result.parameters, measured)
     write_checkpoint(output, model, checkpoint_config, metrics, card, commit=result.commit, command=command)
@@ -131,11 +134,17 @@ def study_maxima(predictions: SlicePredictions) -> tuple[NDArray[np.float64], ND
 
 
 def measure(
-    predictions: SlicePredictions | CaseScores, calibration: Calibration, data: str, phantom: bool
+    predictions: SlicePredictions | CaseScores, calibration: Calibration, asked: Examples,
+    taught: tuple[Examples, NDArray[np.int64]], rows: NDArray[np.int64],
 ) -> Measured:
-    """Metrics with 95% intervals by patient; a classifier's probabilities are calibrated before."""
+    """Metrics of predictions on `rows` of the examples `asked`, with 95% intervals by patient.
+
+    A classifier's probabilities are calibrated before, and beside it stands what the slices' positions alone would
+    score, learnt from the rows `taught`.
+    """
     patient_ids = predictions.patient_ids
     statistics: dict[str, WeightedStatistic] = {}
+    position = None
     if isinstance(predictions, CaseScores):
         statistics = {name: case_mean(values) for name, values in predictions.values.items() if _reported(name)}
     else:
@@ -145,26 +154,30 @@ def measure(
             statistics[name] = classification_statistic(
                 name, probabilities, predictions.targets, predictions.study_ids
             )
-    scores = {}
-    for name, statistic in statistics.items():
-        interval = patient_bootstrap(statistic, patient_ids, resamples=1000)
-        scores[name] = {"mean": interval.estimate, "ci": [interval.low, interval.high], "sd_seeds": None, "n": 1,
-                        "undefined": statistic.undefined}
-    return Measured(data, phantom, len(np.unique(patient_ids)), len(patient_ids), scores)
+        blind = position_predictions(*taught, asked, rows)
+        position = _score(classification_statistic("auroc_any", blind.probabilities, blind.targets), blind.patient_ids)
+    scores = {name: _score(statistic, patient_ids) for name, statistic in statistics.items()}
+    return Measured(
+        asked.dataset, asked.phantom, len(np.unique(patient_ids)), len(patient_ids), scores, position
+    )
 
 
-def _predictions(model: torch.nn.Module, run: Path, dataset: Dataset) -> SlicePredictions:
-    """A classifier's answers on every slice of another data set."""
-    _, config = load_model(run)
-    assert config.view is not None
-    reason = unsupported(dataset.info, config.task, config.view)
-    if reason is not None or config.task != "classification":
-        raise UserError(f"{reason or 'a segmenter on other data'}; expected a classifier and slices with labels; leave "
-                        "--test out")
-    examples: Examples = build_examples(dataset, config.view)
+def _score(statistic: WeightedStatistic, patient_ids: NDArray[np.str_]) -> dict[str, Any]:
+    interval = patient_bootstrap(statistic, patient_ids, resamples=1000)
+    return {"mean": interval.estimate, "ci": [interval.low, interval.high], "sd_seeds": None, "n": 1,
+            "undefined": statistic.undefined}
+
+
+def _predictions(model: torch.nn.Module, config: TrainConfig, examples: Examples) -> SlicePredictions | CaseScores:
+    """The network's answers on every example of another data set."""
     problem = pose_problem(config, examples)
-    source = BatchSource(examples, problem.targets, torch.device("cpu"))
-    return slice_predictions(model, problem, examples, source, np.arange(len(examples)), 32, Stopwatch())
+    rows = np.arange(len(examples))
+    source = BatchSource(
+        examples, problem.targets, torch.device("cpu"), types=problem.num_outputs - 1 if problem.typed else 0
+    )
+    if config.task == "classification":
+        return slice_predictions(model, problem, examples, source, rows, 32, Stopwatch())
+    return case_scores(model, problem, examples, source, rows, Stopwatch())[0]
 
 
 def _is_ventricles(result: RunResult) -> bool:

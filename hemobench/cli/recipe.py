@@ -53,8 +53,12 @@ def make_checkpoint(
         split.save(folder / "split.json")
         reporter.say("fitting the decision rule, measuring, writing the card")
         written = export_run(
-            folder, checkpoint, recipe, data=_without_path(spec), command=_command(recipe_name, spec, tests, seed),
-            others=others,
+            folder, checkpoint, recipe, examples, split, data=_without_path(spec),
+            command=_command(recipe_name, spec, tests, seed),
+            others=[
+                build_examples(other, config.view, progress=counting(reporter, f"reading {other.info.name}"))
+                for other in others
+            ],
         )
     headline = "auroc_any" if config.task == "classification" else str(config.monitor)
     typer.echo(f"{recipe.name}: {headline} {result.metrics[headline]:.4f} on {result.patients['test']} test patients")

@@ -20,26 +20,38 @@ def slice_position_predictions(examples: Examples, split: Split) -> SlicePredict
     For each class, a logistic regression of the slice's relative height (0 lowest, 1 highest) and its square, fitted
     on the training patients' slices. A class that is never or always present there keeps its base rate.
     """
-    train, test = examples.rows_of(split.train), examples.rows_of(split.test)
-    height = relative_height(examples.study_ids, examples.slice_indices)
-    features = np.stack([height, height**2], axis=1)
-    targets = np.asarray(examples.targets)
-    probabilities = np.empty((len(test), len(CLASSES)), dtype=np.float32)
+    return position_predictions(
+        examples, examples.rows_of(split.train), examples, examples.rows_of(split.test)
+    )
+
+
+def position_predictions(
+    learnt: Examples, rows: NDArray[np.int64], asked: Examples, asked_rows: NDArray[np.int64]
+) -> SlicePredictions:
+    """The same, fitted on some rows of one set of examples and asked about rows of another."""
+    features, targets = _height_features(learnt)[rows], np.asarray(learnt.targets)[rows]
+    unseen = _height_features(asked)[asked_rows]
+    probabilities = np.empty((len(asked_rows), len(CLASSES)), dtype=np.float32)
     for column in range(len(CLASSES)):
-        labels = targets[train, column]
+        labels = targets[:, column]
         if labels.min() == labels.max():
             probabilities[:, column] = labels.mean()
             continue
         # C is large: two features and hundreds of slices need no shrinking.
-        model = LogisticRegression(C=100.0, max_iter=1000).fit(features[train], labels)
-        probabilities[:, column] = model.predict_proba(features[test])[:, 1]
+        model = LogisticRegression(C=100.0, max_iter=1000).fit(features, labels)
+        probabilities[:, column] = model.predict_proba(unseen)[:, 1]
     return SlicePredictions(
         probabilities=probabilities,
-        targets=targets[test],
-        patient_ids=examples.patient_ids[test],
-        study_ids=examples.study_ids[test],
-        slice_indices=examples.slice_indices[test],
+        targets=np.asarray(asked.targets)[asked_rows],
+        patient_ids=asked.patient_ids[asked_rows],
+        study_ids=asked.study_ids[asked_rows],
+        slice_indices=asked.slice_indices[asked_rows],
     )
+
+
+def _height_features(examples: Examples) -> NDArray[np.float64]:
+    height = relative_height(examples.study_ids, examples.slice_indices)
+    return np.stack([height, height**2], axis=1)
 
 
 def relative_height(study_ids: NDArray[np.str_], slice_indices: NDArray[np.int64]) -> NDArray[np.float64]:

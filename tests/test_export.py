@@ -1,0 +1,169 @@
+"""From a recipe to a checkpoint folder, by the command that users type, and the rule that calls are made by."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from scipy.special import logit
+
+from hemobench.errors import UserError
+from hemobench.export import decision_rule, specific_threshold, study_maxima
+from hemobench.inference.checkpoint import open_checkpoint
+from hemobench.labels import CLASSES
+from hemobench.metrics.calibration import fit_platt
+from hemobench.training.recipes import known_recipes, load_recipe
+from hemobench.training.result import RunResult, SlicePredictions
+
+RECIPE = """
+description: A network far too small, on pictures far too few.
+role: slice-classifier
+data: {name: image-folder}
+split: {fractions: [0.5, 0.25, 0.25], seed: 0}
+training:
+  task: classification
+  model: timm:test_resnet
+  view: {windows: [brain, subdural], size: 32}
+  epochs: 1
+  batch_size: 8
+"""
+
+
+COMMAND = ("--recipe", "tiny.yaml", "--data", "image-folder:seen", "--test", "image-folder:unseen")
+
+
+def _pictures(folder: Path) -> Path:
+    """Six pictures of each of 24 patients; every second patient has a bright square, a subdural, on each."""
+    folder.mkdir()
+    draws, rows = np.random.default_rng(0), ["id,patient,subdural"]
+    for patient in range(24):
+        for number in range(6):
+            grey = draws.integers(40, 90, (40, 40)).astype(np.uint8)
+            if patient % 2:
+                grey[10:20, 5 + number : 15 + number] = 200
+            name = f"{patient:02d}-{number}.png"
+            Image.fromarray(grey).save(folder / name)
+            rows.append(f"{name},{folder.name}{patient},{patient % 2}")
+    (folder / "labels.csv").write_text("\n".join(rows))
+    return folder
+
+
+def _train(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "hemobench.train", *arguments], capture_output=True, text=True, timeout=300, check=False,
+        env={**os.environ, "HEMOBENCH_HOME": str(home / "home")}, cwd=home,
+    )
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `runs/tiny` and `checkpoints/tiny`, made by one command."""
+    folder = tmp_path_factory.mktemp("made")
+    (folder / "tiny.yaml").write_text(RECIPE)
+    _pictures(folder / "seen")
+    _pictures(folder / "unseen")
+    done = _train(*COMMAND, home=folder)
+    assert done.returncode == 0, done.stderr
+    assert "checkpoint in checkpoints/tiny" in done.stdout
+    return folder
+
+
+def test_the_checkpoint_gives_the_runs_probabilities(made: Path) -> None:
+    checkpoint = open_checkpoint(made / "checkpoints" / "tiny")
+    result = RunResult.load(made / "runs" / "tiny")
+    assert checkpoint.config.outputs == CLASSES
+    assert checkpoint.config.view == result.config.view
+    assert checkpoint.config.training["phantom"] is False
+    assert str(made) not in json.dumps(checkpoint.config.to_mapping())
+    weights = checkpoint.build_model().state_dict()
+    assert sum(value.numel() for value in weights.values()) > 300_000
+
+
+def test_the_card_names_its_patients_and_gives_intervals(made: Path) -> None:
+    card = (made / "checkpoints" / "tiny" / "README.md").read_text()
+    assert card.startswith("---\nlicense: apache-2.0\n")
+    assert "6 real patients of image-folder (test), 36 slices" in card
+    assert "24 real patients of image-folder (never trained on), 144 slices" in card
+    assert "Research use only" in card
+    assert "python -m hemobench.train --recipe tiny.yaml" in card
+    metrics = json.loads((made / "checkpoints" / "tiny" / "metrics.json").read_text())
+    assert metrics["others"][0]["patients"] == 24
+    scores = metrics["metrics"]
+    low, high = scores["auroc_any"]["ci"]
+    assert low <= scores["auroc_any"]["mean"] <= high
+
+
+def test_the_same_command_again_trains_nothing_and_gives_the_same_weights(made: Path) -> None:
+    before = open_checkpoint(made / "checkpoints" / "tiny").sha256
+    stamp = (made / "runs" / "tiny" / "run.json").stat().st_mtime_ns
+    assert _train(*COMMAND, home=made).returncode == 0
+    assert (made / "runs" / "tiny" / "run.json").stat().st_mtime_ns == stamp
+    assert open_checkpoint(made / "checkpoints" / "tiny").sha256 == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--recipe", "slice-clasifier"), "did you mean 'slice-classifier'"),
+        (("--recipe", "tiny.yaml", "--epochs", "3"), "--recipe with epochs"),
+        (("--checkpoint", "here"), "add --recipe"),
+        ((*COMMAND[:4], "--test", "image-folder:seen"), "the same patients on both sides"),
+        ((*COMMAND[:2], "--data", "phantom-t1"), "recipe tiny needs it"),
+    ],
+)
+def test_mistakes_are_one_line(arguments: tuple[str, ...], words: str, made: Path) -> None:
+    done = _train(*arguments, home=made)
+    assert done.returncode == 2
+    assert words in done.stderr.strip().splitlines()[-1]
+
+
+def test_the_rule_is_fitted_on_validation_patients(made: Path) -> None:
+    result = RunResult.load(made / "runs" / "tiny")
+    assert isinstance(result.validation, SlicePredictions)
+    calibration, thresholds, _ = decision_rule(result)
+    column = CLASSES.index("any")
+    logits = logit(np.clip(result.validation.probabilities[:, column].astype(np.float64), 1e-6, 1 - 1e-6))
+    slope, offset = fit_platt(logits, result.validation.targets[:, column])
+    assert calibration["slice"]["any"] == pytest.approx((slope, offset), abs=1e-5)
+    negative = 1 / (1 + np.exp(-(slope * logits + offset)))[result.validation.targets[:, column] == 0]
+    assert (negative >= thresholds["slice"]["any"]).mean() <= 0.1 or thresholds["slice"]["any"] == 0.5
+
+
+def test_study_maxima_by_hand() -> None:
+    probabilities = np.full((4, 6), 0.5, dtype=np.float32)
+    probabilities[1, 5], probabilities[3, 0] = 0.9, 0.2
+    targets = np.zeros((4, 6), dtype=np.uint8)
+    targets[2, 1] = 1
+    studies = np.array(["b", "a", "b", "a"])
+    predictions = SlicePredictions(probabilities, targets, studies, studies, np.arange(4))
+    logits, truth = study_maxima(predictions)
+    assert logits[0, 5] == pytest.approx(np.log(9), rel=1e-5)  # study a
+    assert logits[0, 0] == pytest.approx(0)
+    assert truth.tolist() == [[0] * 6, [0, 1, 0, 0, 0, 0]]
+
+
+def test_a_threshold_leaves_nine_in_ten_negatives_uncalled() -> None:
+    probabilities = np.r_[np.linspace(0, 0.99, 100), 0.7]
+    targets = np.r_[np.zeros(100, dtype=int), 1]
+    threshold = specific_threshold(probabilities, targets)
+    assert (probabilities[:100] < threshold).sum() == 90
+    assert specific_threshold(probabilities[:5], np.zeros(5, dtype=int)) == 0.5
+
+
+@pytest.mark.parametrize("name", known_recipes())
+def test_shipped_recipes_are_whole(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.config.to_mapping()["epochs"] > 1
+    assert sum(recipe.fractions) == pytest.approx(1)
+
+
+def test_a_recipe_without_its_parts_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "half.yaml").write_text("description: x\nrole: ventricles\n")
+    with pytest.raises(UserError, match="incomplete"):
+        load_recipe(str(tmp_path / "half.yaml"))
