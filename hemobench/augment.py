@@ -21,7 +21,8 @@ class Augmentation:
     flip: probability of a left-right flip. degrees, scale, shift: largest rotation, relative change of size, and
     translation as a fraction of the image side. gain, offset: largest relative and absolute change of intensity.
     gamma: largest |log2| of the exponent. noise: largest standard deviation of added Gaussian noise. picture:
-    probability that every channel shows the first one, as a picture without Hounsfield units does.
+    probability of looking like a picture of unknown window: every channel shows the first one or, where there is but
+    one, it is shown through a narrower window.
     """
 
     flip: float = 0.0
@@ -42,6 +43,9 @@ class Augmentation:
     def moves(self) -> bool:
         return bool(self.degrees or self.scale or self.shift)
 
+
+# Lowest edge and how far it varies: from the subdural window (-20 to 180 HU) to brain windows of 0 to 80 HU and wider.
+_LOW, _HIGH = (0.0, 0.15), (0.4, 0.4)
 
 PRESETS: dict[str, Augmentation] = {
     "none": Augmentation(),
@@ -70,8 +74,13 @@ def augment(
     images, masks = flip_left_right(images, flips), None if masks is None else flip_left_right(masks, flips)
     if augmentation.moves:
         images, masks = move_in_plane(images, masks, *geometry)
-    if augmentation.picture and images.shape[1] > 1:
-        images = first_channel_only(images, torch.rand(len(images), generator=generator) < augmentation.picture)
+    if augmentation.picture:
+        chosen, *edges = torch.rand(3, len(images), generator=generator)
+        if images.shape[1] > 1:
+            images = first_channel_only(images, chosen < augmentation.picture)
+        else:
+            low, high = _LOW[0] + edges[0] * _LOW[1], _HIGH[0] + edges[1] * _HIGH[1]
+            images = narrow_window(images, chosen < augmentation.picture, low, high)
     return _change_intensity(images, augmentation, generator), masks
 
 
@@ -92,6 +101,14 @@ def first_channel_only(images: Tensor, chosen: Tensor) -> Tensor:
     """Images (B, C, ...) whose channels all repeat the first one where chosen (B,) is True."""
     choose = chosen.to(images.device).view(-1, *[1] * (images.ndim - 1))
     return torch.where(choose, images[:, :1], images)
+
+
+def narrow_window(images: Tensor, chosen: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Images (B, C, ...) where `low` becomes 0 and `high` 1, clipped, in the examples where chosen (B,) is True."""
+    shape = (-1, *[1] * (images.ndim - 1))
+    start, end = low.to(images.device).view(shape), high.to(images.device).view(shape)
+    narrowed = ((images - start) / (end - start)).clamp(0, 1)
+    return torch.where(chosen.to(images.device).view(shape), narrowed, images)
 
 
 def move_in_plane(

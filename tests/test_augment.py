@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hemobench.augment import PRESETS, Augmentation, augment, first_channel_only, flip_left_right, move_in_plane
+from hemobench.augment import PRESETS, Augmentation, augment, first_channel_only, flip_left_right, move_in_plane, narrow_window
 
 ONE = torch.ones(1)
 NO_SHIFT = torch.zeros(1, 2)
@@ -121,3 +121,11 @@ def test_the_share_of_pictures_is_the_presets() -> None:
     changed, _ = augment(images, None, Augmentation(picture=0.3), torch.Generator().manual_seed(0))
     share = float((changed[:, 0] == changed[:, 1]).float().mean())
     assert 0.23 < share < 0.37
+
+
+def test_a_narrow_window_is_the_brain_window_of_a_subdural_one() -> None:
+    hu = torch.tensor([-20.0, 0.0, 40.0, 80.0, 180.0]).view(1, 1, 1, 5)
+    subdural = (hu + 20) / 200
+    brain = narrow_window(subdural, torch.tensor([True]), torch.tensor([0.1]), torch.tensor([0.5]))
+    torch.testing.assert_close(brain.flatten(), torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0]))
+    assert torch.equal(narrow_window(subdural, torch.tensor([False]), torch.tensor([0.1]), torch.tensor([0.5])), subdural)
