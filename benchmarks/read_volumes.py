@@ -5,7 +5,8 @@
 Phantoms of 32 x 512 x 512 are written in each layout. A peer gets the file names for free and stops at an array:
 nibabel for pairs of NIfTI, SimpleITK's series reader for CQ500's series, pydicom with rescale for RSNA's slices. Ours
 also finds the geometry, orients it, checks the mask's grid and the values. Ours and the peer take turns at being first;
-the figures are medians, so that a busy moment of the machine hits neither alone.
+the figures are medians of processor time (all threads), so that others on the machine disturb neither. The files are in
+the disk's cache.
 """
 
 from __future__ import annotations
@@ -97,9 +98,9 @@ PEERS: dict[str, tuple[str, Peer]] = {
 
 
 def seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
+    start = time.process_time()
     work()
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def measure(cases: tuple[Case, ...], peer: Peer, repeats: int) -> Iterator[tuple[float, float]]:

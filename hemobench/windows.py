@@ -93,7 +93,9 @@ def hu_from_grey(grey: ArrayLike, window: Window | str) -> NDArray[np.float32]:
     """
     preset = get_window(window) if isinstance(window, str) else window
     levels = np.asarray(grey)
-    if levels.size and (levels.min() < 0 or levels.max() > 255):
+    if levels.dtype != np.uint8 and levels.size and (levels.min() < 0 or levels.max() > 255):
         raise UserError(f"grey values {levels.min()}..{levels.max()}; expected 0..255; scale the picture to 8 bits")
-    hu = levels.astype(np.float32) * np.float32(preset.width_hu / 255.0)
-    return np.asarray(hu + np.float32(preset.low_hu), dtype=np.float32)
+    hu = levels.astype(np.float32)
+    hu *= np.float32(preset.width_hu / 255.0)
+    hu += np.float32(preset.low_hu)
+    return hu

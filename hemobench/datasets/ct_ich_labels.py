@@ -65,7 +65,8 @@ def type_blood(
     the study keeps its blood without types. A slice whose mask and labels contradict each other leaves the study
     without masks, because they would be a guess; the remarks name it.
     """
-    bleeding = np.asarray(blood.any(axis=(1, 2)))
+    # Slice by slice, because that stops at the first bleeding pixel and reads whole lines of memory.
+    bleeding = [bool(plane.any()) for plane in blood]
     counts = slice_labels.sum(axis=1)
     remarks = []
     for name, bleeds, count in zip(names, bleeding, counts, strict=True):
@@ -79,7 +80,8 @@ def type_blood(
         return TypedBlood(None, blood, ())
     label_map = np.zeros(blood.shape, dtype=np.uint8)
     for index in np.flatnonzero(counts):
-        label_map[index][blood[index]] = LABEL_IDS[SUBTYPES[int(slice_labels[index].argmax())]]
+        label = LABEL_IDS[SUBTYPES[int(slice_labels[index].argmax())]]
+        np.multiply(blood[index], np.uint8(label), out=label_map[index])
     return TypedBlood(label_map, None, ())
 
 

@@ -19,7 +19,7 @@ from hemobench.datasets.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import CT_ICH
 from hemobench.datasets.ct_ich_labels import SliceRow, TypedBlood, read_slice_rows, type_blood
 from hemobench.errors import UserError
-from hemobench.io.nifti import Space, read_label_map, read_nifti, read_space
+from hemobench.io.nifti import Space, read_label_map, read_nifti_with_space, read_space
 from hemobench.labels import SUBTYPES
 from hemobench.volume import LABEL_MAP, Volume
 
@@ -61,7 +61,7 @@ def open_ct_ich_nifti(root: Path) -> Dataset:
 
 def load_ct_ich_nifti(scan: Path, mask: Path | None, labels: tuple[tuple[int, ...], ...]) -> Loaded:
     """Decode one patient. `labels` are the types of slice 1, 2, … along the file's third axis."""
-    image, space = read_nifti(scan), read_space(scan)
+    image, space = read_nifti_with_space(scan)
     order = _positions(image, space, scan)
     slice_labels = np.zeros((len(order), len(SUBTYPES)), dtype=np.uint8)
     slice_labels[order] = labels

@@ -148,6 +148,8 @@ def _plain_levels(path: Path) -> NDArray[np.uint8] | None:
             large = picture.width * picture.height > MAX_PIXELS
             if large or picture.mode not in ("L", "RGB") or "transparency" in picture.info:
                 return None
+            if picture.mode == "L":
+                return np.asarray(picture)
             channels = picture.split()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         # `read_picture` says what is wrong.

@@ -73,7 +73,7 @@ def load_member(entry: Entry, path: Path) -> NDArray[Any]:
 def as_image(voxels: NDArray[Any], path: Path) -> NDArray[np.float32]:
     """Voxels as finite float32; UserError where some are not numbers."""
     with np.errstate(over="ignore"):
-        image = np.asarray(voxels).astype(np.float32)
+        image = np.asarray(voxels).astype(np.float32, copy=False)
     if voxels.dtype.kind == "f" and not np.isfinite(image).all():
         raise UserError(f"{path} has voxels that are NaN or infinite; expected numbers; replace them, with air say")
     return image

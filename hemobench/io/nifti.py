@@ -7,6 +7,7 @@ Headers are checked before anything is allocated or inflated: a file that declar
 from __future__ import annotations
 
 import math
+import mmap
 import struct
 import zlib
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ import nibabel as nib
 import numpy as np
 from nibabel.filebasedimages import ImageFileError
 from nibabel.freesurfer.mghformat import MGHError, MGHHeader
+from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from nibabel.spatialimages import HeaderDataError
 from numpy.typing import NDArray
 
@@ -41,15 +43,21 @@ _RATIO_COUNTS_FROM_BYTES = 256 * 1024**2
 # Extensions between header and voxels, and what may follow the voxels (MGH's tags).
 _MOST_BESIDE_VOXELS = 16 * 1024**2
 _LEAST_MM, _MOST_MM = 0.01, 100.0
+_DISPLAY_AXES = axcodes2ornt(DISPLAY_ORIENTATION)
 
 
 @dataclass(frozen=True, eq=False)
 class _File:
-    """One file: its header by nibabel, mended where it can be, its grid, and its voxels (X, Y, Z), not scaled."""
+    """One file: its header by nibabel, mended where it can be, its grid, and its voxels (X, Y, Z), not scaled.
+
+    `turned` is a view of the voxels with axes in S-P-L, and `affine` goes with it.
+    """
 
     header: Any
     space: Space
     stored: NDArray[Any]
+    turned: NDArray[Any]
+    affine: NDArray[np.float64]
 
 
 def read_nifti_scan(path: Path) -> Scan:
@@ -59,7 +67,7 @@ def read_nifti_scan(path: Path) -> Scan:
     """
     file = _open(path)
     is_mgz = isinstance(file.header, MGHHeader)
-    volume = Volume(_scaled(file, path), file.space.affine, "MR" if is_mgz else "CT").reoriented(DISPLAY_ORIENTATION)
+    volume = Volume(_scaled(file, path), file.affine, "MR" if is_mgz else "CT")
     warnings = []
     if not is_mgz and int(file.header["sform_code"]) == 0 and int(file.header["qform_code"]) == 0:
         warnings.append("neither sform nor qform is set; the patient's left and right are a guess")
@@ -68,7 +76,7 @@ def read_nifti_scan(path: Path) -> Scan:
         listed = " x ".join(f"{size:.3g}" for size in volume.spacing_mm)
         warnings.append(f"voxels of {listed} mm are absurd; millimetres and volumes mean nothing")
     # Some voxels first: in a scan with air they suffice.
-    if not is_mgz and volume.voxels[::4, ::4, ::4].min() >= 0 and volume.voxels.min() >= 0:
+    if not is_mgz and volume.voxels[::4, ::8, ::8].min() >= 0 and volume.voxels.min() >= 0:
         warnings.append(NO_AIR)
     return Scan(volume, "mgz" if is_mgz else "nifti", tuple(warnings), GridSource(path, file.space), known)
 
@@ -79,21 +87,35 @@ def read_nifti(path: Path, modality: str = "CT") -> Volume:
     The affine is the sform where its code is set, else the qform. Raises UserError for a file that is missing, broken,
     not three-dimensional, or has voxels that are no finite numbers.
     """
+    return read_nifti_with_space(path, modality)[0]
+
+
+def read_nifti_with_space(path: Path, modality: str = "CT") -> tuple[Volume, Space]:
+    """What `read_nifti` gives, and the file's own grid, for the price of one."""
     file = _open(path)
-    return Volume(_scaled(file, path), file.space.affine, modality).reoriented(DISPLAY_ORIENTATION)
+    return Volume(_scaled(file, path), file.affine, modality), file.space
 
 
 def read_label_map(path: Path) -> Volume:
-    """A label map as Volume of integers in S-P-L: uint8 where the ids fit, int32 otherwise."""
+    """A label map as Volume of integers in S-P-L: uint8 where the ids fit, int32 otherwise.
+
+    Raises UserError as `read_nifti` does, and for ids that are no whole numbers or beyond 32 bits.
+    """
     file = _open(path)
-    scaled = not np.issubdtype(file.stored.dtype, np.integer) or _slope_intercept(file.header, path) != (1.0, 0.0)
-    array = _scaled(file, path) if scaled else file.stored
-    ids = np.rint(array) if scaled else array
-    if scaled and not np.array_equal(ids, array):
-        raise UserError(f"{path} has fractional labels; expected whole numbers; resample it by nearest neighbour")
-    fits = ids.min() >= 0 and ids.max() <= np.iinfo(np.uint8).max
-    labels = ids.astype(np.uint8 if fits else np.int32)
-    return Volume(labels, file.space.affine, LABEL_MAP).reoriented(DISPLAY_ORIENTATION)
+    if np.issubdtype(file.stored.dtype, np.integer) and _slope_intercept(file.header, path) == (1.0, 0.0):
+        low, high = (0, 0) if file.stored.dtype == np.uint8 else (file.stored.min(), file.stored.max())
+        ids = file.turned
+    else:
+        array = _scaled(file, path)
+        ids = np.rint(array)
+        if not np.array_equal(ids, array):
+            raise UserError(f"{path} has fractional labels; expected whole numbers; resample it by nearest neighbour")
+        low, high = ids.min(), ids.max()
+    widest = np.iinfo(np.int32)
+    if low < widest.min or high > widest.max:
+        raise UserError(f"{path} has labels {low:.0f} to {high:.0f}; expected at most 32 bits; map the ids first")
+    fits = low >= 0 and high <= np.iinfo(np.uint8).max
+    return Volume(_in_order(ids, np.dtype(np.uint8 if fits else np.int32)), file.affine, LABEL_MAP)
 
 
 def read_space(path: Path) -> Space:
@@ -131,14 +153,50 @@ def _in_space(volume: Volume, space: Space) -> Volume:
 
 
 def _scaled(file: _File, path: Path) -> NDArray[np.float32]:
-    """Voxels (X, Y, Z) as finite float32, slope and intercept applied, in the file's own memory order."""
+    """Voxels (D, H, W) in S-P-L as finite float32, slope and intercept applied."""
     slope, intercept = _slope_intercept(file.header, path)
-    if (slope, intercept) == (1.0, 0.0):
-        return as_image(file.stored, path)
-    # Up to 16 bits float32 is exact enough; wider integers are scaled in double precision.
-    precision = np.float32 if file.stored.dtype.itemsize <= 2 else np.float64
+    single, kind = np.dtype(np.float32), file.stored.dtype
     with np.errstate(over="ignore", invalid="ignore"):
-        return as_image(file.stored * precision(slope) + precision(intercept), path)
+        if (slope, intercept) == (1.0, 0.0):
+            voxels = _in_order(file.turned, single)
+            # What comes from integers is finite.
+            return as_image(voxels, path) if kind.kind == "f" else voxels
+        # Up to 16 bits float32 is exact enough; wider integers are scaled in double precision.
+        precision = single if kind.itemsize <= 2 else np.dtype(np.float64)
+        voxels = _in_order(file.turned, precision)
+        voxels *= precision.type(slope)
+        voxels += precision.type(intercept)
+        return as_image(voxels, path)
+
+
+def _turned(stored: NDArray[Any], affine: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """A view of voxels with their axes in S-P-L, and its affine."""
+    turn = ornt_transform(io_orientation(affine), _DISPLAY_AXES)
+    return apply_orientation(stored, turn), affine @ inv_ornt_aff(turn, stored.shape)
+
+
+def _in_order(view: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
+    """A copy of the voxels (D, H, W) of `kind` in C order.
+
+    Mirrored slices are the usual case, and reading one backwards from memory takes longer than all the rest: each is
+    copied forwards first, into memory that the processor has at hand.
+    """
+    slices, rows, columns = (abs(stride) for stride in view.strides)
+    mirrored = view.strides[1] < 0 or view.strides[2] < 0
+    if not mirrored or not slices >= rows >= columns:
+        return view.astype(kind, order="C")
+    flips = tuple(slice(None, None, -1 if stride < 0 else 1) for stride in view.strides[1:])
+    # NumPy rounds backwards faster than it copies backwards, and whole numbers stay what they are.
+    whole = view.dtype.kind in "iu" and kind == np.float32 and max(view.strides[1:]) < 0
+    voxels = np.empty(view.shape, dtype=kind)
+    forwards = np.empty(view.shape[1:], dtype=kind if whole else view.dtype)
+    for number, plane in enumerate(view):
+        forwards[...] = plane[flips]
+        if whole:
+            np.rint(forwards[flips], out=voxels[number])
+        else:
+            voxels[number] = forwards[flips]
+    return voxels
 
 
 def _slope_intercept(header: Any, path: Path) -> tuple[float, float]:
@@ -161,17 +219,21 @@ def _open(path: Path) -> _File:
         head = stream.read(_HEAD_BYTES)
         compressed = head[:2] == _GZIP
         content: Any = head + stream.read() if compressed else b""
-    header = _header_of(path, _inflated_head(path, content) if compressed else head)
-    space = Space(_affine_of(header, path), _spatial_shape(header, path))
-    kind = header.get_data_dtype()
-    stored = math.prod(space.shape) * kind.itemsize
-    check_size(path, space.shape, stored)
-    offset = _data_offset(header, path)
-    content = _inflated(path, content, offset + stored) if compressed else np.memmap(path, mode="r")
+        header = _header_of(path, _inflated_head(path, content) if compressed else head)
+        space = Space(_affine_of(header, path), _spatial_shape(header, path))
+        kind = header.get_data_dtype()
+        stored = math.prod(space.shape) * kind.itemsize
+        check_size(path, space.shape, stored)
+        offset = _data_offset(header, path)
+        if compressed:
+            content = _inflated(path, content, offset + stored)
+        else:
+            content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     if len(content) < offset + stored:
         raise _damaged(path)
     voxels = np.frombuffer(content, dtype=kind, count=math.prod(space.shape), offset=offset)
-    return _File(header, space, voxels.reshape(space.shape, order="F"))
+    stored = voxels.reshape(space.shape, order="F")
+    return _File(header, space, stored, *_turned(stored, space.affine))
 
 
 def _header_of(path: Path, head: bytes) -> Any:

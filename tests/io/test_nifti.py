@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 from pathlib import Path
 
@@ -40,6 +41,52 @@ def test_reading_turns_to_display_orientation_and_keeps_places(tmp_path: Path) -
         place = nib.affines.apply_affine(scan_affine(), index)
         there = tuple(np.rint(volume.to_index(place)).astype(int))
         assert volume.voxels[there] == array[index]
+
+
+@pytest.mark.parametrize("dtype", ["u1", "i2", "f4", ">i2"])
+def test_every_order_of_axes_and_type_is_read_like_nibabel(dtype: str, tmp_path: Path) -> None:
+    """All 48 ways that axes can run, where conversion takes different paths through memory."""
+    array = np.random.default_rng(1).integers(0, 200, (3, 4, 5)).astype(np.dtype(dtype).newbyteorder("="))
+    every_sign = itertools.product((1, -1), repeat=3)
+    for number, (axes, signs) in enumerate(itertools.product(itertools.permutations(range(3)), every_sign)):
+        affine = np.eye(4)
+        affine[:3, :3] = np.diag([0.5, 0.6, 5.0])[:, list(axes)] * signs
+        affine[:3, 3] = (80, -90, 30)
+        path = tmp_path / f"{number}.nii"
+        header = nib.Nifti1Header(endianness=">" if dtype.startswith(">") else "<")
+        nib.save(nib.Nifti1Image(array, affine, header), path)
+        turn = nib.orientations.ornt_transform(nib.io_orientation(affine), nib.orientations.axcodes2ornt("SPL"))
+        expected = nib.load(path).as_reoriented(turn)
+        for volume in (read_nifti(path), read_label_map(path)):
+            assert np.array_equal(volume.voxels, np.asarray(expected.dataobj))
+            assert np.allclose(volume.affine, expected.affine)
+            assert volume.voxels.flags.c_contiguous
+
+
+def test_wide_integers_are_scaled_in_double_precision(tmp_path: Path) -> None:
+    path = save(tmp_path / "scan.nii", np.full((2, 2, 2), 2**24 + 1, dtype=np.int32))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<ff", content, 112, 1.0, -(2.0**24))
+    path.write_bytes(content)
+    # In single precision 2^24 + 1 is 2^24, and the sum 0.
+    assert (read_nifti(path).voxels == 1).all()
+
+
+@pytest.mark.parametrize("array", [np.full((2, 2, 2), 2**40), np.full((2, 2, 2), -1e30)], ids=["integers", "floats"])
+def test_labels_beyond_32_bits_are_refused(array: NDArray, tmp_path: Path) -> None:
+    path = tmp_path / "mask.nii"
+    nib.save(nib.Nifti1Image(array, scan_affine(), dtype=array.dtype), path)
+    with pytest.raises(UserError, match="expected at most 32 bits"):
+        read_label_map(path)
+
+
+def test_scaling_out_of_range_is_refused(tmp_path: Path) -> None:
+    path = save(tmp_path / "scan.nii", np.full((2, 2, 2), 30000, dtype=np.int16))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<ff", content, 112, 1e38, 0.0)
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="NaN or infinite"):
+        read_nifti(path)
 
 
 def test_slope_and_intercept_are_applied(tmp_path: Path) -> None:
