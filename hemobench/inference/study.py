@@ -172,6 +172,8 @@ def _ventricles(label_map: Volume, spacing_known: bool) -> Ventricles:
 
 def _report(taken: Intake, networks: _Networks, found: _Findings, watch: _Watch) -> StudyReport:
     scan = taken.scan
+    study = _study_finding(found)
+    lesions = () if found.search is None else found.search.lesions
     depth_mm, row_mm, column_mm = (round(length, _DIGITS) for length in scan.volume.spacing_mm)
     source = Source(
         kind=scan.kind,
@@ -179,16 +181,15 @@ def _report(taken: Intake, networks: _Networks, found: _Findings, watch: _Watch)
         modality=taken.modality,
         shape=scan.volume.shape,
         spacing_mm=(depth_mm, row_mm, column_mm) if scan.spacing_known else None,
-        warnings=tuple(found.warnings),
+        warnings=(*found.warnings, *_contradiction(study, found)),
     )
-    lesions = () if found.search is None else found.search.lesions
     return StudyReport(
         source=source,
         model=tuple(
             ModelUsed(role, one.name, one.revision, one.sha256, engine.description)
             for role, (one, engine) in networks.items()
         ),
-        study=_study_finding(found),
+        study=study,
         slices=_slice_findings(scan, found.classes),
         lesions=lesions,
         volume_ml=_volumes(found.search) if scan.spacing_known else None,
@@ -211,6 +212,19 @@ def _study_finding(found: _Findings) -> StudyFinding:
         threshold = threshold_of(config, "study", name) if any_threshold is None else any_threshold
         calls[name] = Call(probability >= threshold, threshold)
     return StudyFinding(probabilities, calls)
+
+
+def _contradiction(study: StudyFinding, found: _Findings) -> list[str]:
+    """A line where classifier and segmenter do not agree on whether there is blood."""
+    if found.search is None or found.level != "study":
+        return []
+    count = len(found.search.lesions)
+    if study.calls["any"].positive and not count:
+        return ["the slice classifier calls blood and the haemorrhage network outlines none"]
+    if count and not study.calls["any"].positive:
+        lesions = "1 lesion" if count == 1 else f"{count} lesions"
+        return [f"the slice classifier calls no blood and the haemorrhage network outlines {lesions}"]
+    return []
 
 
 def _slice_findings(scan: Scan, classes: ClassProbabilities | None) -> tuple[SliceFinding, ...]:

@@ -100,7 +100,7 @@ def ventricle_checkpoint(directory: Path, *, threshold_grey: float = 0.65, **con
         role="ventricles",
         model="unet3d",
         model_options={"base": 2, "depth": 1, "norm": "none"},
-        view=SegmentationView("ventricles", (1.0, 1.0, 1.0), (32, 48, 48), None),
+        view=SegmentationView("ventricles", (1.0, 1.0, 1.0), (80, 96, 96), None),
         thresholds={"voxel": {"ventricles": 0.5}},
         **config,
     )

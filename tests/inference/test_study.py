@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import gc
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One hand-made checkpoint a role."""
     folder = tmp_path_factory.mktemp("checkpoints")
     blood_checkpoint(folder / "blood", threshold_hu=MIDWAY_HU, subtype="intraparenchymal")
-    slice_checkpoint(folder / "slices", threshold_hu=MIDWAY_HU)
+    slice_checkpoint(folder / "slices", threshold_hu=MIDWAY_HU, gain=600.0)
     ventricle_checkpoint(folder / "ventricles")
     return folder
 
@@ -139,6 +140,37 @@ def test_segmenter_alone_speaks_for_slices_and_study(bleed: Volume, shelf: Path)
     # One slice more or less at each end, where the network's slices and the scan's do not coincide.
     assert with_blood[0] == pytest.approx(lesion.first_slice, abs=1)
     assert with_blood[-1] == pytest.approx(lesion.last_slice, abs=1)
+
+
+def test_contradicting_networks_are_pointed_at(bleed: Volume, shelf: Path, tmp_path: Path) -> None:
+    blind = slice_checkpoint(tmp_path / "blind", gain=0.0)
+    assert warned(study(bleed, blind, shelf / "blood"), "calls no blood and the haemorrhage network outlines 1 lesion")
+    alarmed = slice_checkpoint(tmp_path / "alarmed", offset=4.0)
+    strict = LesionRules(min_ml=500.0)
+    assert warned(study(bleed, alarmed, shelf / "blood", rules=strict), "calls blood and the haemorrhage network")
+
+
+def test_visitors_at_the_same_time_get_their_own_answers(shelf: Path) -> None:
+    """Balls of different sizes, analysed by four threads through one shared engine."""
+    affine = oblique_affine(SHAPE, SPACING_MM)
+    radii_mm = [12.0, 16.0, 20.0, 24.0] * 2
+    scans = [ball_in_a_head(SHAPE, affine, centre_mm=CENTRE_MM, radius_mm=radius) for radius in radii_mm]
+    alone = [study(scan, shelf / "blood", shelf / "slices") for scan in scans]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda scan: study(scan, shelf / "blood", shelf / "slices"), scans))
+    for one, other in zip(alone, together, strict=True):
+        assert dataclasses.replace(one, timing_s={}) == dataclasses.replace(other, timing_s={})
+    assert len({report.lesions[0].voxels for report in together}) == 4
+
+
+def test_the_default_engine_gives_the_same_lesion(
+    bleed: Volume, shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEMOBENCH_HOME", str(tmp_path))
+    (own,) = analyse(bleed, shelf / "blood").lesions
+    (torch_s,) = study(bleed, shelf / "blood").lesions
+    assert own.volume_ml == pytest.approx(torch_s.volume_ml, rel=0.01)
+    assert own.centroid_mm == pytest.approx(torch_s.centroid_mm, abs=0.1)
 
 
 def test_a_head_without_blood(shelf: Path) -> None:

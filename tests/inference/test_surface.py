@@ -1,11 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from hand_made import blood_checkpoint, ventricle_checkpoint
 from numpy.typing import NDArray
+from PIL import Image
+from scans import HEAD_RADII_MM, MIDWAY_HU, ball_in_a_head, oblique_affine
 
 from hemobench.errors import UserError
-from hemobench.inference.surface import Surface, head_surface, surface_mesh
+from hemobench.inference.report import StudyReport
+from hemobench.inference.study import analyse
+from hemobench.inference.surface import Surface, head_surface, surface_mesh, surfaces
 from hemobench.volume import LABEL_MAP, Volume, display_affine
 
 SHAPE = (30, 120, 120)
@@ -117,6 +124,49 @@ def test_a_step_that_is_no_length_is_refused(step_mm: float) -> None:
 def test_an_empty_mask_is_refused() -> None:
     with pytest.raises(UserError, match="empty mask"):
         surface_mesh(Volume(np.zeros((2, 3, 4), dtype=np.uint8), np.eye(4), LABEL_MAP))
+
+
+def test_a_report_has_its_head_and_its_lesions(tmp_path: Path) -> None:
+    shape = (20, 96, 84)
+    affine = oblique_affine(shape, (6.0, 2.0, 1.9))
+    left = ball_in_a_head(shape, affine, centre_mm=(-30.0, 0.0, 23.0), radius_mm=18)
+    right = ball_in_a_head(shape, affine, centre_mm=(30.0, 10.0, 25.0), radius_mm=24)
+    both = left.with_voxels(np.maximum(left.voxels, right.voxels))
+    checkpoint = blood_checkpoint(tmp_path / "blood", threshold_hu=MIDWAY_HU, subtype="subdural")
+    report = analyse(both, checkpoint, engine="torch")
+    head, first, second = surfaces(report)
+    assert (head.structure, head.lesion) == ("head", None)
+    assert [(one.structure, one.lesion) for one in (first, second)] == [("subdural", 1), ("subdural", 2)]
+    # The head is an ellipsoid of these radii, but for what the field of view cuts off below and above.
+    assert 0.8 < head.volume_ml / (4 / 3 * np.pi * HEAD_RADII_MM.prod() / 1000) < 1.05
+    for surface, lesion in zip((first, second), report.lesions, strict=True):
+        assert surface.volume_ml == pytest.approx(lesion.volume_ml, rel=0.05)
+        np.testing.assert_allclose(surface.vertices_mm.mean(axis=0), lesion.centroid_mm, atol=1.0)
+
+
+def test_ventricles_have_a_surface_and_a_picture_none(tmp_path: Path) -> None:
+    shape = (40, 60, 50)
+    affine = oblique_affine(shape, (3.0, 2.5, 2.5))
+    mr = ball_in_a_head(
+        shape, affine, centre_mm=(0.0, 0.0, 23.0), radius_mm=18, values=(0.0, 100.0, 300.0), modality="MR"
+    )
+    report = analyse(mr, ventricle_checkpoint(tmp_path / "ventricles"), engine="torch")
+    head, ventricles = surfaces(report)
+    assert (head.structure, ventricles.structure, ventricles.lesion) == ("head", "ventricles", None)
+    assert report.ventricles is not None
+    assert ventricles.volume_ml == pytest.approx(report.ventricles.volume_ml, rel=0.05)
+    Image.fromarray(np.full((64, 64), 100, dtype=np.uint8)).save(tmp_path / "slice.png")
+    picture = analyse(tmp_path / "slice.png", blood_checkpoint(tmp_path / "blood"), engine="torch")
+    assert surfaces(picture) == ()
+
+
+def test_a_report_that_was_read_back_has_no_surfaces(tmp_path: Path) -> None:
+    volume = ball_in_a_head(
+        (6, 40, 40), oblique_affine((6, 40, 40), (8.0, 4.0, 4.0)), centre_mm=(4.0, -11.0, 23.0), radius_mm=15
+    )
+    report = analyse(volume, blood_checkpoint(tmp_path / "blood"), engine="torch")
+    with pytest.raises(UserError, match="without its scan"):
+        surfaces(StudyReport.from_json(report.to_json()))
 
 
 def is_closed(surface: Surface) -> bool:
