@@ -5,16 +5,15 @@ The page names no file and holds nothing of a patient header.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from scipy import ndimage
 
 from hemobench.errors import UserError
+from hemobench.inference.lesions import lesion_voxels
 from hemobench.inference.overview.canvas import FAINT, MUTED, PAGE, TEXT, Canvas, mixed, text_width
 from hemobench.inference.overview.panel import Panel
 from hemobench.inference.overview.slices import RGB, WINDOW, SlicePictures, even_slices
@@ -48,14 +47,6 @@ class _Marked:
 
     lesion: Lesion
     index: int
-
-
-@dataclass(frozen=True)
-class _Part:
-    """A connected part of the label map: its centre in voxels, and the slice with most of it."""
-
-    centre: tuple[float, ...]
-    largest_slice: int
 
 
 def write_overview(report: StudyReport, path: Path) -> None:
@@ -126,7 +117,7 @@ class _Gallery:
             colours = {1: VENTRICLE_COLOUR}
         self.pictures = SlicePictures(self.volume, self.labels, colours)
         self.aspect = min(max(self.pictures.head_aspect, _ASPECTS[0]), _ASPECTS[1])
-        self.marked = [] if self.labels is None else _largest_slices(report, self.labels)
+        self.marked = _largest_slices(report)
         self.fullest = None if self.labels is None else _fullest_slice(self.labels)
 
     def draw(self) -> list[int]:
@@ -209,29 +200,15 @@ class _Gallery:
             self.canvas.frame(box, TYPE_COLOURS[here[0].subtype], 2)
 
 
-def _largest_slices(report: StudyReport, labels: NDArray[np.integer]) -> list[_Marked]:
+def _largest_slices(report: StudyReport) -> list[_Marked]:
     """The largest lesions with the slice where each has most voxels."""
-    listed = report.lesions[:MOST_MARKED]
-    parts = {name: _parts(labels == LABEL_IDS[name]) for name in {lesion.subtype for lesion in listed}}
+    if report.label_map is None:
+        return []
+    voxels = [index for _, index in lesion_voxels(report.label_map)]
     marked = []
-    for lesion in listed:
-        # The report gives a lesion's centre, not its voxels: it is the part whose centre that is.
-        nearest = min(parts[lesion.subtype], key=lambda part: math.dist(part.centre, lesion.centroid_index))
-        marked.append(_Marked(lesion, nearest.largest_slice))
+    for lesion in report.lesions[:MOST_MARKED]:
+        marked.append(_Marked(lesion, int(np.bincount(voxels[lesion.number - 1][:, 0]).argmax())))
     return marked
-
-
-def _parts(mask: NDArray[np.bool_]) -> list[_Part]:
-    """Connected parts of a mask, diagonal neighbours included."""
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
-    numbers, _ = ndimage.label(mask[box], structure=np.ones((3, 3, 3)))
-    parts = []
-    for number, where in enumerate(ndimage.find_objects(numbers), start=1):
-        one = numbers[where] == number
-        corner = np.array([outer.start + inner.start for outer, inner in zip(box, where, strict=True)])
-        centre = corner + np.argwhere(one).mean(axis=0)
-        parts.append(_Part(tuple(centre.tolist()), int(corner[0] + np.count_nonzero(one, axis=(1, 2)).argmax())))
-    return parts
 
 
 def _fullest_slice(labels: NDArray[np.integer]) -> int | None:
