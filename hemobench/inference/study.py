@@ -158,8 +158,8 @@ def _look_for_blood(
     found.label_map = taken.scan.volume.with_voxels(np.asarray(search.label_map.voxels), LABEL_MAP)
     if search.left_out:
         spots = "1 spot" if search.left_out == 1 else f"{search.left_out} spots"
-        together = f" ({search.left_out_ml:.2g} mL in all)" if taken.scan.spacing_known else ""
-        found.warnings.append(f"left out: {spots} of blood below {rules.min_ml:g} mL{together}")
+        size = f" below {rules.min_ml:g} mL ({search.left_out_ml:.2g} mL in all)" if taken.scan.spacing_known else ""
+        found.warnings.append(f"left out as too small: {spots} of blood{size}")
     if alone:
         found.classes, found.decided_by, found.level = blood.summary, checkpoint, "voxel"
         found.warnings.append("no slice classifier was used: probabilities are those of the likeliest voxel")

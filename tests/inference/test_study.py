@@ -213,7 +213,7 @@ def test_types_stay_where_they_are(tmp_path: Path) -> None:
 def test_small_spots_are_left_out_and_said(bleed: Volume, shelf: Path) -> None:
     report = study(bleed, shelf / "blood", rules=LesionRules(min_ml=50.0))
     assert report.lesions == ()
-    assert warned(report, "left out: 1 spot of blood below 50 mL (3")
+    assert warned(report, "left out as too small: 1 spot of blood below 50 mL (3")
 
 
 def test_mirrored_inference_averages_the_same_answer(bleed: Volume, shelf: Path) -> None:
