@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -116,7 +116,7 @@ class _Findings:
     level: str = "study"
     search: LesionSearch | None = None
     ventricles: Ventricles | None = None
-    label_map: Volume | None = field(default=None)
+    label_map: Volume | None = None
 
 
 def _networks_for(taken: Intake, by_role: dict[str, Checkpoint], engine: str) -> _Networks:
