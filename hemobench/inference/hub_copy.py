@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from hemobench.errors import UserError
 
@@ -20,7 +21,7 @@ def hub_copy(repository: str, revision: str | None, files: Sequence[str]) -> tup
     from huggingface_hub.errors import HfHubHTTPError
 
     # Transfers that break off raise the HTTP library's own error, and which library that is changes with the client.
-    http_error = HfHubHTTPError.__bases__[0]
+    http_error = cast("type[Exception]", HfHubHTTPError.__bases__[0])
 
     try:
         # The endpoint is named because the client reads its variable only once, when it is imported.

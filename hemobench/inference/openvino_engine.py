@@ -83,15 +83,19 @@ class OpenVinoEngine:
     def _model(self, sizes: tuple[int, ...]) -> Any:
         """The network as an OpenVINO model, from the cache or traced and left there."""
         folder = cache_home() / "cache" / f"engine-{_key(self._checkpoint, sizes, self._version)}"
-        if not folder.is_dir():
-            model = _traced(self._checkpoint, sizes)
+        if folder.is_dir():
             try:
-                _keep(model, folder)
-            except OSError as error:
-                # The cache saves seconds of the next start and nothing else.
-                _log.debug("OpenVINO model not kept in %s: %s", folder, error)
-                return model
-        return self._core.read_model(folder / "model.xml")
+                return self._core.read_model(folder / "model.xml")
+            except RuntimeError as error:
+                _log.warning("OpenVINO model in %s cannot be read and is made again: %s", folder, error)
+                shutil.rmtree(folder, ignore_errors=True)
+        model = _traced(self._checkpoint, sizes)
+        try:
+            _keep(model, folder)
+        except OSError as error:
+            # The cache saves seconds of the next start and nothing else.
+            _log.debug("OpenVINO model not kept in %s: %s", folder, error)
+        return model
 
     @cached_property
     def _core(self) -> Any:

@@ -39,7 +39,7 @@ def small_config(role: str, **changes: Any) -> CheckpointConfig:
 
 
 def small_model(config: CheckpointConfig) -> nn.Module:
-    """The config's network, drawn anew; batch norms hold statistics that differ from their start's."""
+    """The config's network, drawn from one seed; batch norms hold statistics that differ from their start's."""
     torch.manual_seed(0)
     model = create_model(
         config.model, task=config.task, in_channels=config.in_channels, num_outputs=len(config.outputs),
@@ -49,6 +49,9 @@ def small_model(config: CheckpointConfig) -> nn.Module:
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.running_mean, -0.1, 0.1)
             nn.init.uniform_(layer.running_var, 0.5, 1.5)
+    if config.role == "slice-classifier":
+        with torch.no_grad():
+            model.backbone.fc.weight.mul_(100)  # else all logits are 0.0 and no difference would show
     return model.eval()
 
 
