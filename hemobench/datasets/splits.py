@@ -165,6 +165,24 @@ def check_disjoint_cases(left: Iterable[Case], right: Iterable[Case]) -> None:
         raise UserError(f"the same patients on both sides: {names}; expected different people; take one side's out")
 
 
+def check_unseen(patients: Iterable[str], lineage: str, dataset: Dataset) -> str | None:
+    """Whether a network that knows `patients` of a lineage (trained, chosen or calibrated on) meets them in `dataset`.
+
+    Returns a line to print beside the scores where nobody can tell: the data set shows the same collection and does not
+    say who its patients are (`Dataset.leaky`). None where all are other people. Raises UserError naming the patients
+    who are in both.
+    """
+    known = set(patients)
+    shared = sorted({case.patient_id for case in dataset.cases if case.lineage == lineage} & known)
+    if shared:
+        raise UserError(f"'{dataset.info.name}' holds patients of {lineage} that the network was made with: "
+                        f"{_some(shared)}; expected people it never saw; take them out, or use the network's test part")
+    if dataset.leaky and any(case.lineage == lineage for case in dataset.cases):
+        return (f"'{dataset.info.name}' shows patients of {lineage}, as the network's training did, and does not say "
+                "who they are: some may be the same people")
+    return None
+
+
 def select_cases(cases: Iterable[Case], patient_ids: Iterable[str]) -> tuple[Case, ...]:
     """Cases of these patients, in the order of `cases`. Raises UserError naming patients that have none."""
     wanted = set(patient_ids)

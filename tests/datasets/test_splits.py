@@ -8,16 +8,21 @@ import numpy as np
 import pytest
 
 from hemobench.datasets.case import Case, Loaded
+from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.splits import (
     PARTS,
     Split,
     check_disjoint,
     check_disjoint_cases,
+    check_unseen,
     kfold_by_patient,
     select_cases,
     split_by_patient,
 )
 from hemobench.errors import UserError
+
+from .small_studies import small_studies
 
 
 def not_loaded() -> Loaded:
@@ -176,6 +181,25 @@ def test_the_same_person_is_found_across_data_sets_of_one_lineage() -> None:
     check_disjoint_cases(rsna, other)
     with pytest.raises(UserError, match="'ID_2' is in rsna and in elsewhere"):
         split_by_patient([*rsna, *other], seed=0)
+
+
+def test_what_a_network_was_made_with_is_found_in_every_copy_of_its_lineage(tmp_path: Path) -> None:
+    for name in ("rsna", "zeta"):
+        get_layout(name).write(tmp_path / name, small_studies(4, depth=4, size=32), 1)
+    rsna, zeta = (open_dataset(f"{name}:{tmp_path / name}") for name in ("rsna", "zeta"))
+    # Zeta's pictures are RSNA's slices: with its patients' names they are the same people.
+    assert {case.patient_id for case in zeta.cases} == {case.patient_id for case in rsna.cases}
+    known = rsna.cases[0].patient_id
+    with pytest.raises(UserError, match=rf"'zeta' holds patients of rsna .*: {known}; expected people"):
+        check_unseen([known], "rsna", zeta)
+    assert check_unseen(["ID_of_another"], "rsna", zeta) is None
+    assert check_unseen([known], "ct-ich", zeta) is None
+    (tmp_path / "zeta" / "patients.csv").unlink()
+    nameless = open_dataset(f"zeta:{tmp_path / 'zeta'}")
+    line = check_unseen([known], "rsna", nameless)
+    assert line is not None
+    assert "does not say who they are" in line
+    assert check_unseen([known], "ct-ich", nameless) is None
 
 
 def test_selecting_keeps_order_and_names_absent_patients() -> None:
