@@ -100,7 +100,7 @@ def ventricle_checkpoint(directory: Path, *, threshold_grey: float = 0.65, **con
         role="ventricles",
         model="unet3d",
         model_options={"base": 2, "depth": 1, "norm": "none"},
-        view=SegmentationView("ventricles", (1.0, 1.0, 1.0), (80, 96, 96), None),
+        view=SegmentationView("ventricles", (1.5, 1.5, 1.5), (64, 96, 80), None),
         thresholds={"voxel": {"ventricles": 0.5}},
         **config,
     )
