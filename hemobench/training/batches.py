@@ -87,13 +87,14 @@ def patch_corner(
 ) -> tuple[int, ...]:
     """Where a random patch of a volume starts. mask (D, H, W).
 
-    Uniform over the positions that fit; with `on_foreground` every second patch, on average, holds a random
-    foreground voxel, if there is one. An axis shorter than the patch is taken whole.
+    Uniform over the positions that fit; with `on_foreground` it holds a random foreground voxel, if there is one:
+    balanced sampling draws every second volume from those without any, so that patches of background are not missed.
+    An axis shorter than the patch is taken whole.
     """
     draws = torch.rand(5, generator=generator)
     room = [max(0, length - size) for length, size in zip(mask.shape, patch, strict=True)]
     low, high = [0, 0, 0], room
-    if on_foreground and draws[3] < 0.5:
+    if on_foreground:
         voxels = mask.nonzero()
         if len(voxels):
             centre = voxels[min(int(draws[4] * len(voxels)), len(voxels) - 1)].tolist()

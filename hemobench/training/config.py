@@ -26,7 +26,7 @@ from hemobench.errors import UserError, unknown_name
 TASKS = ("classification", "segmentation")
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "cosine", "onecycle")
-SAMPLINGS = ("shuffled", "balanced")
+SAMPLINGS = ("shuffled", "balanced", "by-size")
 PRECISIONS = ("auto", "fp32", "bf16")
 LOSS_MONITOR = "validation_loss"  # the one monitor that is no metric: lower is better
 
@@ -83,6 +83,8 @@ class TrainConfig:
                             "least 0 and above 0; give such numbers")
         if not 0 <= self.seed < 2**31:
             raise UserError(f"seed is {self.seed}; expected a whole number from 0 to 2147483647; give one")
+        if self.sampling == "by-size" and self.task == "classification":
+            raise UserError("sampling by-size for classification; only masks have a size; use shuffled or balanced")
         expected = ClassificationView if self.task == "classification" else SegmentationView
         if self.view is not None and not isinstance(self.view, expected):
             raise UserError(f"view is a {type(self.view).__name__}; task '{self.task}' expects a "

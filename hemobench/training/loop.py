@@ -196,7 +196,7 @@ class _Trainer:
             group["lr"] = rate
         images, targets = self.source.training(
             rows, generator, augmentation=self.config.augment, patch=self.config.patch,
-            on_foreground=self.config.sampling == "balanced",
+            on_foreground=self.config.sampling != "shuffled",
         )
         self.optimizer.zero_grad(set_to_none=True)
         loss: torch.Tensor = self.loss(self.model(images), targets)

@@ -18,7 +18,7 @@ from hemobench.losses import TYPED_LOSSES, create_loss
 from hemobench.metrics.registry import METRICS
 from hemobench.models import create_model
 from hemobench.training.config import LOSS_MONITOR, TrainConfig
-from hemobench.training.sampling import balanced_shares
+from hemobench.training.sampling import balanced_shares, shares_by_size
 from hemobench.weighting import ClassWeights, create_weighting
 
 EXCLUSIVE_LOSS = "cross-entropy"
@@ -89,6 +89,8 @@ def sampling_shares(config: TrainConfig, problem: Problem, rows: NDArray[np.int6
     if config.sampling == "shuffled":
         return None
     targets = problem.targets[rows]
+    if config.sampling == "by-size":
+        return shares_by_size(targets)
     if problem.exclusive:
         frequency = targets.sum(axis=0)
         present = frequency > 0

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _CHUNK = 64
+_FOREGROUND_SHARE = 0.7
 
 
 def generator_for(seed: int, epoch: int, purpose: int, rank: int = 0) -> np.random.Generator:
@@ -54,6 +55,22 @@ def balanced_shares(targets: NDArray[np.uint8]) -> NDArray[np.float64]:
     present = [half / half.sum() for half in halves if half.sum() > 0]
     shares: NDArray[np.float64] = np.sum(present, axis=0) / len(present)
     return shares
+
+
+def shares_by_size(targets: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Probability (n,) of drawing each volume in proportion to its foreground, in seven of ten draws; in the other
+    three one without any. A network that starts from nothing learns from large bleeds what blood is: with half of
+    the draws spread evenly over all bleeds, `bleed-2d` called no voxel after 300 steps.
+
+    >>> shares_by_size(np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]], dtype=np.uint8)[:, None, None, None]).round(3)
+    array([0.525, 0.175, 0.3  ])
+    """
+    size = np.asarray([np.count_nonzero(row) for row in targets], dtype=np.float64)
+    empty = (size == 0).astype(np.float64)
+    if not size.any() or not empty.any():
+        weights = size if size.any() else empty
+        return np.asarray(weights / weights.sum())
+    return _FOREGROUND_SHARE * size / size.sum() + (1 - _FOREGROUND_SHARE) * empty / empty.sum()
 
 
 def foreground_rows(targets: NDArray[np.uint8]) -> NDArray[np.bool_]:
