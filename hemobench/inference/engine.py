@@ -17,9 +17,10 @@ from hemobench.training.hardware import batch_layout, fast_bf16, to_layout
 
 KINDS = ("auto", "openvino", "torch")
 PRECISIONS = ("auto", "bf16", "fp32")
-# Largest and mean difference of a probability from torch's in fp32, on head-like inputs. Measured with random weights:
-# fp32 3e-5; bf16 0.025 and 0.002, the same for both libraries. With trained weights: see benchmarks/engines.py.
-FP32_TOLERANCE = 1e-4
+# Largest and mean difference of a probability from torch's in fp32, on heads. Measured with random weights: fp32 1.2e-4
+# (3D, instance norm); bf16 0.025 and 0.002 (the same network; both libraries alike). A slice classifier in training:
+# bf16 0.011 and 0.0006, AUROC the same to 0.0005. benchmarks/engines.py prints them for any checkpoint.
+FP32_TOLERANCE = 3e-4
 BF16_TOLERANCE, BF16_MEAN_TOLERANCE = 0.04, 0.004
 _MOST_SHARED = 8
 _shared: OrderedDict[tuple[str, str, str], Engine] = OrderedDict()
