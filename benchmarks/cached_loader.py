@@ -1,8 +1,10 @@
 """Pictures a second from epoch 2 on: the decoded cache against torchvision's ImageFolder, which decodes every epoch.
 
     python benchmarks/cached_loader.py [--patients 8] [--slices 32] [--matrix 512] [--size 128] [--epochs 5]
+    python benchmarks/cached_loader.py --pictures FOLDER [--limit 256]
 
-Phantom slices are written as JPEGs in class folders, the layout that both read. The peer is ImageFolder and DataLoader:
+Phantom slices are written as JPEGs in class folders, the layout that both read; or some of the JPEGs under a folder are
+linked into one, and their labels mean nothing. The peer is ImageFolder and DataLoader:
 grey, resized to the same size (bilinear, anti-aliased), a tensor in [0, 1], shuffled; without workers and with two, of
 which the faster counts. Ours is the training loop's source of shuffled batches on the memory-mapped cache; making the
 cache is epoch 1 and is printed apart. Each epoch of ours follows one of the peer's, so that a busy machine slows both;
@@ -48,6 +50,16 @@ def write_pictures(root: Path, spec: PhantomSpec) -> int:
             Image.fromarray(to_grey_uint8(hu, "brain")).save(folder / f"{count:05d}.jpg", quality=95)
             count += 1
     return count
+
+
+def link_pictures(root: Path, source: Path, limit: int) -> int:
+    """So many of the JPEGs under `source`, evenly over all, as links in a class folder of `root`."""
+    found = sorted(source.rglob("*.jpg"))
+    (root / "normal").mkdir(parents=True)
+    chosen = found[:: max(1, len(found) // limit)][:limit]
+    for number, path in enumerate(chosen):
+        (root / "normal" / f"{number:05d}.jpg").symlink_to(path.resolve())
+    return len(chosen)
 
 
 def cached_epoch(source: BatchSource, count: int, generator: torch.Generator) -> Iterator[torch.Tensor]:
@@ -109,11 +121,16 @@ def main() -> None:
     parser.add_argument("--matrix", type=int, default=512)
     parser.add_argument("--size", type=int, default=128)
     parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--pictures", type=Path, help="folder of JPEGs, in place of phantoms")
+    parser.add_argument("--limit", type=int, default=256, help="how many of them")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         os.environ["HEMOBENCH_HOME"] = f"{scratch}/home"
         root = Path(scratch) / "pictures"
-        count = write_pictures(root, PhantomSpec(patients=given.patients, slices=given.slices, matrix=given.matrix))
+        if given.pictures is None:
+            count = write_pictures(root, PhantomSpec(patients=given.patients, slices=given.slices, matrix=given.matrix))
+        else:
+            count = link_pictures(root, given.pictures, given.limit)
         start = time.perf_counter()
         examples = build_examples(open_dataset(f"image-folder:{root}"), ClassificationView(("brain",), given.size))
         print(f"epoch 1, the cache is made\t{count / (time.perf_counter() - start):,.0f} pictures/s of {count}")
