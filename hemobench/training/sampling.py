@@ -58,14 +58,14 @@ def balanced_shares(targets: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def shares_by_size(targets: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Probability (n,) of drawing each volume in proportion to its foreground, in seven of ten draws; in the other
-    three one without any. A network that starts from nothing learns from large bleeds what blood is: with half of
-    the draws spread evenly over all bleeds, `bleed-2d` called no voxel after 300 steps.
+    """Probability (n,) of drawing each volume by the square root of its foreground, in seven of ten draws; in the
+    other three one without any. A network that starts from nothing learns from large bleeds what blood is: with half
+    of the draws spread evenly over all bleeds, `bleed-2d` called no voxel after 300 steps.
 
-    >>> shares_by_size(np.array([[1, 1, 1], [1, 0, 0], [0, 0, 0]], dtype=np.uint8)[:, None, None, None]).round(3)
-    array([0.525, 0.175, 0.3  ])
+    >>> shares_by_size(np.array([[1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0]], dtype=np.uint8)[:, None]).round(3)
+    array([0.467, 0.233, 0.3  ])
     """
-    size = np.asarray([np.count_nonzero(row) for row in targets], dtype=np.float64)
+    size = np.sqrt([np.count_nonzero(row) for row in targets])
     empty = (size == 0).astype(np.float64)
     if not size.any() or not empty.any():
         weights = size if size.any() else empty
