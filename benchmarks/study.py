@@ -57,6 +57,7 @@ from hemobench.volume import Volume
 from hemobench.windows import apply_window
 
 SLICES, MATRIX = 40, 512
+NEVER = 0.999999  # half of a head would be blood to random weights
 RECIPES = ("slice-classifier", "bleed-2d")
 TARGET_SECONDS, TARGET_RATIO, TARGET_BYTES = 2.0, 8.0, 3e9
 Checkpoints = Mapping[str, Checkpoint]
@@ -104,6 +105,7 @@ def random_checkpoints(folder: Path) -> list[Path]:
         described = CheckpointConfig(
             name=f"random {name}", role=recipe.role, task=config.task, model=config.model,
             model_options=config.model_options, in_channels=config.view.channels, outputs=outputs, view=config.view,
+            thresholds={"voxel": {"any": NEVER}} if recipe.role == "haemorrhage" else {},
         )
         write_checkpoint(folder / name, model, described, {}, "random weights", commit="", command="")
         made.append(folder / name)

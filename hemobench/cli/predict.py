@@ -101,6 +101,7 @@ class Reporter:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         self._bar = Progress(*columns, console=self._console, transient=True) if self._console.is_terminal else None
         self._total, self._left_out, self._done = total, left_out, 0
+        self._said: set[str] = set()
 
     def __enter__(self) -> Reporter:
         if self._bar is not None:
@@ -124,7 +125,9 @@ class Reporter:
         self._done += 1
         self._line(f"{self._done}/{self._total} {outcome.scan}: {described(outcome)}")
         for remark in outcome.remarks:
-            self._line(f"  {remark}")
+            if remark not in self._said:  # once is enough for a ward of pictures
+                self._line(f"  {remark}")
+            self._said.add(remark)
         if self._bar is not None:
             self._bar.advance(self._task)
 
@@ -195,7 +198,7 @@ def described(outcome: Outcome) -> str:
     """One line on an outcome."""
     report = outcome.report
     if report is None:
-        return f"{outcome.status}: {outcome.reason}"
+        return f"{outcome.status}: {outcome.reason_alone}"
     found = []
     lesions = counted(len(report.lesions), "lesion")
     if report.is_positive is not None:
@@ -224,7 +227,7 @@ def _conclude(outcomes: Sequence[Outcome], output: Path) -> None:
     if refused:
         typer.echo(f"hemobench: {len(refused)} of {len(outcomes)} scans gave no answer:", err=True)
         for one in refused:
-            typer.echo(f"  {one.scan}: {one.reason}", err=True)
+            typer.echo(f"  {one.scan}: {one.reason_alone}", err=True)
         raise typer.Exit(EXIT_DEFECT if failed else EXIT_USER_ERROR)
 
 

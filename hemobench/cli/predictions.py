@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,10 @@ class Claim:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one scan: `status` with a reason unless done, and its report and folder if done."""
+    """What became of one scan: `status` with a reason unless done, and its report and folder if done.
+
+    `reused`: the answer is an earlier run's and still holds.
+    """
 
     scan: Path
     status: str
@@ -48,11 +51,17 @@ class Outcome:
     folder: str = ""
     report: StudyReport | None = None
     remarks: tuple[str, ...] = ()
-    reused: bool = field(default=False, kw_only=True)  # an earlier run's answer, still true
+    reused: bool = False
+
+    @property
+    def reason_alone(self) -> str:
+        """The reason where the scan's name stands before it already."""
+        return self.reason.removeprefix(f"{self.scan} ")
 
     def row(self) -> dict[str, str]:
         """Its line of summary.csv."""
-        cells = {"scan": str(self.scan), "folder": self.folder, "status": self.status, "reason": self.reason}
+        cells = {"scan": str(self.scan), "folder": self.folder, "status": self.status}
+        cells["reason"] = self.reason_alone
         return dict.fromkeys(COLUMNS, "") | (_report_cells(self.report) if self.report else {}) | cells
 
 

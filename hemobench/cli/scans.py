@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -120,27 +119,35 @@ def scan_name(path: Path) -> str:
 
 
 def folder_names(scans: Iterable[Path]) -> list[str]:
-    """A folder name for each scan: its own, with its parents' in front where several would be the same.
+    """A folder name for each scan: its own; where several would be the same, its parents' in front, or its ending.
 
-    >>> folder_names([Path("a/image.nii"), Path("b/image.nii"), Path("b/head ct.zip")])
-    ['a-image', 'b-image', 'head_ct']
+    >>> folder_names([Path("a/ct.nii"), Path("b/ct.nii"), Path("b/head ct.zip"), Path("b/x.npz"), Path("b/x.png")])
+    ['a-ct', 'b-ct', 'head_ct', 'x.npz', 'x.png']
     """
-    trails = [list(_trail(path)) for path in scans]
-    parts = [1] * len(trails)
+    labels = [_Label(path.resolve()) for path in scans]
     for _ in range(_MOST_PARENTS):
-        names = [_joined(trail, count) for trail, count in zip(trails, parts, strict=True)]
-        often = Counter(name.casefold() for name in names)
-        parts = [count + (often[name.casefold()] > 1) for name, count in zip(names, parts, strict=True)]
-    return [_joined(trail, count) for trail, count in zip(trails, parts, strict=True)]
+        alike: dict[str, list[_Label]] = {}
+        for label in labels:
+            alike.setdefault(label.text().casefold(), []).append(label)
+        for group in alike.values():
+            side_by_side = len({label.path.parent for label in group}) == 1
+            for label in group if len(group) > 1 else ():
+                label.with_ending |= side_by_side
+                label.parents += not side_by_side
+    return [label.text() for label in labels]
 
 
-def _trail(path: Path) -> Iterator[str]:
-    """The scan's name, then its parents' from the nearest on."""
-    yield scan_name(path.resolve())
-    yield from path.resolve().parts[-2:0:-1]
+@dataclass
+class _Label:
+    """A scan's name, as long as it must be to be told from others."""
 
+    path: Path
+    parents: int = 0
+    with_ending: bool = False
 
-def _joined(trail: Sequence[str], count: int) -> str:
-    whole = "-".join(reversed(trail[:count]))
-    safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in whole)
-    return safe.lstrip("._-")[-_LONGEST_NAME:] or "scan"
+    def text(self) -> str:
+        folders = self.path.parts[1:-1]
+        own = self.path.name if self.with_ending else scan_name(self.path)
+        whole = "-".join([*folders[max(0, len(folders) - self.parents) :], own])
+        safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in whole)
+        return safe[-_LONGEST_NAME:].lstrip("._-") or "scan"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import shutil
@@ -22,8 +23,10 @@ from dicom_files import PLANTED, SEARCHED, SeriesPlan, write_series
 from hand_made import blood_checkpoint, slice_checkpoint, ventricle_checkpoint
 from numpy.typing import NDArray
 from PIL import Image
+from rich.console import Console
 
-from hemobench.cli.predict import app
+from hemobench.cli.predict import Reporter, app
+from hemobench.cli.predictions import REFUSED, Outcome
 from hemobench.cli.run import run_app
 from hemobench.inference.report import StudyReport
 
@@ -151,14 +154,25 @@ def test_broken_scans_are_named_at_the_end_and_the_others_are_kept(
     assert lines[0] == "left out as no scans: 1 entry"
     assert [line.split()[0] for line in lines[1:6]] == ["1/5", "2/5", "3/5", "4/5", "5/5"]
     assert lines[6] == "hemobench: 2 of 5 scans gave no answer:"
-    assert "b.nii.gz ends early or is damaged" in lines[7]
-    assert "d.png is none of the kinds that are read" in lines[8]
+    assert "b.nii.gz: ends early or is damaged" in lines[7]
+    assert "d.png: is none of the kinds that are read" in lines[8]
     assert len(lines) == 9
     assert "Traceback" not in err
     rows = summary(tmp_path / "out")
     assert [row["status"] for row in rows.values()] == ["done", "refused", "done", "refused", "done"]
-    assert "ends early" in rows["b.nii.gz"]["reason"]
+    assert rows["b.nii.gz"]["reason"].startswith("ends early or is damaged; expected")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["a", "c", "e", "summary.csv"]
+
+
+def test_a_terminal_has_a_bar_and_keeps_a_line_for_each_scan() -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, force_terminal=True, width=100)
+    with Reporter(2, 0, console) as reporter:
+        for name in ("a.nii", "b.nii"):
+            reporter.begin(Path(name))
+            reporter.finish(Outcome(Path("ward") / name, REFUSED, "empty"))
+    assert "2/2" in screen.getvalue()
+    assert "1/2 ward/a.nii: refused: empty" in screen.getvalue()
 
 
 @pytest.mark.parametrize(
@@ -185,6 +199,12 @@ def test_mistakes_are_one_line(
     assert words in err.splitlines()[-1]
     assert "Traceback" not in err
     assert not (tmp_path / "out").exists()
+
+
+def test_help_does_not_wait_for_torch() -> None:
+    code = "import sys, hemobench.cli.predict; print('torch' in sys.modules, 'monai' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "False"]
 
 
 def test_finished_scans_are_not_analysed_again_unless_something_changed(

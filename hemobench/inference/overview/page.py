@@ -15,7 +15,7 @@ from PIL import Image
 from hemobench.errors import UserError
 from hemobench.inference.lesions import lesion_voxels
 from hemobench.inference.overview.canvas import FAINT, MUTED, PAGE, TEXT, Canvas, mixed, text_width
-from hemobench.inference.overview.panel import Panel
+from hemobench.inference.overview.panel import CARD_GAP, Panel, models_height, scan_height
 from hemobench.inference.overview.slices import RGB, WINDOW, SlicePictures, even_slices
 from hemobench.inference.overview.style import (
     CAUTION,
@@ -32,6 +32,7 @@ PAGE_WIDTH = 1640
 _MARGIN = 28
 _PANEL_WIDTH = 500
 _LONGEST = 6000
+_TALLEST = 820  # of one picture alone
 _GAP = 6
 _GUTTER = 24
 _TILES, _TILES_BELOW_DETAIL = 20, 24
@@ -72,15 +73,28 @@ def draw_overview(report: StudyReport) -> Image.Image:
     panel = Panel(canvas, PAGE_WIDTH - _MARGIN - _PANEL_WIDTH, top, _PANEL_WIDTH)
     gallery = _Gallery(canvas, report, top, panel.left - _GUTTER)
     panel.findings(report, gallery.draw())
-    below = [panel, panel]
-    if gallery.bottom < panel.bottom:
-        # Few or flat pictures leave room below them.
-        half = (gallery.right - gallery.left - _GUTTER) // 2
-        below = [Panel(canvas, x, gallery.bottom, half) for x in (gallery.left, gallery.right - half)]
-    below[0].scan(report.source)
-    below[1].models(report)
-    bottom = max(panel.bottom, gallery.bottom, *(one.bottom for one in below))
-    return canvas.finished(_footer(canvas, report, bottom))
+    return canvas.finished(_footer(canvas, report, _place_facts(canvas, report, panel, gallery)))
+
+
+def _place_facts(canvas: Canvas, report: StudyReport, panel: Panel, gallery: _Gallery) -> int:
+    """Put the cards about scan and models where the page stays shortest; gives its bottom."""
+    whole = gallery.right - gallery.left
+    half = (whole - _GUTTER) // 2
+    under = [Panel(canvas, gallery.left, gallery.bottom, width) for width in (whole, half)]
+    beside = Panel(canvas, gallery.right - half, gallery.bottom, half)
+    choices = ((panel, panel), (under[0], panel), (under[1], beside))
+    ends = [_bottom(report, scan, models) for scan, models in choices]
+    scan, models = choices[ends.index(min(ends))]
+    scan.scan(report.source)
+    models.models(report)
+    return max(panel.bottom, gallery.bottom, min(ends))
+
+
+def _bottom(report: StudyReport, scan: Panel, models: Panel) -> int:
+    """Where the lower of both cards would end: the scan's in one column, the models' in another or below it."""
+    scan_end = scan.bottom + scan_height(report.source, scan.right - scan.left)
+    begin = scan_end if models is scan else models.bottom
+    return max(scan_end, begin + models_height(report)) + CARD_GAP
 
 
 def _header(canvas: Canvas) -> int:
@@ -130,7 +144,8 @@ class _Gallery:
 
     def _legend(self) -> None:
         """Window and colours, in a line above the pictures."""
-        window = f"{WINDOW} window" if self.report.source.modality == "CT" else "grey levels of the scan"
+        greys = "grey levels of the picture" if self.report.source.modality == "grey" else "grey levels of the scan"
+        window = f"{WINDOW} window" if self.report.source.modality == "CT" else greys
         x = self.left + self.canvas.text(self.left, self.bottom + 8, window, 14, MUTED, anchor="lm") + 22
         entries = list(TYPE_COLOURS.items())
         if self.report.ventricles is not None:
@@ -145,8 +160,12 @@ class _Gallery:
         known = self.report.source.spacing_mm is not None
         with_coronal = known and self.fullest is not None and self.volume.shape[0] >= _LEAST_CORONAL
         count = 1 if self.fullest is None else 3 if with_coronal else 2
-        width = (self.right - self.left - (count - 1) * _GAP) // max(count, 2)
+        whole = self.right - self.left
+        width = (whole - (count - 1) * _GAP) // count
+        if count == 1:
+            width = min(width, round(_TALLEST / self.aspect))
         height = round(width * self.aspect)
+        first = self.left + (whole - count * width - (count - 1) * _GAP) // 2
         drawn: list[tuple[RGB, str]] = [(self.pictures.axial(index, width, height, labels=False), f"slice {index}")]
         if self.fullest is not None:
             drawn.append((self.pictures.axial(index, width, height), f"slice {index}, outlined"))
@@ -154,7 +173,7 @@ class _Gallery:
             row = int(np.argmax(np.count_nonzero(self.labels[index], axis=1)))
             drawn.append((self.pictures.coronal(row, width, height), f"coronal, row {row}"))
         for number, (picture, caption) in enumerate(drawn):
-            x = self.left + number * (width + _GAP)
+            x = first + number * (width + _GAP)
             self.canvas.picture(x, self.bottom, picture)
             self.canvas.outlined_text(x + 10, self.bottom + 8, caption, 16, TEXT)
             self.canvas.outlined_text(x + 10, self.bottom + height // 2, "R", 16, MUTED, anchor="lm")
@@ -202,13 +221,13 @@ class _Gallery:
 
 def _largest_slices(report: StudyReport) -> list[_Marked]:
     """The largest lesions with the slice where each has most voxels."""
-    if report.label_map is None:
+    if report.label_map is None or not report.lesions:
         return []
     voxels = [index for _, index in lesion_voxels(report.label_map)]
-    marked = []
-    for lesion in report.lesions[:MOST_MARKED]:
-        marked.append(_Marked(lesion, int(np.bincount(voxels[lesion.number - 1][:, 0]).argmax())))
-    return marked
+    return [
+        _Marked(lesion, int(np.bincount(index[:, 0]).argmax()))
+        for lesion, index in zip(report.lesions[:MOST_MARKED], voxels, strict=False)
+    ]
 
 
 def _fullest_slice(labels: NDArray[np.integer]) -> int | None:

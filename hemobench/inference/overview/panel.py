@@ -34,7 +34,7 @@ from hemobench.inference.report import Lesion, Source, StudyReport
 from hemobench.labels import SUBTYPES
 
 _PAD = 18
-_GAP = 14
+CARD_GAP = 14
 _MOST_LESIONS = 10
 _MOST_WARNINGS = 6
 _WARNING_LINES = 3
@@ -65,7 +65,7 @@ class Panel:
         if title:
             self.canvas.text(self.left + _PAD, top - 2, title.upper(), 13, MUTED)
             top += 24
-        self.bottom += height + _GAP
+        self.bottom += height + CARD_GAP
         return self.left + _PAD, self.right - _PAD, top
 
     def _verdict(self, report: StudyReport) -> None:
@@ -160,18 +160,12 @@ class Panel:
 
     def scan(self, source: Source) -> None:
         """What was read, and the remarks of intake and pipeline."""
-        width = self.right - self.left - 2 * _PAD
-        remarks = [wrapped(line, 14, width - 16, _WARNING_LINES) for line in source.warnings[:_MOST_WARNINGS]]
-        more = len(source.warnings) - len(remarks)
-        if more > 0:
-            remarks.append([f"and {more} more, in report.json"])
-        lines = sum(map(len, remarks))
-        height = 2 * _PAD + 24 + 42 + (18 * lines + 6 * len(remarks) + 8 if remarks else 0)
-        left, _, y = self._open_card(height, "scan")
+        width = self.right - self.left
+        left, _, y = self._open_card(scan_height(source, width), "scan")
         for number, line in enumerate(scan_lines(source)):
-            self.canvas.text(left, y + 21 * number, line, 15, TEXT, limit=width)
+            self.canvas.text(left, y + 21 * number, line, 15, TEXT, limit=width - 2 * _PAD)
         y += 52
-        for remark in remarks:
+        for remark in _remarks(source, width):
             self.canvas.fill((left, y + 5, left + 5, y + 10), CAUTION)
             for line in remark:
                 self.canvas.text(left + 16, y, line, 14, MUTED)
@@ -180,7 +174,7 @@ class Panel:
 
     def models(self, report: StudyReport) -> None:
         """Which weights took part, and how long it took."""
-        left, right, y = self._open_card(2 * _PAD + 24 + 44 * len(report.model) + 18, "models")
+        left, right, y = self._open_card(models_height(report), "models")
         for number, model in enumerate(report.model):
             top = y + 44 * number
             revision = f" @ {model.revision[:8]}" if model.revision else ""
@@ -190,6 +184,26 @@ class Panel:
         total = report.timing_s.get("total")
         took = "" if total is None else f", read and analysed in {total:.1f} s"
         self.canvas.text(left, y + 44 * len(report.model), f"hemobench {hemobench.__version__}{took}", 14, MUTED)
+
+
+def scan_height(source: Source, width: int) -> int:
+    """Pixels that the card about the scan takes."""
+    remarks = _remarks(source, width)
+    lines = sum(map(len, remarks))
+    return 2 * _PAD + 66 + (18 * lines + 6 * len(remarks) + 8 if remarks else 0)
+
+
+def models_height(report: StudyReport) -> int:
+    """Pixels that the card about the models takes."""
+    return 2 * _PAD + 42 + 44 * len(report.model)
+
+
+def _remarks(source: Source, width: int) -> list[list[str]]:
+    """The scan's warnings in lines that fit into a card."""
+    limit = width - 2 * _PAD - 16
+    remarks = [wrapped(line, 14, limit, _WARNING_LINES) for line in source.warnings[:_MOST_WARNINGS]]
+    more = len(source.warnings) - len(remarks)
+    return [*remarks, [f"and {more} more, in report.json"]] if more > 0 else remarks
 
 
 def verdict(report: StudyReport) -> tuple[str, str, Colour]:
