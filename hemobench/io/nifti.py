@@ -21,6 +21,7 @@ from nibabel.filebasedimages import ImageFileError
 from nibabel.freesurfer.mghformat import MGHError, MGHHeader
 from nibabel.orientations import apply_orientation, axcodes2ornt, inv_ornt_aff, io_orientation, ornt_transform
 from nibabel.spatialimages import HeaderDataError
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from hemobench.errors import UserError
@@ -32,8 +33,8 @@ from hemobench.volume import DISPLAY_ORIENTATION, LABEL_MAP, Volume
 
 _SUFFIXES = (".nii", ".nii.gz")
 _BROKEN = (
-    ImageFileError, HeaderDataError, MGHError, OSError, EOFError, zlib.error, ValueError, TypeError, LookupError,
-    ArithmeticError, struct.error,
+    ImageFileError, HeaderDataError, MGHError, WrapStructError, OSError, EOFError, zlib.error, ValueError, TypeError,
+    LookupError, ArithmeticError, struct.error,
 )  # fmt: skip
 _MGH = b"\x00\x00\x00\x01"
 _GZIP = b"\x1f\x8b"

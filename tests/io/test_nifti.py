@@ -195,6 +195,25 @@ def test_broken_files_give_one_line_with_the_path(tmp_path: Path) -> None:
         assert "\n" not in str(caught.value), name
 
 
+@pytest.mark.parametrize("kind", ["nii", "nii.gz", "mgz", "mgh"])
+def test_files_cut_anywhere_are_refused(kind: str, tmp_path: Path) -> None:
+    """At every length of the header, whose parsers differ in what they raise, and in the voxels."""
+    array, whole = np.ones((3, 4, 5), dtype=np.int16), tmp_path / f"whole.{kind}"
+    image = nib.MGHImage(array, scan_affine()) if kind.startswith("mg") else nib.Nifti1Image(array, scan_affine())
+    nib.save(image, whole)
+    read_nifti(whole)
+    content = whole.read_bytes()
+    # MGH ends with tags that nobody needs.
+    needed = 284 + array.nbytes if kind == "mgh" else len(content)
+    for length in range(needed):
+        path = tmp_path / f"cut.{kind}"
+        path.write_bytes(content[:length])
+        for reader in (read_nifti, read_label_map):
+            with pytest.raises(UserError, match="expected") as caught:
+                pytest.fail(f"{length} bytes were read as {reader(path)}")
+            assert "\n" not in str(caught.value)
+
+
 def test_only_nifti_names_are_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"\.nii\.gz"):
         write_nifti(Volume(np.zeros((1, 1, 1)), np.eye(4)), tmp_path / "mask.png")
