@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from hemobench.datasets.views import ClassificationView
 from hemobench.inference.config import CheckpointConfig
 
 _PURPOSE = {
@@ -60,6 +61,8 @@ def write_card(
         "## Intended use",
         "Research and teaching: rehearsing a pipeline, a starting point for training on patients, a baseline to beat. "
         "It runs by `python -m hemobench.predict SCAN --checkpoint FOLDER`.",
+        "## Input and output",
+        _input_words(config),
         "## Training data",
         f"{_data_words(training)} Trained with seed {training['seed']} for {training['seconds']:.0f} s on "
         f"{training['hardware'].get('device_name', 'an unnamed device')} "
@@ -76,6 +79,19 @@ def write_card(
         "\n".join(f"- {line}" for line in _LIMITS[config.role]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _input_words(config: CheckpointConfig) -> str:
+    view = config.view
+    if isinstance(view, ClassificationView):
+        shape = (f"Axial slices as {view.size} x {view.size} pixels, one channel for each of the windows "
+                 f"{', '.join(view.windows)}; a picture without Hounsfield units fills all of them.")
+    else:
+        spacing = " x ".join(f"{length:g}" for length in view.spacing_mm)
+        window = f"through the window {view.window}" if view.window else "between its percentiles 0.5 and 99.5"
+        shape = f"Volumes at {spacing} mm (slice, row, column), {window}, cut in the plane to the head."
+    return (f"{shape} Values from 0 (black) to 1 (white), without further normalisation. Outputs, in this order: "
+            f"{', '.join(config.outputs)}.")
 
 
 def _front_matter(config: CheckpointConfig) -> str:

@@ -23,9 +23,9 @@ from hemobench.metrics.calibration import fit_platt
 from hemobench.stats import WeightedStatistic, case_mean, classification_statistic, patient_bootstrap
 from hemobench.training.batches import BatchSource
 from hemobench.training.config import TrainConfig
-from hemobench.training.evaluate import Stopwatch, case_scores, slice_predictions
+from hemobench.training.evaluate import Stopwatch, case_scores, pooled_dice_by_threshold, slice_predictions
 from hemobench.training.experiment import load_model
-from hemobench.training.problem import pose_problem
+from hemobench.training.problem import Problem, pose_problem
 from hemobench.training.recipes import Recipe
 from hemobench.training.result import CaseScores, RunResult, SlicePredictions
 
@@ -34,7 +34,10 @@ RULE = (
     "a class is called from the calibrated probability on that leaves 90% of the validation patients' slices (or "
     "studies) without it uncalled; 0.5 where validation has too few to say"
 )
-VOXEL_RULE = "a voxel is called from a probability of 0.5 on, which was not tuned"
+VOXEL_RULE = (
+    "a voxel is called from the probability on that gives the largest Dice over all voxels of the validation patients "
+    "together, those without a lesion included"
+)
 _SLICE_METRICS = (
     "auroc_any", "auroc_macro", *(f"auroc_{name}" for name in CLASSES[:-1]), "ap_any", "logloss_rsna", "brier_any",
     "ece_any", "sens_at_spec90_any", "auroc_any_study", "auroc_macro_study",
@@ -57,7 +60,15 @@ def export_run(
     result = RunResult.load(run)
     model, config = load_model(run)
     assert config.view is not None
-    calibration, thresholds, rule = decision_rule(result)
+    taught, asked = examples.rows_of(split.train), examples.rows_of(split.test)
+    if isinstance(result.validation, CaseScores):
+        threshold = _voxel_threshold(model, config, examples, examples.rows_of(split.validation))
+        calibration: Calibration = {}
+        thresholds: Thresholds = {"voxel": {pose_outputs(config.view)[0]: threshold}}
+        rule, test = VOXEL_RULE, _predictions(model, config, examples, asked, threshold)
+    else:
+        threshold, test = 0.5, result.test
+        calibration, thresholds, rule = decision_rule(result.validation)
     training = {
         "recipe": recipe.name, "data": data, "phantom": result.phantom, "patients": result.patients,
         "seed": result.seed, "commit": result.commit, "command": command, "hemobench": result.version,
@@ -70,11 +81,11 @@ def export_run(
         in_channels=config.view.channels, outputs=pose_outputs(config.view), view=config.view,
         calibration=calibration, thresholds=thresholds, threshold_rule=rule, training=training,
     )
-    taught = examples.rows_of(split.train)
-    measured = [measure(result.test, calibration, examples, (examples, taught), examples.rows_of(split.test))]
+    measured = [measure(test, calibration, examples, (examples, taught), asked)]
     for other in others:
-        predictions = _predictions(model, config, other)
-        measured.append(measure(predictions, calibration, other, (examples, taught), np.arange(len(other))))
+        rows = np.arange(len(other))
+        predictions = _predictions(model, config, other, rows, threshold)
+        measured.append(measure(predictions, calibration, other, (examples, taught), rows))
     metrics = {"schema": 1, **measured[0].to_mapping(), "others": [each.to_mapping() for each in measured[1:]]}
     card = write_card(checkpoint_config, recipe.description, result.parameters, measured)
     write_checkpoint(output, model, checkpoint_config, metrics, card, commit=result.commit, command=command)
@@ -86,12 +97,8 @@ def pose_outputs(view: Any) -> tuple[str, ...]:
     return getattr(view, "outputs", CLASSES)
 
 
-def decision_rule(result: RunResult) -> tuple[Calibration, Thresholds, str]:
-    """Calibration, thresholds and their rule in words, from the run's validation patients."""
-    validation = result.validation
-    if isinstance(validation, CaseScores):
-        suffix = "ventricles" if result.config.task == "segmentation" and _is_ventricles(result) else "any"
-        return {}, {"voxel": {suffix: 0.5}}, VOXEL_RULE
+def decision_rule(validation: SlicePredictions) -> tuple[Calibration, Thresholds, str]:
+    """Calibration, thresholds and their rule in words, from a classifier's answers on the validation patients."""
     if validation.exclusive:
         raise UserError("a run with loss cross-entropy; expected one of independent outputs; train with bce or focal")
     study_logits, study_targets = study_maxima(validation)
@@ -168,20 +175,28 @@ def _score(statistic: WeightedStatistic, patient_ids: NDArray[np.str_]) -> dict[
             "undefined": statistic.undefined}
 
 
-def _predictions(model: torch.nn.Module, config: TrainConfig, examples: Examples) -> SlicePredictions | CaseScores:
-    """The network's answers on every example of another data set."""
-    problem = pose_problem(config, examples)
-    rows = np.arange(len(examples))
-    source = BatchSource(
-        examples, problem.targets, torch.device("cpu"), types=problem.num_outputs - 1 if problem.typed else 0
-    )
+def _predictions(
+    model: torch.nn.Module, config: TrainConfig, examples: Examples, rows: NDArray[np.int64], threshold: float
+) -> SlicePredictions | CaseScores:
+    """The network's answers on rows of any examples; masks from `threshold` on."""
+    problem, source = _asked(config, examples)
     if config.task == "classification":
         return slice_predictions(model, problem, examples, source, rows, 32, Stopwatch())
-    return case_scores(model, problem, examples, source, rows, Stopwatch())[0]
+    return case_scores(model, problem, examples, source, rows, Stopwatch(), threshold)[0]
 
 
-def _is_ventricles(result: RunResult) -> bool:
-    return pose_outputs(result.config.resolved().view) == ("ventricles",)
+def _voxel_threshold(
+    model: torch.nn.Module, config: TrainConfig, examples: Examples, rows: NDArray[np.int64]
+) -> float:
+    problem, source = _asked(config, examples)
+    thresholds, dice = pooled_dice_by_threshold(model, problem, source, rows)
+    return float(thresholds[dice.argmax()])
+
+
+def _asked(config: TrainConfig, examples: Examples) -> tuple[Problem, BatchSource]:
+    problem = pose_problem(config, examples)
+    types = problem.num_outputs - 1 if problem.typed else 0
+    return problem, BatchSource(examples, problem.targets, torch.device("cpu"), types=types)
 
 
 def _reported(name: str) -> bool:

@@ -126,7 +126,7 @@ def test_mistakes_are_one_line(arguments: tuple[str, ...], words: str, made: Pat
 def test_the_rule_is_fitted_on_validation_patients(made: Path) -> None:
     result = RunResult.load(made / "runs" / "tiny")
     assert isinstance(result.validation, SlicePredictions)
-    calibration, thresholds, _ = decision_rule(result)
+    calibration, thresholds, _ = decision_rule(result.validation)
     column = CLASSES.index("any")
     logits = logit(np.clip(result.validation.probabilities[:, column].astype(np.float64), 1e-6, 1 - 1e-6))
     slope, offset = fit_platt(logits, result.validation.targets[:, column])

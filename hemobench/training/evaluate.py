@@ -81,7 +81,7 @@ def slice_metrics(predictions: SlicePredictions) -> dict[str, float]:
 
 def case_scores(
     model: nn.Module, problem: Problem, examples: Examples, source: BatchSource, rows: NDArray[np.int64],
-    watch: Stopwatch,
+    watch: Stopwatch, threshold: float = THRESHOLD,
 ) -> tuple[CaseScores, dict[int, NDArray[np.uint8]]]:
     """All segmentation metrics of each case, and the predicted masks (D, H, W) by row, as np.packbits leaves them."""
     assert isinstance(examples.view, SegmentationView)
@@ -90,7 +90,7 @@ def case_scores(
     for part, logits, _ in answers(model, problem, source, rows, 1, watch):
         row = int(part[0])
         probabilities = problem.probabilities(logits)[0].cpu().numpy()
-        mask = probabilities[0] >= THRESHOLD
+        mask = probabilities[0] >= threshold
         target = np.asarray(problem.targets[row, 0])
         table = segmentation_metrics(
             mask, target.astype(np.bool_), examples.spacing_mm[row], suffix=examples.view.suffix
@@ -104,6 +104,24 @@ def case_scores(
     names = tables[0] if tables else {}
     values = {name: np.asarray([table[name] for table in tables], dtype=np.float64) for name in names}
     return CaseScores(values, examples.patient_ids[rows], examples.study_ids[rows]), masks
+
+
+def pooled_dice_by_threshold(
+    model: nn.Module, problem: Problem, source: BatchSource, rows: NDArray[np.int64], bins: int = 100
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Thresholds 0, 1 / bins, 2 / bins, ... below 1, and the Dice at each over all voxels of all rows together.
+
+    Pooled, so that what is called in cases without foreground counts against it too.
+    """
+    counts = np.zeros((2, bins))
+    for _, logits, targets in answers(model, problem, source, rows, 1, Stopwatch()):
+        place = (problem.probabilities(logits)[:, 0] * bins).long().clamp(0, bins - 1).cpu().numpy().ravel()
+        truth = (targets[:, 0] > 0.5).cpu().numpy().ravel()
+        counts += np.stack([np.bincount(place[truth == kind], minlength=bins) for kind in (False, True)])
+    # Called from a threshold on: everything in its bin and above.
+    wrong, right = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
+    dice = 2 * right / np.maximum(1, right + wrong + counts[1].sum())
+    return np.arange(bins) / bins, dice
 
 
 def mean_scores(scores: CaseScores) -> tuple[dict[str, float], dict[str, int]]:

@@ -15,6 +15,7 @@ from hemobench.errors import UserError
 from hemobench.labels import SUBTYPES
 from hemobench.training.batches import BatchSource
 from hemobench.training.config import TrainConfig
+from hemobench.training.evaluate import pooled_dice_by_threshold
 from hemobench.training.experiment import run_experiment
 from hemobench.training.problem import check_config, pose_problem, weighted_prior
 from hemobench.training.result import CaseScores
@@ -88,3 +89,24 @@ def test_losses_and_outputs_must_fit() -> None:
         check_config(TrainConfig(**shared, view=VIEW, loss="dice").resolved())
     with pytest.raises(UserError, match=r"loss 'blood\+type' for 1 outputs"):
         check_config(TrainConfig(**shared, view=SegmentationView(), loss="blood+type").resolved())
+
+
+def test_pooled_dice_is_that_of_all_voxels_together(typed: Examples) -> None:
+    config = TrainConfig(task="segmentation", model="unet2.5d", view=VIEW, loss="blood+type").resolved()
+    problem = pose_problem(config, typed)
+    source = BatchSource(typed, problem.targets, torch.device("cpu"), types=5)
+
+    class Bright(torch.nn.Module):
+        """Blood where the picture is bright: a logit of 20 * (grey - 0.7)."""
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return torch.cat([20 * (images - 0.7), images.expand(-1, 5, -1, -1, -1)], dim=1)
+
+    rows = np.array([0, 2, 5])
+    thresholds, dice = pooled_dice_by_threshold(Bright(), problem, source, rows, bins=20)
+    probabilities = 1 / (1 + np.exp(-20 * (typed.images[rows].astype(np.float64) / 255 - 0.7)))
+    truth = typed.targets[rows] > 0
+    for threshold, value in zip(thresholds[1:], dice[1:], strict=True):
+        called = probabilities >= threshold
+        expected = 2 * (called & truth).sum() / (called.sum() + truth.sum())
+        assert value == pytest.approx(expected, abs=2e-3)
