@@ -25,6 +25,7 @@ from hemobench.training.batches import BatchSource
 from hemobench.training.config import TrainConfig
 from hemobench.training.evaluate import Stopwatch, case_scores, pooled_dice_by_threshold, slice_predictions
 from hemobench.training.experiment import load_model
+from hemobench.training.hardware import plan_compute, to_layout
 from hemobench.training.problem import Problem, pose_problem
 from hemobench.training.recipes import Recipe
 from hemobench.training.result import CaseScores, RunResult, SlicePredictions
@@ -178,25 +179,33 @@ def _score(statistic: WeightedStatistic, patient_ids: NDArray[np.str_]) -> dict[
 def _predictions(
     model: torch.nn.Module, config: TrainConfig, examples: Examples, rows: NDArray[np.int64], threshold: float
 ) -> SlicePredictions | CaseScores:
-    """The network's answers on rows of any examples; masks from `threshold` on."""
-    problem, source = _asked(config, examples)
-    if config.task == "classification":
-        return slice_predictions(model, problem, examples, source, rows, 32, Stopwatch())
-    return case_scores(model, problem, examples, source, rows, Stopwatch(), threshold)[0]
+    """The network's answers on rows of any examples, in the precision it was trained in; masks from `threshold` on."""
+    problem, source, precision = _asked(model, config, examples)
+    with precision:
+        if config.task == "classification":
+            return slice_predictions(model, problem, examples, source, rows, 32, Stopwatch())
+        return case_scores(model, problem, examples, source, rows, Stopwatch(), threshold)[0]
 
 
 def _voxel_threshold(
     model: torch.nn.Module, config: TrainConfig, examples: Examples, rows: NDArray[np.int64]
 ) -> float:
-    problem, source = _asked(config, examples)
-    thresholds, dice = pooled_dice_by_threshold(model, problem, source, rows)
+    problem, source, precision = _asked(model, config, examples)
+    with precision:
+        thresholds, dice = pooled_dice_by_threshold(model, problem, source, rows)
     return float(thresholds[dice.argmax()])
 
 
-def _asked(config: TrainConfig, examples: Examples) -> tuple[Problem, BatchSource]:
+def _asked(
+    model: torch.nn.Module, config: TrainConfig, examples: Examples
+) -> tuple[Problem, BatchSource, torch.autocast]:
+    device = torch.device("cpu")
+    plan = plan_compute(config.precision, device)
+    to_layout(model, plan.channels_last)
     problem = pose_problem(config, examples)
     types = problem.num_outputs - 1 if problem.typed else 0
-    return problem, BatchSource(examples, problem.targets, torch.device("cpu"), types=types)
+    source = BatchSource(examples, problem.targets, device, channels_last=plan.channels_last, types=types)
+    return problem, source, torch.autocast("cpu", torch.bfloat16, enabled=plan.precision == "bf16")
 
 
 def _reported(name: str) -> bool:

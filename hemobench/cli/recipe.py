@@ -12,6 +12,7 @@ from hemobench.datasets.cache import build_examples
 from hemobench.datasets.registry import Dataset, open_dataset, parse_spec
 from hemobench.datasets.splits import check_disjoint_cases, split_by_patient
 from hemobench.datasets.support import first_lines, unsupported
+from hemobench.datasets.views import SegmentationView
 from hemobench.errors import UserError
 from hemobench.export import export_run
 from hemobench.training.experiment import run_experiment
@@ -60,8 +61,9 @@ def make_checkpoint(
                 for other in others
             ],
         )
-    headline = "auroc_any" if config.task == "classification" else str(config.monitor)
-    typer.echo(f"{recipe.name}: {headline} {result.metrics[headline]:.4f} on {result.patients['test']} test patients")
+    headline = f"dice_{config.view.suffix}" if isinstance(config.view, SegmentationView) else "auroc_any"
+    score = written.metrics["metrics"][headline]["mean"]
+    typer.echo(f"{recipe.name}: {headline} {score:.4f} on {result.patients['test']} test patients")
     typer.echo(f"checkpoint in {checkpoint}, weights {written.sha256[:12]}")
 
 
