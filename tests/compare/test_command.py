@@ -17,7 +17,11 @@ from PIL import Image
 
 from hemobench.cli.compare import app
 from hemobench.cli.run import run_app
-from hemobench.compare.leaderboard import PHANTOM_MARK
+from hemobench.compare.leaderboard import LEAK_MARK, PHANTOM_MARK
+from hemobench.datasets.phantom import PhantomSpec
+from hemobench.datasets.rehearsal import get_layout
+from hemobench.datasets.rehearsal.build import build_layout
+from hemobench.datasets.zeta import LEAK_WARNING
 
 COMMAND = [sys.executable, "-m", "hemobench.compare"]
 
@@ -164,6 +168,24 @@ def test_several_jobs_give_the_same_scores(smoke, home, tmp_path):
     for name, metrics in two_jobs:
         loss = "logloss_rsna" if "logloss_rsna" in metrics else "voxel_accuracy"
         assert metrics[loss]["mean"] == pytest.approx(dict(one_job)[name][loss]["mean"], rel=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("layout", "product", "boards"),
+    [("ventricles", "t1", ["dice_ventricles"]), ("zeta", "ct", ["auroc_any", "dice_any"])],
+)
+def test_smoke_trains_on_a_copy_and_says_where_patients_are_unknown(layout, product, boards, home, tmp_path):
+    spec = PhantomSpec(patients=4, slices=4, matrix=64, seed=7, product=product)
+    build_layout(tmp_path / layout, get_layout(layout), spec, jobs=1)
+    (tmp_path / layout / "patients.csv").unlink(missing_ok=True)
+    done = _compare(tmp_path, home, "smoke", "--data", f"{layout}:{layout}", "--output", "out")
+    assert done.returncode == 0, done.stderr
+    content = json.loads((tmp_path / "out" / "leaderboard.json").read_text(encoding="utf-8"))
+    assert [board["rank_by"] for board in content["boards"]] == boards
+    assert {LEAK_MARK in board["notice"] for board in content["boards"]} == {layout == "zeta"}
+    assert (f"note: {LEAK_WARNING}" in done.stderr) == (layout == "zeta")
+    assert (LEAK_MARK in (tmp_path / "out" / "report.html").read_text(encoding="utf-8")) == (layout == "zeta")
 
 
 def test_list_names_every_shipped_suite(capsys):
