@@ -72,9 +72,14 @@ def apply_window(hu: ArrayLike, window: Window | str) -> NDArray[np.float32]:
     [0.0, 0.0, 0.5, 1.0]
     """
     preset = get_window(window) if isinstance(window, str) else window
-    grey = np.asarray(hu, dtype=np.float32) - np.float32(preset.low_hu)
-    grey *= np.float32(1.0 / preset.width_hu)
-    return np.clip(grey, 0.0, 1.0, out=grey) if grey.ndim else np.clip(grey, 0.0, 1.0)
+    values = np.asarray(hu, dtype=np.float32)
+    grey = np.empty_like(values, order="C")
+    # Slice by slice, so that the three steps find their numbers in the processor's cache.
+    for part, shown in zip(values, grey, strict=True) if values.ndim > 2 else ((values, grey),):
+        np.subtract(part, np.float32(preset.low_hu), out=shown)
+        shown *= np.float32(1.0 / preset.width_hu)
+        np.clip(shown, 0.0, 1.0, out=shown)
+    return grey
 
 
 def to_grey_uint8(hu: ArrayLike, window: Window | str) -> NDArray[np.uint8]:
