@@ -21,11 +21,13 @@ _LIMITS = {
         "Post-operative heads, children, contrast media and metal were not in the training data.",
     ),
     "haemorrhage": (
-        "Thin blood beside thick bone and isodense blood are missed most often; bright bone edges most often called.",
+        "Small bleeds are missed, and heads without blood get false spots: see sensitivity and precision above.",
+        "Types are told apart badly: see the Dice of each.",
         "Volumes inherit the network's grid (5 x 1.4 x 1.4 mm): thin layers are measured coarsely.",
         "Post-operative heads, children, contrast media and metal were not in the training data.",
     ),
-    "ventricles": ("Only T1-like contrast; ventricles that are shifted or filled with blood were not in the data.",),
+    "ventricles": ("Only T1-like contrast; ventricles that are shifted or filled with blood were not in the data.",
+                   "The grid is coarse (2 mm): thin horns are lost, and volumes come out too large or too small."),
 }
 
 

@@ -121,7 +121,7 @@ def specific_threshold(
 ) -> float:
     """Lowest probability that leaves at least `specificity` of the negatives uncalled; 0.5 with few negatives.
 
-    >>> specific_threshold(np.arange(20) / 20, np.zeros(20, dtype=int), 0.9)
+    >>> specific_threshold(np.arange(21) / 20, np.r_[np.zeros(20, dtype=int), 1], 0.9)
     0.9
     """
     negative = np.sort(probabilities[targets == 0])

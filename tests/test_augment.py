@@ -3,7 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from hemobench.augment import PRESETS, Augmentation, augment, first_channel_only, flip_left_right, move_in_plane, narrow_window
+from hemobench.augment import (
+    PRESETS,
+    Augmentation,
+    augment,
+    first_channel_only,
+    flip_left_right,
+    move_in_plane,
+    narrow_window,
+)
 
 ONE = torch.ones(1)
 NO_SHIFT = torch.zeros(1, 2)

@@ -122,8 +122,8 @@ def hu_from_windows(
 
 def bone_shift_hu(brain: NDArray[np.uint8], bone: NDArray[np.uint8]) -> float:
     """What to add to the bone picture's HU so that both agree in soft tissue; 0 where they already do."""
-    # Enough pixels for a median, however many slices there are.
-    step = max(1, math.isqrt(brain.size // _SHIFT_PIXELS))
+    # Enough pixels for a median, however many slices there are; neighbours say the same, JPEG's blocks above all.
+    step = max(4, math.isqrt(brain.size // _SHIFT_PIXELS))
     thin = (..., slice(None, None, step), slice(None, None, step))
     grey, coarse = brain[thin], bone[thin]
     # Well inside both windows: neither edges nor the air around the head.
