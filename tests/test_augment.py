@@ -134,6 +134,7 @@ def test_the_share_of_pictures_is_the_presets() -> None:
 def test_a_narrow_window_is_the_brain_window_of_a_subdural_one() -> None:
     hu = torch.tensor([-20.0, 0.0, 40.0, 80.0, 180.0]).view(1, 1, 1, 5)
     subdural = (hu + 20) / 200
-    brain = narrow_window(subdural, torch.tensor([True]), torch.tensor([0.1]), torch.tensor([0.5]))
+    low, high = torch.tensor([0.1]), torch.tensor([0.5])
+    brain = narrow_window(subdural, torch.tensor([True]), low, high)
     torch.testing.assert_close(brain.flatten(), torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0]))
-    assert torch.equal(narrow_window(subdural, torch.tensor([False]), torch.tensor([0.1]), torch.tensor([0.5])), subdural)
+    assert torch.equal(narrow_window(subdural, torch.tensor([False]), low, high), subdural)
