@@ -1,0 +1,75 @@
+"""The checkpoints in the repository: whole, small enough, and the same in both engines to the stated tolerance."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+
+from hemobench.datasets.phantom import PhantomSpec, generate_patient
+from hemobench.datasets.views import ClassificationView, SegmentationView, slice_images
+from hemobench.inference.checkpoint import open_checkpoint
+from hemobench.inference.engine import (
+    BF16_MEAN_TOLERANCE,
+    BF16_TOLERANCE,
+    FP32_MEAN_TOLERANCE,
+    FP32_TOLERANCE,
+    load_engine,
+)
+from hemobench.inference.grids import network_input
+from hemobench.volume import Volume
+
+FOLDER = Path(__file__).resolve().parents[2] / "checkpoints"
+NAMES = sorted(path.parent.name for path in FOLDER.glob("*/manifest.json"))
+MOST_BYTES = 12_000_000
+
+
+@pytest.fixture(scope="module")
+def heads() -> dict[str, Volume]:
+    """A head for each modality that the networks take."""
+    ct = PhantomSpec(patients=4, slices=12, matrix=128, healthy=0.0)
+    return {"CT": generate_patient(ct, 1).image, "MR": generate_patient(PhantomSpec(patients=1, product="t1"), 0).image}
+
+
+def test_three_are_shipped() -> None:
+    assert NAMES == ["bleed-2d", "slice-classifier", "ventricles"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_folder_is_whole_small_and_names_no_path(name: str) -> None:
+    checkpoint = open_checkpoint(FOLDER / name)
+    assert checkpoint.config.name == name
+    assert (FOLDER / name / "model.safetensors").stat().st_size <= MOST_BYTES
+    for file in ("README.md", "config.json", "metrics.json", "manifest.json"):
+        assert "/work" not in (FOLDER / name / file).read_text()
+        assert "/home" not in (FOLDER / name / file).read_text()
+    low, high = next(iter(checkpoint.metrics["metrics"].values()))["ci"]
+    assert low <= high
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    ("kind", "precision", "largest", "mean"),
+    [
+        ("openvino", "fp32", FP32_TOLERANCE, FP32_MEAN_TOLERANCE),
+        ("openvino", "bf16", BF16_TOLERANCE, BF16_MEAN_TOLERANCE),
+        ("torch", "bf16", BF16_TOLERANCE, BF16_MEAN_TOLERANCE),
+    ],
+)
+def test_engines_keep_to_the_tolerance(
+    name: str, kind: str, precision: str, largest: float, mean: float, heads: dict[str, Volume]
+) -> None:
+    checkpoint = open_checkpoint(FOLDER / name)
+    view = checkpoint.config.view
+    head = heads["MR" if name == "ventricles" else "CT"]
+    if isinstance(view, ClassificationView):
+        batch = slice_images(head, view, name).astype(np.float32) / 255
+    else:
+        assert isinstance(view, SegmentationView)
+        batch = network_input(head, view).array[None]
+    expected = expit(load_engine(checkpoint, "torch", precision="fp32").run(batch))
+    error = np.abs(expit(load_engine(checkpoint, kind, precision=precision).run(batch)) - expected)
+    assert error.max() < largest
+    assert error.mean() < mean
