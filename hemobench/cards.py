@@ -69,7 +69,7 @@ def write_card(
         f"{_data_words(training)} Trained with seed {training['seed']} for {training['seconds']:.0f} s on "
         f"{training['hardware'].get('device_name', 'an unnamed device')} "
         f"({training['hardware'].get('threads', '?')} threads, {training['hardware'].get('precision', '?')}), commit "
-        f"`{str(training['commit'])[:12]}`:",
+        f"`{_short(str(training['commit']))}`:",
         f"```sh\n{training['command']}\n```",
         "## Measured",
         *[_table(each, first=number == 0) for number, each in enumerate(measured)],
@@ -81,6 +81,12 @@ def write_card(
         "\n".join(f"- {line}" for line in _LIMITS[config.role]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _short(commit: str) -> str:
+    """A commit's first twelve digits, and the mark that the tree differed from it."""
+    number, plus, mark = commit.partition("+")
+    return f"{number[:12]}{plus}{mark}"
 
 
 def _input_words(config: CheckpointConfig) -> str:

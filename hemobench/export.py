@@ -26,7 +26,7 @@ from hemobench.training.config import TrainConfig
 from hemobench.training.evaluate import Stopwatch, case_scores, pooled_dice_by_threshold, slice_predictions
 from hemobench.training.experiment import load_model
 from hemobench.training.hardware import plan_compute, to_layout
-from hemobench.training.problem import Problem, pose_problem
+from hemobench.training.problem import Problem, outputs_of, pose_problem
 from hemobench.training.recipes import Recipe
 from hemobench.training.result import CaseScores, RunResult, SlicePredictions
 
@@ -65,7 +65,7 @@ def export_run(
     if isinstance(result.validation, CaseScores):
         threshold = _voxel_threshold(model, config, examples, examples.rows_of(split.validation))
         calibration: Calibration = {}
-        thresholds: Thresholds = {"voxel": {pose_outputs(config.view)[0]: threshold}}
+        thresholds: Thresholds = {"voxel": {outputs_of(config)[0]: threshold}}
         rule, test = VOXEL_RULE, _predictions(model, config, examples, asked, threshold)
     else:
         threshold, test = 0.5, result.test
@@ -79,7 +79,7 @@ def export_run(
     checkpoint_config = CheckpointConfig(
         name=output.name, role=recipe.role, task=config.task, model=config.model,
         model_options={k: v for k, v in config.model_options.items() if k != "prior"},
-        in_channels=config.view.channels, outputs=pose_outputs(config.view), view=config.view,
+        in_channels=config.view.channels, outputs=outputs_of(config), view=config.view,
         calibration=calibration, thresholds=thresholds, threshold_rule=rule, training=training,
     )
     measured = [measure(test, calibration, examples, (examples, taught), asked)]
@@ -91,11 +91,6 @@ def export_run(
     card = write_card(checkpoint_config, recipe.description, result.parameters, measured)
     write_checkpoint(output, model, checkpoint_config, metrics, card, commit=result.commit, command=command)
     return open_checkpoint(output)
-
-
-def pose_outputs(view: Any) -> tuple[str, ...]:
-    """Names of a network's outputs under a view."""
-    return getattr(view, "outputs", CLASSES)
 
 
 def decision_rule(validation: SlicePredictions) -> tuple[Calibration, Thresholds, str]:
@@ -203,8 +198,7 @@ def _asked(
     plan = plan_compute(config.precision, device)
     to_layout(model, plan.channels_last)
     problem = pose_problem(config, examples)
-    types = problem.num_outputs - 1 if problem.typed else 0
-    source = BatchSource(examples, problem.targets, device, channels_last=plan.channels_last, types=types)
+    source = BatchSource(examples, problem.targets, device, channels_last=plan.channels_last, types=problem.types)
     return problem, source, torch.autocast("cpu", torch.bfloat16, enabled=plan.precision == "bf16")
 
 

@@ -19,7 +19,7 @@ STEP = 16
 # head, 0.321 whole, paired difference -0.004 +- 0.003 for the first bleed-2d).
 MARGIN_MM = 8.0
 # Without millimetres, the longer side of the head's outline is taken for that of an average adult (glabella to
-# opisthocranion; US Army survey of 2012, mean head length of men 199 mm and of women 189 mm).
+# opisthocranion; US Army survey of 2012, mean head length of men about 199 mm and of women about 189 mm).
 ASSUMED_HEAD_MM = 194.0
 
 

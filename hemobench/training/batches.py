@@ -91,6 +91,7 @@ def patch_corner(
     balanced sampling draws every second volume from those without any, so that patches of background are not missed.
     An axis shorter than the patch is taken whole.
     """
+    # Three places, one left over, and a voxel: a number less would change what every recipe's seed gives.
     draws = torch.rand(5, generator=generator)
     room = [max(0, length - size) for length, size in zip(mask.shape, patch, strict=True)]
     low, high = [0, 0, 0], room

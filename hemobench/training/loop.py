@@ -107,7 +107,7 @@ class _Trainer:
         self.model, self.optimizer = self.accelerator.prepare(model, _optimizer(config, model, device))
         self.source = BatchSource(
             examples, problem.targets, device, channels_last=self.plan.channels_last,
-            types=problem.num_outputs - 1 if problem.typed else 0,
+            types=problem.types,
         )
         size = min(config.batch_size, len(self.rows))
         if size < self.accelerator.num_processes:

@@ -51,6 +51,11 @@ class Problem:
         """Whether the first output is blood and the others are its type, given that it is blood."""
         return self.task == "segmentation" and self.num_outputs > 1
 
+    @property
+    def types(self) -> int:
+        """How many types the label maps distinguish; 0 for masks and for classification."""
+        return self.num_outputs - 1 if self.typed else 0
+
     def probabilities(self, logits: Tensor) -> Tensor:
         """Logits (B, K, ...) as float32 probabilities; those of types add up to 1 in every voxel."""
         logits = logits.float()
@@ -68,7 +73,7 @@ def pose_problem(config: TrainConfig, examples: Examples) -> Problem:
         raise UserError(f"examples for {examples.task} with a config for {config.task}; expected one task; "
                         "build the examples with the config's view")
     usable = np.ones(len(examples), dtype=np.bool_)
-    outputs = _outputs(config)
+    outputs = outputs_of(config)
     if config.loss != EXCLUSIVE_LOSS:
         return Problem(config.task, False, examples.targets, usable, outputs)
     if config.task == "segmentation":
@@ -79,7 +84,8 @@ def pose_problem(config: TrainConfig, examples: Examples) -> Problem:
     return Problem(config.task, True, one_hot, classes >= 0, PAPER_CLASSES)
 
 
-def _outputs(config: TrainConfig) -> tuple[str, ...]:
+def outputs_of(config: TrainConfig) -> tuple[str, ...]:
+    """What the outputs of a config's network stand for, in their order."""
     view = config.view or default_view(config.task)
     return view.outputs if isinstance(view, SegmentationView) else CLASSES
 
@@ -102,7 +108,7 @@ def check_config(config: TrainConfig) -> None:
     """Build a config's network, loss and weights once, before any data is opened: a wrong name or option is a UserError
     at once instead of after minutes of reading."""
     view = config.view or default_view(config.task)
-    outputs = len(_outputs(config))
+    outputs = len(outputs_of(config))
     options = dict(config.model_options)
     create_model(
         config.model, task=config.task, in_channels=view.channels, num_outputs=outputs, image_size=view.image_size,

@@ -60,7 +60,7 @@ def balanced_shares(targets: NDArray[np.uint8]) -> NDArray[np.float64]:
 def shares_by_size(targets: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Probability (n,) of drawing each volume by the square root of its foreground, in seven of ten draws; in the
     other three one without any. A network that starts from nothing learns from large bleeds what blood is: with half
-    of the draws spread evenly over all bleeds, `bleed-2d` called no voxel after 300 steps.
+    of the draws spread evenly over all bleeds, `bleed-2d` had a Dice of 0.0000 after 300 steps.
 
     >>> shares_by_size(np.array([[1, 1, 1, 1], [1, 0, 0, 0], [0, 0, 0, 0]], dtype=np.uint8)[:, None]).round(3)
     array([0.467, 0.233, 0.3  ])
