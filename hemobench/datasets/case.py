@@ -55,7 +55,9 @@ class Case:
 
     `lineage` names the collection the scan first came from: data sets that repackage the same scans share it, so
     (lineage, patient_id) is one person everywhere. `study_labels` are five 0/1 in the order of SUBTYPES, for
-    stratifying. `load` can be pickled. `spacing_known` is False where millimetres are nominal.
+    stratifying. `load` can be pickled. `spacing_known` is False where millimetres are nominal. `group` names what
+    patients have in common that a network could know again (the anatomy of phantoms): a split keeps each group on one
+    side; "" is none.
     """
 
     patient_id: str
@@ -65,6 +67,7 @@ class Case:
     study_labels: tuple[int, ...] | None
     load: Callable[[], Loaded]
     spacing_known: bool = True
+    group: str = ""
 
 
 @dataclass(frozen=True)

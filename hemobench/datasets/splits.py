@@ -89,17 +89,18 @@ def split_by_patient(
 
     Part sizes are the fractions of the number of patients, rounded so that each is within one patient. With
     `stratify`, haemorrhage types (a patient has a type when any study has it) are spread in the same proportions,
-    rarest type first (Sechidis et al. 2011, iterative stratification). The result depends on the set of patients, their
-    labels and the seed, not on the order of `cases`.
+    rarest type first (Sechidis et al. 2011, iterative stratification). Where cases have groups, whole groups are
+    divided instead, so that sizes are the fractions of their number. The result depends on the set of patients, their
+    groups and labels and the seed, not on the order of `cases`.
     """
     shares = _checked_fractions(fractions)
-    patients = _labels_by_patient(cases)
-    if len(patients) < np.count_nonzero(shares):
+    units, members = _units(cases)
+    if len(units) < np.count_nonzero(shares):
+        kind = "patients" if members is None else "groups of patients (anatomies)"
         raise UserError(
-            f"{len(patients)} patients for {np.count_nonzero(shares)} parts; expected at least one a part; add patients"
+            f"{len(units)} {kind} for {np.count_nonzero(shares)} parts; expected at least one a part; add some"
         )
-    parts = _assign(patients, shares, seed, stratify)
-    train, validation, test = parts
+    train, validation, test = (_people(part, members) for part in _assign(units, shares, seed, stratify))
     return Split(train, validation, test, seed)
 
 
@@ -111,19 +112,21 @@ def kfold_by_patient(
     seed: int,
     stratify: bool = True,
 ) -> tuple[Split, ...]:
-    """`folds` splits in which every patient is in the test part once; validation is drawn from the others."""
-    patients = _labels_by_patient(cases)
-    if not 2 <= folds <= len(patients):
-        raise UserError(f"{folds} folds for {len(patients)} patients; expected 2..{len(patients)}; change it")
+    """`folds` splits in which every patient is in the test part once; validation is drawn from the others. Groups of
+    cases stay together."""
+    units, members = _units(cases)
+    if not 2 <= folds <= len(units):
+        kind = "patients" if members is None else "groups of patients"
+        raise UserError(f"{folds} folds for {len(units)} {kind}; expected 2..{len(units)}; change it")
     if not 0 <= validation_fraction < 1:
         raise UserError(f"validation fraction {validation_fraction}; expected 0 up to below 1; correct it")
-    tests = _assign(patients, np.full(folds, 1 / folds), seed, stratify)
+    tests = _assign(units, np.full(folds, 1 / folds), seed, stratify)
     splits = []
     for number, test in enumerate(tests):
-        others = {patient: labels for patient, labels in patients.items() if patient not in test}
+        others = {unit: labels for unit, labels in units.items() if unit not in test}
         shares = np.array([1 - validation_fraction, validation_fraction])
         train, validation = _assign(others, shares, seed + 1 + number, stratify)
-        splits.append(Split(train, validation, test, seed))
+        splits.append(Split(*(_people(part, members) for part in (train, validation, test)), seed))
     return tuple(splits)
 
 
@@ -191,6 +194,31 @@ def select_cases(cases: Iterable[Case], patient_ids: Iterable[str]) -> tuple[Cas
     if absent:
         raise UserError(f"patients {_some(absent)} are not in the data; expected all of the split; check its path")
     return chosen
+
+
+_Members = dict[str, tuple[str, ...]]
+
+
+def _units(cases: Iterable[Case]) -> tuple[dict[str, tuple[int, ...]], _Members | None]:
+    """What a split divides: patients with their types or, where cases have groups, groups with those of their patients;
+    and the patients of each group. A patient without a group is one of their own."""
+    cases = tuple(cases)
+    patients = _labels_by_patient(cases)
+    group_of = {case.patient_id: case.group for case in cases}
+    if not any(group_of.values()):
+        return patients, None
+    members: dict[str, list[str]] = {}
+    for patient in patients:
+        members.setdefault(group_of[patient] or patient, []).append(patient)
+    labels = {unit: np.max([patients[patient] for patient in members[unit]], axis=0) for unit in sorted(members)}
+    return (
+        {unit: tuple(row.tolist()) for unit, row in labels.items()},
+        {unit: tuple(people) for unit, people in members.items()},
+    )
+
+
+def _people(units: tuple[str, ...], members: _Members | None) -> tuple[str, ...]:
+    return units if members is None else tuple(sorted(patient for unit in units for patient in members[unit]))
 
 
 def _labels_by_patient(cases: Iterable[Case]) -> dict[str, tuple[int, ...]]:

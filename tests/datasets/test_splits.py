@@ -224,3 +224,27 @@ def test_too_few_patients_are_refused() -> None:
         kfold_by_patient(cohort(3), folds=4, seed=0)
     with pytest.raises(UserError, match="validation fraction"):
         kfold_by_patient(cohort(9), folds=3, seed=0, validation_fraction=1.0)
+
+
+def test_groups_of_patients_stay_together() -> None:
+    cases = [
+        Case(f"{number:03d}", f"{number:03d}", "made", "made", (int(number % 5 == 0), 0, 0, 0, 0), not_loaded,
+             group=f"anatomy {number % 10}")
+        for number in range(60)
+    ]  # fmt: skip
+    split = split_by_patient(cases, fractions=(0.6, 0.2, 0.2), seed=3)
+    assert [len(getattr(split, part)) for part in PARTS] == [36, 12, 12]
+    for split in (split, *kfold_by_patient(cases, folds=5, seed=1)):
+        sides = {part: {int(patient) % 10 for patient in getattr(split, part)} for part in PARTS}
+        assert not sides["train"] & sides["validation"]
+        assert not sides["test"] & (sides["train"] | sides["validation"])
+        assert sum(len(getattr(split, part)) for part in PARTS) == 60
+
+
+def test_a_group_counts_once_and_patients_without_one_count_themselves() -> None:
+    together = [Case(str(number), str(number), "made", "made", None, not_loaded, group="one") for number in range(5)]
+    with pytest.raises(UserError, match="1 groups of patients"):
+        split_by_patient(together, seed=0)
+    alone = [make_case(name, None) for name in ("a", "b")]
+    split = split_by_patient([*together, *alone], fractions=(0.34, 0.33, 0.33), seed=0)
+    assert sorted(len(getattr(split, part)) for part in PARTS) == [1, 1, 5]

@@ -30,6 +30,8 @@ from hemobench.volume import LABEL_MAP
 
 Progress = Callable[[int, int], None]
 SPEC_FILE = "phantom.json"
+# One for training, one for validation, one for testing.
+_FEWEST_ANATOMIES = 3
 
 
 def open_phantom(
@@ -71,7 +73,11 @@ def fingerprint(spec: PhantomSpec) -> str:
 def _case(spec: PhantomSpec, index: int, name: str) -> Case:
     plan = plan_patient(spec, index)
     labels = plan.study_labels if spec.product == "ct" else None
-    return Case(plan.patient_id, plan.patient_id, name, "phantom", labels, partial(generate_patient, spec, index))
+    make = partial(generate_patient, spec, index)
+    # From the one MNI head all patients would be one group, and nothing could be split.
+    several = len(anatomy_keys(spec.anatomy)) >= _FEWEST_ANATOMIES
+    group = f"anatomy {anatomy_number(spec, index)}" if several else ""
+    return Case(plan.patient_id, plan.patient_id, name, "phantom", labels, make, group=group)
 
 
 def build_folder(
