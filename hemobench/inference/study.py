@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,7 @@ def analyse(
     series: str | None = None,
     modality: str | None = None,
     rules: LesionRules = DEFAULT_RULES,
+    on_stage: Callable[[str], None] | None = None,
 ) -> StudyReport:
     """Everything that the networks find in one scan.
 
@@ -58,12 +59,13 @@ def analyse(
     folders or Hub ids, one a role; None stands for `$HEMOBENCH_CHECKPOINT` or the shipped ones. CT and pictures go to
     the slice classifier and the haemorrhage network, MR to the ventricle network; what no checkpoint is there for stays
     out of the report. `engine` is "auto", "openvino" or "torch"; `flip_tta` averages each answer with that of the
-    mirrored scan; `series` chooses among DICOM series; `modality` overrides what the file seems to be.
+    mirrored scan; `series` chooses among DICOM series; `modality` overrides what the file seems to be. `on_stage` is
+    told the name of each stage as it begins: "reading", "loading", "resampling", a role, "lesions".
 
     The networks are loaded once a process and keep nothing of a scan. Raises UserError, one line, for a scan that
     cannot be read and where no checkpoint fits it.
     """
-    watch = _Watch()
+    watch = _Watch(on_stage)
     with watch.stage("reading"):
         taken = take_in(scan, series=series, modality=modality)
     with watch.stage("loading"):
@@ -89,12 +91,15 @@ _Networks = dict[str, tuple[Checkpoint, Engine]]
 class _Watch:
     """Seconds by stage; a stage that runs again adds to its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_stage: Callable[[str], None] | None = None) -> None:
         self._seconds: dict[str, float] = {}
         self._start = time.perf_counter()
+        self._on_stage = on_stage
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
+        if self._on_stage is not None:
+            self._on_stage(name)
         start = time.perf_counter()
         try:
             yield

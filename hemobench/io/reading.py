@@ -16,7 +16,7 @@ from hemobench.io.pictures import read_picture
 from hemobench.io.scan import Scan
 
 ACCEPTED = "a DICOM folder, file or zip, NIfTI, MGZ, PNG, JPEG, npz or npy"
-_HEAD_BYTES = 352
+HEAD_BYTES = 352
 _NIFTI_MAGIC = (b"n+1\0", b"ni1\0")
 _ONE_FILE_ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".png", ".jpg", ".jpeg", ".npz", ".npy")
 
@@ -36,7 +36,7 @@ def read_scan(path: Path, *, series: str | None = None) -> Scan:
     if not path.is_file():
         raise UserError(f"{path} is no regular file; expected {ACCEPTED}; check the path")
     entry = file_entry(path)
-    kind = _kind(entry.head(_HEAD_BYTES), path)
+    kind = kind_of(entry.head(HEAD_BYTES), path)
     if kind == "zip":
         return _read_zip(path, series)
     if kind == "dicom":
@@ -48,8 +48,11 @@ def read_scan(path: Path, *, series: str | None = None) -> Scan:
     return _READERS[kind](path)
 
 
-def _kind(head: bytes, path: Path) -> str:
-    """What a file is by its first bytes."""
+def kind_of(head: bytes, path: Path) -> str:
+    """What a file is by its first `HEAD_BYTES`: "dicom", "zip", "nifti", "picture" or "npz" (npy too).
+
+    `path` is for its ending, which tells an npz from another zip, and for messages. Raises UserError for other kinds.
+    """
     if head[:4] == b"PK\x03\x04" or head[:4] == b"PK\x05\x06":
         return "npz" if path.suffix.lower() == ".npz" else "zip"
     if head[:6] == b"\x93NUMPY":
@@ -72,7 +75,7 @@ def _read_folder(folder: Path, series: str | None) -> Scan:
     if not entries:
         raise UserError(f"{folder} is empty; expected {ACCEPTED}; check the path")
     others = [entry for entry in entries if re.search(r"\.(nii|nii\.gz|mgz)$", entry.name, re.IGNORECASE)]
-    if others and not any(looks_like_dicom(entry.head(_HEAD_BYTES)) for entry in entries):
+    if others and not any(looks_like_dicom(entry.head(HEAD_BYTES)) for entry in entries):
         if len(others) == 1 and series is None:
             return read_nifti_scan(others[0].path)
         raise UserError(f"{folder} holds {len(others)} scans and no DICOM; expected one; give the file itself")

@@ -363,3 +363,11 @@ def _middle_of(report: StudyReport, index: int) -> np.ndarray:
 
 def _logit(probability: float) -> float:
     return float(np.log(probability / (1 - probability)))
+
+
+def test_stages_are_told_as_they_begin(shelf: Path, bleed: Volume) -> None:
+    told: list[str] = []
+    report = study(bleed, shelf / "slices", shelf / "blood", on_stage=told.append)
+    first = list(dict.fromkeys(told))
+    assert first == ["reading", "loading", "resampling", "slice-classifier", "haemorrhage", "lesions"]
+    assert set(first) == set(report.timing_s) - {"total"}
