@@ -1,0 +1,46 @@
+"""The viewer as a Gradio component: template, style and script of this folder, put together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo.viewer.value import viewer_look
+
+_FOLDER = Path(__file__).parent
+# In the order in which they stand in one function: a part uses only what stands above it.
+SCRIPTS = ("main.js",)
+
+
+def viewer_script() -> str:
+    """The whole script, as it runs when the component appears."""
+    return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
+
+
+class Viewer(gr.HTML):
+    """Everything that was found in one scan, drawn in the browser; its value is what `viewer_value` gives, or None.
+
+    The template does not name the value, so a new one leaves the page's elements as they are; the script hears of it.
+    """
+
+    def __init__(self, value: dict[str, Any] | None = None, **options: Any) -> None:
+        super().__init__(
+            value,
+            html_template=(_FOLDER / "template.html").read_text(encoding="utf-8"),
+            css_template=(_FOLDER / "viewer.css").read_text(encoding="utf-8"),
+            js_on_load=viewer_script(),
+            apply_default_css=False,
+            look=viewer_look(),
+            **options,
+        )
+
+    def api_info(self) -> dict[str, Any]:
+        return {"type": "object", "description": "what the viewer shows of one scan"}
+
+    def example_payload(self) -> Any:
+        return None
+
+    def example_value(self) -> Any:
+        return None

@@ -1,0 +1,133 @@
+"""What the viewer is given: a report as JSON-able numbers and words, and the file that its pictures travel in."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from demo.volume_stream import EncodedVolume, write_stream
+from hemobench.inference.overview.style import TYPE_COLOURS, VENTRICLE_COLOUR
+from hemobench.inference.report import Lesion, StudyReport
+from hemobench.labels import CLASSES, LABEL_IDS
+from hemobench.volume import Volume
+from hemobench.windows import get_window
+
+PRESETS = ("brain", "subdural", "stroke", "bone")
+# Finer than the eye sees in a bar, and short in JSON.
+_DIGITS = 4
+
+
+def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> dict[str, Any]:
+    """Write the stream of `encoded` and the report's label map into `folder`; give all that the viewer shows.
+
+    JSON-able. `volume` is the file, in the form that Gradio moves to its cache and serves; `stream` the header of
+    `write_stream`; positions (`lesions[].at`) are (slice, row, column) of the streamed voxels. `slices` holds one list
+    of probabilities a class, `marks` the label ids that each slice holds. Raises UserError where report and `encoded`
+    are not of the same scan.
+    """
+    label_map = report.label_map
+    per_slice = _area_by_label(label_map, encoded.shape[0])
+    first_slice = _first_slice(report, per_slice)
+    path = folder / f"{uuid.uuid4().hex}.bin"
+    header = write_stream(encoded, label_map, path, first_slice)
+    return {
+        "volume": {"path": str(path), "meta": {"_type": "gradio.FileData"}},
+        "stream": header,
+        "modality": report.source.modality,
+        "kind": report.source.kind,
+        "spacing_known": report.source.spacing_mm is not None,
+        "first_slice": first_slice,
+        "z_mm": [one.z_mm for one in report.slices],
+        "slices": _by_class(report),
+        "marks": [[label for label, area in enumerate(row) if label and area] for row in per_slice.tolist()],
+        "study": _study(report),
+        "lesions": [_lesion(one, label_map, encoded.reduced) for one in report.lesions],
+        "volume_ml": None if report.volume_ml is None else dict(report.volume_ml),
+        "ventricles": None if report.ventricles is None else {"volume_ml": report.ventricles.volume_ml},
+        "warnings": list(report.source.warnings),
+        "models": [
+            {"role": one.role, "name": one.name, "revision": one.revision, "engine": one.engine}
+            for one in report.model
+        ],
+        "notice": report.notice,
+    }
+
+
+def viewer_look() -> dict[str, Any]:
+    """Colours, words and windows that do not change with the scan: the same that the overview picture uses."""
+    return {
+        "classes": list(CLASSES),
+        "labels": {name: number for name, number in LABEL_IDS.items()},
+        "colours": {name: list(colour) for name, colour in TYPE_COLOURS.items()},
+        "ventricle_colour": list(VENTRICLE_COLOUR),
+        "presets": [
+            {"name": name, "center": get_window(name).center_hu, "width": get_window(name).width_hu}
+            for name in PRESETS
+        ],
+    }
+
+
+def _study(report: StudyReport) -> dict[str, Any]:
+    calls = {
+        name: {"positive": call.positive, "threshold": call.threshold} for name, call in report.study.calls.items()
+    }
+    return {"probabilities": dict(report.study.probabilities), "calls": calls, "positive": report.is_positive}
+
+
+def _by_class(report: StudyReport) -> dict[str, list[float]]:
+    """Per-slice probabilities of each class, (slices,) each; empty where no network gave any."""
+    if not report.slices or not report.slices[0].probabilities:
+        return {}
+    return {name: [round(one.probabilities[name], _DIGITS) for one in report.slices] for name in CLASSES}
+
+
+def _area_by_label(label_map: Volume | None, depth: int) -> NDArray[np.int64]:
+    """Voxels of each label id in each slice: (slices, 6); zeros without a label map."""
+    counts = np.zeros((depth, max(LABEL_IDS.values()) + 1), dtype=np.int64)
+    if label_map is not None:
+        for row, part in zip(counts, label_map.voxels, strict=True):
+            row[:] = np.bincount(part.ravel(), minlength=row.size)[: row.size]
+    return counts
+
+
+def _first_slice(report: StudyReport, per_slice: NDArray[np.int64]) -> int:
+    """Where most was outlined; else the likeliest slice of a study that was called; else the middle."""
+    outlined = per_slice[:, 1:].sum(axis=1)
+    if outlined.any():
+        return int(outlined.argmax())
+    by_class: Mapping[str, list[float]] = _by_class(report)
+    if by_class and report.is_positive:
+        return int(np.argmax(by_class["any"]))
+    return len(per_slice) // 2
+
+
+def _lesion(lesion: Lesion, label_map: Volume | None, reduced: int) -> dict[str, Any]:
+    place = lesion.centroid_index if label_map is None else _inside(lesion, label_map)
+    depth, row, column = place
+    return {
+        "number": lesion.number,
+        "subtype": lesion.subtype,
+        "volume_ml": lesion.volume_ml,
+        "abc2_ml": lesion.abc2_ml,
+        "first_slice": lesion.first_slice,
+        "last_slice": lesion.last_slice,
+        "voxels": lesion.voxels,
+        "mean_probability": lesion.mean_probability,
+        "at": [round(depth), round((row - (reduced - 1) / 2) / reduced), round((column - (reduced - 1) / 2) / reduced)],
+    }
+
+
+def _inside(lesion: Lesion, label_map: Volume) -> tuple[float, float, float]:
+    """The voxel of the lesion's type nearest to its centroid: a crescent's own centroid lies outside of it."""
+    part = label_map.voxels[lesion.first_slice : lesion.last_slice + 1]
+    voxels = np.argwhere(part == LABEL_IDS[lesion.subtype]) + (lesion.first_slice, 0, 0)
+    if not voxels.size:
+        return lesion.centroid_index
+    away_mm = np.linalg.norm((voxels - np.asarray(lesion.centroid_index)) * label_map.spacing_mm, axis=1)
+    depth, row, column = voxels[int(away_mm.argmin())].tolist()
+    return depth, row, column

@@ -1,0 +1,99 @@
+"""A real Chromium, pages that may only speak to this machine, and Gradio apps served from this process."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
+gradio = pytest.importorskip("gradio", reason="the browser tests need gradio")
+
+CHROMIUM = os.environ.get("HEMOBENCH_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
+WAIT_MS = 20_000
+Serve = Callable[[Any], str]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """One Chromium for all tests; without one they are skipped."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine; install it to run the browser tests")
+    with playwright.sync_playwright() as driver:
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def outside() -> list[str]:
+    """Addresses outside this machine that pages of this test asked for; checked when the test ends."""
+    return []
+
+
+@pytest.fixture
+def new_page(browser: Any, outside: list[str]) -> Iterator[Callable[..., Any]]:
+    """Opens pages in contexts of their own (viewport, colour scheme, touch as `browser.new_context` takes them)."""
+    contexts = []
+
+    def watched(route: Any) -> None:
+        address = route.request.url
+        if address.startswith(("http://127.0.0.1:", "http://localhost:", "data:", "blob:")):
+            route.continue_()
+        else:
+            outside.append(address)
+            route.abort()
+
+    def opened(**options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1440, "height": 900}, **options})
+        contexts.append(context)
+        context.route("**/*", watched)
+        page = context.new_page()
+        page.set_default_timeout(WAIT_MS)
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+    assert not outside, f"pages asked for addresses outside this machine: {sorted(set(outside))}"
+
+
+@pytest.fixture
+def page(new_page: Callable[..., Any]) -> Any:
+    """A desktop page whose errors fail the test."""
+    opened = new_page()
+    errors: list[str] = []
+    opened.on("pageerror", lambda error: errors.append(str(error)))
+    yield opened
+    assert not errors, f"the page's script failed: {errors}"
+
+
+@pytest.fixture
+def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
+    """Launches a `gr.Blocks` in this process and gives its address; closed when the test ends."""
+    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+    running = []
+
+    def launched(blocks: Any, **options: Any) -> str:
+        running.append(blocks)
+        _, url, _ = blocks.launch(
+            prevent_thread_lock=True, server_name="127.0.0.1", quiet=True, share=False, ssr_mode=False, **options
+        )
+        return str(url)
+
+    yield launched
+    for blocks in running:
+        blocks.close(verbose=False)
