@@ -19,28 +19,22 @@ def viewer_script() -> str:
     return "\n".join((_FOLDER / name).read_text(encoding="utf-8") for name in SCRIPTS)
 
 
-class Viewer(gr.HTML):
+def create_viewer(value: dict[str, Any] | None = None, **options: Any) -> gr.HTML:
     """Everything that was found in one scan, drawn in the browser; its value is what `viewer_value` gives, or None.
 
-    The template does not name the value, so a new one leaves the page's elements as they are; the script hears of it.
+    `options` are those of `gr.HTML`. The template does not name the value, so a new one leaves the page's elements as
+    they are and the script hears of it. Not a class of its own: Gradio writes a stub file beside each when it is made.
     """
+    return gr.HTML(
+        value,
+        html_template=(_FOLDER / "template.html").read_text(encoding="utf-8"),
+        css_template=(_FOLDER / "viewer.css").read_text(encoding="utf-8"),
+        js_on_load=viewer_script(),
+        apply_default_css=False,
+        look=viewer_look(),
+        **options,
+    )
 
-    def __init__(self, value: dict[str, Any] | None = None, **options: Any) -> None:
-        super().__init__(
-            value,
-            html_template=(_FOLDER / "template.html").read_text(encoding="utf-8"),
-            css_template=(_FOLDER / "viewer.css").read_text(encoding="utf-8"),
-            js_on_load=viewer_script(),
-            apply_default_css=False,
-            look=viewer_look(),
-            **options,
-        )
 
-    def api_info(self) -> dict[str, Any]:
-        return {"type": "object", "description": "what the viewer shows of one scan"}
-
-    def example_payload(self) -> Any:
-        return None
-
-    def example_value(self) -> Any:
-        return None
+# The name that the rest of the demo knows it by.
+Viewer = create_viewer

@@ -62,7 +62,7 @@ def viewer_look() -> dict[str, Any]:
     """Colours, words and windows that do not change with the scan: the same that the overview picture uses."""
     return {
         "classes": list(CLASSES),
-        "labels": {name: number for name, number in LABEL_IDS.items()},
+        "labels": dict(LABEL_IDS),
         "colours": {name: list(colour) for name, colour in TYPE_COLOURS.items()},
         "ventricle_colour": list(VENTRICLE_COLOUR),
         "presets": [
@@ -125,7 +125,8 @@ def _lesion(lesion: Lesion, label_map: Volume | None, reduced: int) -> dict[str,
 def _inside(lesion: Lesion, label_map: Volume) -> tuple[float, float, float]:
     """The voxel of the lesion's type nearest to its centroid: a crescent's own centroid lies outside of it."""
     part = label_map.voxels[lesion.first_slice : lesion.last_slice + 1]
-    voxels = np.argwhere(part == LABEL_IDS[lesion.subtype]) + (lesion.first_slice, 0, 0)
+    voxels = np.argwhere(part == LABEL_IDS[lesion.subtype])
+    voxels[:, 0] += lesion.first_slice
     if not voxels.size:
         return lesion.centroid_index
     away_mm = np.linalg.norm((voxels - np.asarray(lesion.centroid_index)) * label_map.spacing_mm, axis=1)
