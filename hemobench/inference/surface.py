@@ -75,7 +75,8 @@ def surfaces(report: StudyReport) -> tuple[Surface, ...]:
         raise UserError("a report without its scan has no surfaces; expected what analyse returned; analyse it again")
     if not report.scan.spacing_known or report.scan.volume.shape[0] < 2:
         return ()
-    head = head_surface(report.scan.volume)
+    # A file that does not say what it is was read as CT and may have been taken for MR since.
+    head = head_surface(report.scan.volume.with_voxels(report.scan.volume.voxels, report.source.modality))
     found = [] if head is None else [head]
     label_map = report.label_map
     if label_map is None or not label_map.voxels.any():

@@ -13,6 +13,7 @@ from hemobench.errors import UserError
 from hemobench.inference.report import StudyReport
 from hemobench.inference.study import analyse
 from hemobench.inference.surface import Surface, head_surface, surface_mesh, surfaces
+from hemobench.io.nifti import write_nifti
 from hemobench.volume import LABEL_MAP, Volume, display_affine
 
 SHAPE = (30, 120, 120)
@@ -158,6 +159,18 @@ def test_ventricles_have_a_surface_and_a_picture_none(tmp_path: Path) -> None:
     Image.fromarray(np.full((64, 64), 100, dtype=np.uint8)).save(tmp_path / "slice.png")
     picture = analyse(tmp_path / "slice.png", blood_checkpoint(tmp_path / "blood"), engine="torch")
     assert surfaces(picture) == ()
+
+
+def test_the_head_of_an_mr_in_a_file_that_does_not_say_so(tmp_path: Path) -> None:
+    shape = (40, 60, 50)
+    affine = oblique_affine(shape, (3.0, 2.5, 2.5))
+    mr = ball_in_a_head(shape, affine, centre_mm=(0.0, 0.0, 23.0), radius_mm=18, values=(0.0, 100.0, 300.0))
+    write_nifti(mr, tmp_path / "t1.nii.gz")
+    report = analyse(tmp_path / "t1.nii.gz", ventricle_checkpoint(tmp_path / "ventricles"), engine="torch")
+    head, _ = surfaces(report)
+    box_ml = float(np.prod(shape)) * 3.0 * 2.5 * 2.5 / 1000
+    assert head.volume_ml < 0.75 * box_ml
+    assert head.volume_ml == pytest.approx(4 / 3 * np.pi * HEAD_RADII_MM.prod() / 1000, rel=0.25)
 
 
 def test_a_report_that_was_read_back_has_no_surfaces(tmp_path: Path) -> None:
