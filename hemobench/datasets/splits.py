@@ -126,7 +126,7 @@ def kfold_by_patient(
         others = {unit: labels for unit, labels in units.items() if unit not in test}
         shares = np.array([1 - validation_fraction, validation_fraction])
         train, validation = _assign(others, shares, seed + 1 + number, stratify)
-        splits.append(Split(*(_people(part, members) for part in (train, validation, test)), seed))
+        splits.append(Split(_people(train, members), _people(validation, members), _people(test, members), seed))
     return tuple(splits)
 
 

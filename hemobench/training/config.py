@@ -28,6 +28,7 @@ OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "cosine", "onecycle")
 SAMPLINGS = ("shuffled", "balanced", "by-size")
 PRECISIONS = ("auto", "fp32", "bf16")
+_COUNTS = ("epochs", "max_steps", "batch_size", "early_stopping", "validation_limit", "steps_per_epoch")
 LOSS_MONITOR = "validation_loss"  # the one monitor that is no metric: lower is better
 
 
@@ -39,7 +40,9 @@ class TrainConfig:
     volumes a step. learning_rate: 2e-4 is the paper's. gradient_clip: largest gradient norm. sampling: `balanced`
     draws with replacement (see training/sampling.py). patch: (D, H, W) random crops of the volumes a step.
     early_stopping: epochs without a better `monitor` before it stops. prior: the last layer's bias starts at the
-    training set's frequencies. validation_limit: examples that the validation of an epoch looks at.
+    training set's frequencies. validation_limit: examples that the validation of an epoch looks at. steps_per_epoch:
+    steps between two validations instead of one pass; examples come again as often as that takes. stream_share: of each
+    batch, how much comes from the run's phantom stream (training/stream.py) instead of its training patients.
     """
 
     task: str = "classification"
@@ -65,6 +68,8 @@ class TrainConfig:
     precision: str = "auto"
     prior: bool = True
     validation_limit: int | None = None
+    steps_per_epoch: int | None = None
+    stream_share: float = 0.0
     tensorboard: bool = False
     seed: int = 0
 
@@ -72,7 +77,7 @@ class TrainConfig:
         for name, known in _CHOICES.items():
             if getattr(self, name) not in known:
                 raise unknown_name(name, str(getattr(self, name)), known)
-        for name in ("epochs", "max_steps", "batch_size", "early_stopping", "validation_limit"):
+        for name in _COUNTS:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"{name} is {value}; expected a whole number of at least 1; give one")
@@ -81,6 +86,9 @@ class TrainConfig:
         if self.weight_decay < 0 or (self.gradient_clip is not None and not self.gradient_clip > 0):
             raise UserError(f"weight_decay is {self.weight_decay} and gradient_clip {self.gradient_clip}; expected at "
                             "least 0 and above 0; give such numbers")
+        if not 0 <= self.stream_share <= 1 or (self.stream_share and self.steps_per_epoch is None):
+            raise UserError(f"stream_share is {self.stream_share} and steps_per_epoch {self.steps_per_epoch}; expected "
+                            "0 to 1, and steps where it is above 0: a stream has no end; correct them")
         if not 0 <= self.seed < 2**31:
             raise UserError(f"seed is {self.seed}; expected a whole number from 0 to 2147483647; give one")
         if self.sampling == "by-size" and self.task == "classification":

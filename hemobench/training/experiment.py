@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+import hashlib
 import math
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -27,6 +32,7 @@ from hemobench.training.loop import BEST, HISTORY, LAST, TENSORBOARD, Trained, t
 from hemobench.training.pictures import slice_pictures, volume_pictures
 from hemobench.training.problem import build_model, pose_problem
 from hemobench.training.result import RESULT_FILE, CaseScores, Pictures, Predictions, RunResult, SlicePredictions
+from hemobench.training.stream import ExampleStream, StreamSpec
 
 _RUN_FILES = (RESULT_FILE, LAST, BEST, HISTORY, "predictions.npz", "pictures.npz")
 
@@ -40,8 +46,13 @@ def run_experiment(
     resume: bool = True,
     name: str | None = None,
     progress: Reporter | None = None,
+    stream: StreamSpec | None = None,
+    start: Path | None = None,
 ) -> RunResult:
     """Train a config on a split of the examples, score it on the test patients, save all of it under `output`.
+
+    stream: phantoms that the config's `stream_share` comes from. start: folder of a finished run of the same network,
+    whose best weights this one begins with.
 
     A finished run of the same config, data and split is returned as it is; an interrupted one goes on after its last
     finished epoch. One of another config, or `resume=False`, is trained again from the start in the same folder.
@@ -50,8 +61,12 @@ def run_experiment(
     config, reporter = config.resolved(), progress or Silent()
     check_disjoint(split)
     parts = {part: _rows(examples, getattr(split, part), part) for part in ("train", "validation", "test")}
-    identity = f"{config.fingerprint} {examples.fingerprint} {split.fingerprint}"
-    finished = _finished(output, config, examples, split) if resume else None
+    if bool(config.stream_share) != (stream is not None):
+        raise UserError(f"stream_share is {config.stream_share} {'without' if stream is None else 'with'} a stream; "
+                        "expected a stream exactly where the share is above 0; change one of the two")
+    taught_by = _teachers(examples, stream, start)
+    identity = f"{config.fingerprint} {taught_by} {split.fingerprint}"
+    finished = _finished(output, config, taught_by, split) if resume else None
     if finished is not None:
         return finished
     _make_room(output, resume)
@@ -60,12 +75,17 @@ def run_experiment(
     if len(rows["train"]) == 0:
         raise UserError(f"no example of the training patients can be learnt from with loss '{config.loss}'; expected "
                         "some; check the split and the loss")
-    trained = train(
-        config, problem, examples, (rows["train"], rows["validation"]), output,
-        identity=identity, resume=resume, reporter=reporter,
-    )
+    with contextlib.ExitStack() as stack:
+        assert config.view is not None
+        trained = train(
+            config, problem, examples, (rows["train"], rows["validation"]), output,
+            identity=identity, resume=resume, reporter=reporter,
+            stream=None if stream is None else stack.enter_context(ExampleStream(stream, config.view)),
+            start=None if start is None else _weights(start),
+        )
     reporter.say(f"{trained.plan.reason}; best epoch {trained.best_epoch}")
     result = _measure(config, examples, split, trained, rows, name or output.name)
+    result = dataclasses.replace(result, data_fingerprint=taught_by)
     if trained.main_process:
         result.save(output)
     return result
@@ -93,7 +113,22 @@ def _rows(examples: Examples, patients: tuple[str, ...], part: str) -> NDArray[n
     return examples.rows_of(patients)
 
 
-def _finished(output: Path, config: TrainConfig, examples: Examples, split: Split) -> RunResult | None:
+def _teachers(examples: Examples, stream: StreamSpec | None, start: Path | None) -> str:
+    """Fingerprint of all that a run learns from; that of the examples where there is nothing else."""
+    if stream is None and start is None:
+        return examples.fingerprint
+    beside = [
+        "" if stream is None else stream.fingerprint,
+        "" if start is None else hashlib.sha256((start / BEST).read_bytes()).hexdigest(),
+    ]
+    return f"{examples.fingerprint} {hashlib.sha256(' '.join(beside).encode()).hexdigest()[:16]}"
+
+
+def _weights(run: Path) -> Mapping[str, torch.Tensor]:
+    return load_tensors(run / BEST)[0]
+
+
+def _finished(output: Path, config: TrainConfig, taught_by: str, split: Split) -> RunResult | None:
     """The result in the folder if it is whole and of this very run."""
     if not (output / RESULT_FILE).is_file():
         return None
@@ -103,7 +138,7 @@ def _finished(output: Path, config: TrainConfig, examples: Examples, split: Spli
         return None  # damaged or of an older schema: it is made again
     same = (
         result.config.fingerprint == config.fingerprint
-        and result.data_fingerprint == examples.fingerprint
+        and result.data_fingerprint == taught_by
         and result.split_fingerprint == split.fingerprint
     )
     return result if same else None

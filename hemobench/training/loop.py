@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,9 +27,10 @@ from hemobench.training.config import LOSS_MONITOR, TrainConfig
 from hemobench.training.evaluate import epoch_metrics
 from hemobench.training.hardware import ComputePlan, guard_shallow_convolutions, plan_compute, to_layout
 from hemobench.training.logging import Reporter, TensorBoardLog, write_history
-from hemobench.training.problem import Problem, build_loss, build_model, sampling_shares
+from hemobench.training.problem import Problem, build_loss, build_model, pose_problem, sampling_shares
 from hemobench.training.sampling import epoch_batches, generator_for
 from hemobench.training.schedule import learning_rate_at
+from hemobench.training.stream import ExampleStream
 
 LAST, BEST, HISTORY, TENSORBOARD = "last.safetensors", "best.safetensors", "history.csv", "tensorboard"
 
@@ -68,15 +70,21 @@ def train(
     identity: str,
     resume: bool,
     reporter: Reporter,
+    stream: ExampleStream | None = None,
+    start: Mapping[str, torch.Tensor] | None = None,
 ) -> Trained:
     """Train a resolved config on rows (training, validation) of the examples, checkpoints under `output`.
+
+    `stream` gives the share of each batch that the config takes from it, `start` the weights to begin with.
 
     After every epoch `last.safetensors` holds all that the next epoch depends on, `best.safetensors` the weights with
     the best `monitor` so far and `history.csv` the numbers. With `resume` a run whose checkpoint carries the same
     `identity` goes on after its last finished epoch, on the CPU to the same bits as if it had not been stopped; a
     checkpoint of another identity is overwritten. Raises: UserError, also when the loss is no longer a number.
     """
-    trainer = _Trainer(config, problem, examples, rows, output, identity, reporter)
+    trainer = _Trainer(config, problem, examples, rows, output, identity, reporter, stream)
+    if start is not None:
+        trainer.begin_with(start)
     if resume:
         trainer.resume()
     trainer.run()
@@ -87,8 +95,10 @@ class _Trainer:
     def __init__(
         self, config: TrainConfig, problem: Problem, examples: Examples,
         rows: tuple[NDArray[np.int64], NDArray[np.int64]], output: Path, identity: str, reporter: Reporter,
+        stream: ExampleStream | None = None,
     ) -> None:
         assert config.batch_size is not None
+        self.stream = stream
         self.config, self.problem, self.examples, self.output = config, problem, examples, output
         self.identity, self.reporter, self.state = identity, reporter, _State()
         self.higher = config.monitor != LOSS_MONITOR and _direction(str(config.monitor), config.task)
@@ -105,24 +115,29 @@ class _Trainer:
             model = guard_shallow_convolutions(model)
         self.loss = loss.to(device)
         self.model, self.optimizer = self.accelerator.prepare(model, _optimizer(config, model, device))
-        self.source = BatchSource(
-            examples, problem.targets, device, channels_last=self.plan.channels_last,
-            types=problem.types,
-        )
+        self.source = self._source(examples, problem)
         size = min(config.batch_size, len(self.rows))
         if size < self.accelerator.num_processes:
             raise UserError(f"batch_size {size} on {self.accelerator.num_processes} processes; expected at least one "
                             "example each; raise batch_size")
-        self.total_steps = config.epochs * (len(self.rows) // size)
+        # Of each batch: how many from the training patients, how many from the stream.
+        streamed = round(config.stream_share * config.batch_size)
+        self.parts = (config.batch_size - streamed if streamed else size, streamed)
+        steps = config.steps_per_epoch or len(self.rows) // size
+        self.total_steps = config.epochs * steps
         if config.max_steps is not None:
             self.total_steps = min(self.total_steps, config.max_steps)
-        self.epochs = math.ceil(self.total_steps / (len(self.rows) // size))
+        self.epochs = math.ceil(self.total_steps / steps)
 
     @property
     def bare(self) -> nn.Module:
         """The model under Accelerate's wrappers; it keeps its autocast."""
         model: nn.Module = self.accelerator.unwrap_model(self.model)
         return model
+
+    def begin_with(self, weights: Mapping[str, torch.Tensor]) -> None:
+        """Weights of another run of the same network instead of random ones."""
+        self.bare.load_state_dict(dict(weights))
 
     def resume(self) -> None:
         path = self.output / LAST
@@ -164,9 +179,8 @@ class _Trainer:
         """Train one epoch, validate; returns its row of the history."""
         begin = time.perf_counter()
         assert self.config.batch_size is not None
-        batches = epoch_batches(
-            self.rows, self.shares, seed=self.config.seed, epoch=epoch, batch_size=self.config.batch_size
-        )[: self.total_steps - self.state.step]
+        sources = self._sources(epoch)
+        batches = list(zip(*(batches for _, batches in sources), strict=True))[: self.total_steps - self.state.step]
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
         draws = generator_for(self.config.seed, epoch, purpose=1, rank=rank)
         generator = torch.Generator().manual_seed(int(draws.integers(2**62)))
@@ -177,7 +191,8 @@ class _Trainer:
             rate = learning_rate_at(
                 self.state.step, self.total_steps, self.config.schedule, self.config.learning_rate
             )
-            total += self._step(batch[rank::world], generator, rate)
+            parts = [(source, rows[rank::world]) for (source, _), rows in zip(sources, batch, strict=True)]
+            total += self._step(parts, generator, rate)
             self.state.step += 1
             self.reporter.advance()
         train_loss = float(self.accelerator.reduce(total, reduction="mean")) / len(batches)
@@ -191,13 +206,47 @@ class _Trainer:
         seconds = time.perf_counter() - begin
         return {"epoch": epoch, "train_loss": train_loss, **scores, "learning_rate": rate, "seconds": seconds}
 
-    def _step(self, rows: NDArray[np.int64], generator: torch.Generator, rate: float) -> torch.Tensor:
+    def _sources(self, epoch: int) -> list[tuple[BatchSource, list[NDArray[np.int64]]]]:
+        """Where an epoch's examples come from, and which rows of each make up its batches."""
+        own, streamed = self.parts
+        config, steps = self.config, self.config.steps_per_epoch
+        sources = []
+        if own:
+            batches = epoch_batches(
+                self.rows, self.shares, seed=config.seed, epoch=epoch, batch_size=own, steps=steps
+            )
+            sources.append((self.source, batches))
+        if streamed:
+            assert self.stream is not None
+            shard = self.stream.at(epoch)
+            problem = pose_problem(config, shard)
+            rows = np.flatnonzero(problem.usable)
+            batches = epoch_batches(
+                rows, sampling_shares(config, problem, rows), seed=config.seed, epoch=epoch, batch_size=streamed,
+                steps=steps, purpose=2,
+            )  # fmt: skip
+            sources.append((self._source(shard, problem), batches))
+        return sources
+
+    def _source(self, examples: Examples, problem: Problem) -> BatchSource:
+        return BatchSource(
+            examples, problem.targets, self.accelerator.device, channels_last=self.plan.channels_last,
+            types=problem.types,
+        )
+
+    def _step(
+        self, parts: list[tuple[BatchSource, NDArray[np.int64]]], generator: torch.Generator, rate: float
+    ) -> torch.Tensor:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        images, targets = self.source.training(
-            rows, generator, augmentation=self.config.augment, patch=self.config.patch,
-            on_foreground=self.config.sampling != "shuffled",
-        )
+        drawn = [
+            source.training(
+                rows, generator, augmentation=self.config.augment, patch=self.config.patch,
+                on_foreground=self.config.sampling != "shuffled",
+            )
+            for source, rows in parts
+        ]
+        images, targets = drawn[0] if len(drawn) == 1 else (torch.cat(column) for column in zip(*drawn, strict=True))
         self.optimizer.zero_grad(set_to_none=True)
         loss: torch.Tensor = self.loss(self.model(images), targets)
         self.accelerator.backward(loss)

@@ -10,25 +10,37 @@ _FOREGROUND_SHARE = 0.7
 
 
 def generator_for(seed: int, epoch: int, purpose: int, rank: int = 0) -> np.random.Generator:
-    """Random numbers that depend on these four alone: purpose 0 is sampling, 1 augmentation and patches."""
+    """Random numbers that depend on these four alone: purpose 0 is sampling, 1 augmentation and patches, 2 sampling
+    from a stream."""
     return np.random.default_rng([seed, epoch, purpose, rank])
 
 
 def epoch_batches(
-    rows: NDArray[np.int64], shares: NDArray[np.float64] | None, *, seed: int, epoch: int, batch_size: int
+    rows: NDArray[np.int64],
+    shares: NDArray[np.float64] | None,
+    *,
+    seed: int,
+    epoch: int,
+    batch_size: int,
+    steps: int | None = None,
+    purpose: int = 0,
 ) -> list[NDArray[np.int64]]:
-    """Batches of row numbers of one epoch, all of equal size.
+    """Batches of row numbers of one epoch, all of equal size: one pass, or `steps` batches.
 
     Without `shares` every row comes once, shuffled, but for the remainder that fills no batch (another one each
-    epoch). With `shares` (n,) as many rows are drawn with replacement, each with its share as probability.
+    epoch), and again in another order where `steps` ask for more. With `shares` (n,) as many rows are drawn with
+    replacement, each with its share as probability.
     """
-    generator = generator_for(seed, epoch, purpose=0)
+    generator = generator_for(seed, epoch, purpose)
     size = min(batch_size, len(rows))
-    steps = len(rows) // size
-    if shares is None:
-        order = generator.permutation(rows)
+    if steps is None:
+        steps, passes = len(rows) // size, 1
     else:
-        order = generator.choice(rows, size=len(rows), replace=True, p=shares)
+        passes = -(-steps * size // len(rows))
+    if shares is None:
+        order = np.concatenate([generator.permutation(rows) for _ in range(passes)])
+    else:
+        order = generator.choice(rows, size=passes * len(rows), replace=True, p=shares)
     return list(order[: steps * size].reshape(steps, size))
 
 

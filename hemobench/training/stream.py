@@ -1,0 +1,107 @@
+"""Phantom patients made while a network trains: a new shard for every so many epochs, so that few are seen twice.
+
+A shard is a small phantom data set of its own seed. While the network learns from one, worker processes make the next;
+a shard that is done with is deleted. The generator runs where the training runs, with whatever cores there are, and
+what it makes depends on the seed alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from types import TracebackType
+from typing import Any
+
+from hemobench.datasets.cache import Examples, build_examples, cache_home, examples_key
+from hemobench.datasets.registry import Dataset, dataset_info, open_dataset, parse_spec
+from hemobench.datasets.views import View
+from hemobench.errors import UserError
+
+# Far from the seeds that people choose, so that no shard repeats a data set that is validated or tested on.
+FIRST_SEED = 1_000_000
+
+
+@dataclass(frozen=True)
+class StreamSpec:
+    """What a stream makes. data: `phantom`, `phantom:FOLDER` of label maps, or `phantom-t1`. patients: of one shard.
+    options: of the data set. passes: epochs that learn from one shard. seed: shard n has the seed
+    1,000,000 + 1,000 * seed + n. groups: anatomies that may be used ("anatomy 3"), or None for all: those of
+    validation and test patients must not.
+
+    Raises UserError for numbers below 1.
+    """
+
+    data: str
+    patients: int = 200
+    options: Mapping[str, Any] = field(default_factory=dict)
+    passes: int = 1
+    seed: int = 0
+    groups: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("patients", "passes"):
+            if getattr(self, name) < 1:
+                raise UserError(f"stream {name} is {getattr(self, name)}; expected 1 or more; correct it")
+        if not 0 <= self.seed < 1_000:
+            raise UserError(f"stream seed is {self.seed}; expected 0 to 999; correct it")
+
+    def shard(self, number: int) -> Dataset:
+        """The data set of shard `number`, from 0 on; nobody in it is in any other."""
+        if not dataset_info(parse_spec(self.data)[0]).phantom:
+            raise UserError(f"a stream of '{self.data}'; expected phantoms, which can be made anew; name phantom")
+        made = open_dataset(
+            self.data, patients=self.patients, seed=FIRST_SEED + 1_000 * self.seed + number, **self.options
+        )
+        if self.groups is None:
+            return made
+        kept = tuple(case for case in made.cases if case.group in self.groups)
+        key = sha256(f"{made.fingerprint} {','.join(self.groups)}".encode()).hexdigest()
+        return replace(made, cases=kept, fingerprint=key)
+
+    @property
+    def fingerprint(self) -> str:
+        """Changes with anything that changes a shard."""
+        return sha256(f"{self.shard(0).fingerprint} {self.passes}".encode()).hexdigest()
+
+
+class ExampleStream:
+    """The shards of a stream as examples under a view, the next one made beforehand. A context manager.
+
+    jobs: processes that make patients (default: every core this process may use).
+    """
+
+    def __init__(self, spec: StreamSpec, view: View, *, jobs: int | None = None) -> None:
+        self.spec, self.view, self.jobs = spec, view, jobs
+        self._maker = ThreadPoolExecutor(1, thread_name_prefix="stream")
+        self._made: dict[int, Future[Examples]] = {}
+
+    def __enter__(self) -> ExampleStream:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for the shard in the making and delete all of them."""
+        self._maker.shutdown(wait=True, cancel_futures=True)
+        for number in list(self._made):
+            self._delete(number)
+
+    def at(self, epoch: int) -> Examples:
+        """Examples of an epoch (from 1 on). Starts the next shard and deletes those before. Raises: UserError."""
+        number = (epoch - 1) // self.spec.passes
+        for wanted in (number, number + 1):
+            if wanted not in self._made:
+                self._made[wanted] = self._maker.submit(self._make, wanted)
+        for earlier in [made for made in self._made if made < number]:
+            self._delete(earlier)
+        return self._made[number].result()
+
+    def _make(self, number: int) -> Examples:
+        return build_examples(self.spec.shard(number), self.view, jobs=self.jobs)
+
+    def _delete(self, number: int) -> None:
+        del self._made[number]
+        shutil.rmtree(cache_home() / "cache" / examples_key(self.spec.shard(number), self.view), ignore_errors=True)
