@@ -40,7 +40,7 @@ def check_upload(paths: Sequence[Path]) -> None:
     if not paths:
         raise UserError(f"nothing was uploaded; expected {ACCEPTED}; choose or drop a file")
     if len(paths) > MOST_FILES:
-        raise UserError(f"{len(paths):,} files; expected at most {MOST_FILES:,}; upload the head series alone, or a zip")
+        raise UserError(f"{len(paths):,} files; expected at most {MOST_FILES:,}; upload one series, or a zip of it")
     sizes = [_size_of(path) for path in paths]
     if max(sizes) > MOST_FILE_BYTES:
         raise UserError(f"a file of {_mib(max(sizes))}; expected at most {_mib(MOST_FILE_BYTES)}; crop or compress it")

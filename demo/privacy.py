@@ -142,6 +142,18 @@ def new_folder(parent: Path) -> Path:
     return folder
 
 
+def delete_now(paths: Sequence[Path], folder: Path) -> None:
+    """Delete uploads and results before their time: each file and what lies beside it in a folder of its own.
+
+    `paths` come from a browser: what does not lie in a folder directly under `folder` is left alone.
+    """
+    root = folder.resolve()
+    for path in paths:
+        own = Path(os.path.normpath(path)).parent
+        if own.parent == root and re.fullmatch(r"[0-9a-f]{32,64}", own.name):
+            shutil.rmtree(own, ignore_errors=True)
+
+
 def log_defect(error: BaseException) -> None:
     """Log what went wrong by type and place alone: messages may hold file names, and those patients' names."""
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]

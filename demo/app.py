@@ -1,0 +1,125 @@
+"""The demo put together: tabs, endpoints, queue, and how it is served."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo.analysis import Analyst
+from demo.api import Endpoints, add_endpoints
+from demo.examples import examples
+from demo.limits import MOST_FILE_BYTES
+from demo.memory import limit_arenas
+from demo.privacy import KEEP_S, SWEEP_EVERY_S, keep_swept, log_defect, private_folder
+from demo.scan_tab import Workshop, scan_tab
+from demo.theme import page_css, page_theme
+from demo.weights import WeightShelf, shelf_from_environment
+
+TITLE = "hemobench"
+PURPOSE = "Intracranial haemorrhage on head CT: whether, which type, where, and how many millilitres."
+RESEARCH = "Research use only. Never a diagnosis."
+# Two: one scan is read and coded while the networks look at another (benchmarks/demo_load.py measures it).
+CONCURRENCY = 2
+MOST_WAITING = 100
+# Gradio keeps a copy of the page's settings for each session; a tab that comes back after these is given a new one.
+_SESSIONS = 200
+
+
+def prepare_process() -> Path:
+    """Settle what holds for the whole process, before the page is built; gives the folder for visitors' files.
+
+    Nothing is reported to anybody, files go to a private folder, and memory goes back when it is freed.
+    """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+    limit_arenas()
+    folder = os.environ.setdefault("GRADIO_TEMP_DIR", "") or str(private_folder())
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    path = Path(folder).resolve()
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+def build_demo(
+    shelf: WeightShelf | None = None, *, folder: Path | None = None, concurrency: int = CONCURRENCY
+) -> gr.Blocks:
+    """The page, ready to launch with `serving()`.
+
+    `shelf` holds the networks to choose from, by default those of the environment and the shipped ones. `folder` is
+    where Gradio keeps files, which it knows by `$GRADIO_TEMP_DIR`; by default `prepare_process` sees to both.
+    """
+    place = folder or prepare_process()
+    workshop = Workshop(Analyst(place), shelf or shelf_from_environment(), examples(), place, concurrency)
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(SWEEP_EVERY_S, KEEP_S), fill_width=True
+    ) as demo:
+        gr.HTML(_masthead(), padding=False)
+        with gr.Tabs():  # noqa: SIM117
+            with gr.Tab("Scan", id="scan"):
+                scan_tab(workshop)
+        add_endpoints(Endpoints(workshop, dict), concurrency)
+    demo.queue(max_size=MOST_WAITING, default_concurrency_limit=concurrency)
+    return demo
+
+
+def serving() -> dict[str, Any]:
+    """How the page is launched, here and in tests: options of `gr.Blocks.launch`."""
+    return {
+        "theme": page_theme(),
+        "css": page_css(),
+        "mcp_server": True,
+        "ssr_mode": False,
+        "run_history": False,
+        "max_file_size": MOST_FILE_BYTES,
+        "state_session_capacity": _SESSIONS,
+        "enable_monitoring": False,
+        "pwa": False,
+        "footer_links": ["api", "settings"],
+        "quiet": True,
+    }
+
+
+def warm_up(demo_shelf: WeightShelf, folder: Path) -> threading.Thread:
+    """Load the default networks and look at one example in the background, so that the first visitor need not wait."""
+
+    def work() -> None:
+        try:
+            Analyst(folder).answer([examples()[0].path], demo_shelf.open())
+        except Exception as error:
+            log_defect(error)  # a visitor's request will say what is wrong
+
+    thread = threading.Thread(target=work, name="warm-up", daemon=True)
+    thread.start()
+    return thread
+
+
+def launch(**options: Any) -> None:
+    """Serve the page until the process is stopped. `options` go to Gradio; address and port are also read from
+    `GRADIO_SERVER_NAME` and `GRADIO_SERVER_PORT`.
+    """
+    folder = prepare_process()
+    shelf = shelf_from_environment()
+    demo = build_demo(shelf, folder=folder)
+    stop = keep_swept(folder)
+    # Else the folder with the uploads would outlive a process that is told to stop.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    try:
+        _, url, _ = demo.launch(**{**serving(), **options, "prevent_thread_lock": True})
+        print(f"hemobench is at {url}", flush=True)
+        warm_up(shelf, folder)
+        demo.block_thread()
+    finally:
+        stop.set()
+
+
+def _masthead() -> str:
+    return (
+        f'<header class="masthead"><h1>{TITLE}</h1><p>{PURPOSE}</p>'
+        f'<span class="research" role="note">{RESEARCH}</span></header>'
+    )

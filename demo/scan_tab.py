@@ -1,0 +1,243 @@
+"""The tab "Scan": upload or example in, viewer, downloads and 3D figure out. Wiring alone; no state is kept here.
+
+A request clears what the page shows, waits its turn, and answers in two steps: the pictures first, then what takes
+longer to make. Which scan it was is known to the browser alone (the upload's paths, an example's number).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo.analysis import STAGES, Analyst, write_files
+from demo.example_cards import SCRIPT, cards
+from demo.examples import Example
+from demo.memory import give_back
+from demo.privacy import delete_now, log_defect, new_folder
+from demo.status import DEFECT, DELETED, KEPT, NOTHING, WAITING, WELCOME, guard_script, panel, refused
+from demo.surface_figure import surface_figure
+from demo.viewer.component import Viewer
+from demo.viewer.value import viewer_value
+from demo.weights import WeightShelf, in_words
+from hemobench.errors import UserError
+from hemobench.inference.outputs import SEGMENTATION
+from hemobench.inference.report import StudyReport
+from hemobench.inference.surface import surfaces
+
+QUEUE = "analysis"
+NO_EXAMPLE = -1
+_PRIVATE: dict[str, Any] = {"api_visibility": "private"}
+# No place in the queue and nothing drawn over the page: for what is done at once.
+_AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", **_PRIVATE}
+# Whether the page is dark is known in the browser; the 3D figure's ink depends on it.
+_WITH_DARK = "(files, example, weights) => [files, example, weights, document.body.classList.contains('dark')]"
+_SEG_NOTE = "A DICOM SEG must carry the patient's name and numbers, so it is made only when you ask for it."
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """What handlers work with: the same for every visitor. `folder` is Gradio's, where results are put."""
+
+    analyst: Analyst
+    shelf: WeightShelf
+    examples: tuple[Example, ...]
+    folder: Path
+    concurrency: int
+
+
+@dataclass(frozen=True)
+class _Page:
+    """The components of the tab."""
+
+    upload: gr.File
+    example: gr.Number
+    dark: gr.Checkbox
+    cards: gr.HTML
+    weights: gr.Dropdown
+    again: gr.Button
+    status: gr.HTML
+    viewer: gr.HTML
+    report: gr.DownloadButton
+    mask: gr.DownloadButton
+    overview: gr.DownloadButton
+    ask_seg: gr.Button
+    seg: gr.DownloadButton
+    forget: gr.Button
+    figure: gr.Plot
+
+    @property
+    def results(self) -> list[Any]:
+        """What a request fills, in the order of `_results`."""
+        return [self.status, self.viewer, self.report, self.mask, self.overview, self.seg, self.figure]
+
+
+def scan_tab(workshop: Workshop) -> None:
+    """Build the tab inside the current `gr.Tab` and wire it."""
+    with gr.Row(elem_classes="scan-row"):
+        with gr.Column(elem_classes="scan-side"):
+            left = _left_column(workshop)
+        with gr.Column(elem_classes="scan-main"):
+            status = gr.HTML(panel(WELCOME), elem_id="scan-status", js_on_load=guard_script(), padding=False)
+            viewer = Viewer(elem_id="scan-viewer")
+            with gr.Accordion("3D: head, ventricles and lesions", open=False, elem_id="scan-3d"):
+                figure = gr.Plot(show_label=False, elem_id="scan-figure")
+    _wire(_Page(status=status, viewer=viewer, figure=figure, **left), workshop)
+
+
+def _left_column(workshop: Workshop) -> dict[str, Any]:
+    shelf = workshop.shelf
+    upload = gr.File(label="Scan", file_count="multiple", elem_id="scan-upload", height=132)
+    gr.HTML('<p class="side-title">Examples (phantoms, not patients)</p>', padding=False)
+    chooser = gr.HTML(cards(workshop.examples), js_on_load=SCRIPT, elem_id="scan-examples", padding=False)
+    example = gr.Number(NO_EXAMPLE, visible=False, precision=0)
+    dark = gr.Checkbox(visible=False)
+    weights = gr.Dropdown(shelf.choices(), value=shelf.default, label="Networks", elem_id="scan-weights")
+    again = gr.Button("Analyse again", size="sm", elem_id="scan-again")
+    gr.HTML('<p class="side-title">To take away</p>', padding=False)
+    with gr.Column(elem_classes="downloads"):
+        report = gr.DownloadButton("Report (JSON)", size="sm", interactive=False, elem_id="take-report")
+        mask = gr.DownloadButton("Mask (NIfTI)", size="sm", interactive=False, elem_id="take-mask")
+        overview = gr.DownloadButton("Overview (PNG)", size="sm", interactive=False, elem_id="take-overview")
+        ask_seg = gr.Button("Make a DICOM SEG", size="sm", elem_id="ask-seg")
+        seg = gr.DownloadButton("Take the DICOM SEG", size="sm", visible=False, elem_id="take-seg")
+    gr.HTML(f'<p class="side-note">{_SEG_NOTE}</p>', padding=False)
+    forget = gr.Button("Delete my scan now", size="sm", elem_id="scan-forget")
+    gr.HTML(f'<p class="side-note">Else it is deleted after {KEPT}.</p>', padding=False)
+    return {
+        "upload": upload, "example": example, "dark": dark, "cards": chooser, "weights": weights, "again": again,
+        "report": report, "mask": mask, "overview": overview, "ask_seg": ask_seg, "seg": seg, "forget": forget,
+    }  # fmt: skip
+
+
+def _wire(page: _Page, workshop: Workshop) -> None:
+    inputs = [page.upload, page.example, page.weights]
+    in_turn: dict[str, Any] = {
+        "concurrency_id": QUEUE, "concurrency_limit": workshop.concurrency, "show_progress_on": [page.status],
+        **_PRIVATE,
+    }  # fmt: skip
+    # `always_last`: whoever drops another scan while one is at work gets the last one in the end.
+    work: dict[str, Any] = {
+        "inputs": [*inputs, page.dark], "js": _WITH_DARK, "outputs": page.results, "trigger_mode": "always_last",
+        **in_turn,
+    }  # fmt: skip
+    answer = _answerer(workshop)
+    page.upload.upload(_uploaded, None, [page.example, *page.results], **_AT_ONCE).then(answer, **work)
+    page.cards.click(_chosen, None, [page.example, page.upload, *page.results], **_AT_ONCE).then(answer, **work)
+    page.again.click(_waiting, None, page.results, **_AT_ONCE).then(answer, **work)
+    page.weights.input(_waiting, None, page.results, **_AT_ONCE).then(answer, **work)
+    page.ask_seg.click(_segmenter(workshop), inputs, [page.status, page.seg], **in_turn)
+    page.forget.click(
+        _forgetter(workshop), [page.upload, page.viewer], [page.upload, page.example, *page.results], **_AT_ONCE
+    )
+
+
+def _uploaded() -> tuple[Any, ...]:
+    return NO_EXAMPLE, *_waiting()
+
+
+def _chosen(event: gr.EventData) -> tuple[Any, ...]:
+    """The number of the example that was clicked; the upload, if there was one, is put away."""
+    return event.index, None, *_waiting()
+
+
+def _waiting() -> list[Any]:
+    """Nothing of the last scan is shown while another one is at work."""
+    return _results(panel(WAITING, "busy"), None)
+
+
+def _results(status: str, viewer: Any) -> list[Any]:
+    """Values of `_Page.results`: this panel and this picture, and nothing else to show."""
+    return [status, viewer, *_taken(), None]
+
+
+def _taken(files: Sequence[Path | None] = (None, None, None)) -> list[Any]:
+    """The buttons that take files away; a DICOM SEG of an earlier scan goes."""
+    downloads = [gr.DownloadButton(value=str(one) if one else None, interactive=one is not None) for one in files]
+    return [*downloads, gr.DownloadButton(value=None, visible=False)]
+
+
+def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
+    def answer(
+        files: list[str] | None,
+        example: float,
+        weights: str,
+        dark: bool,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> Iterator[list[Any]]:
+        def tell(stage: str) -> None:
+            words, share = STAGES.get(stage, ("Working", 0.5))
+            progress(share, desc=words)
+
+        try:
+            paths = _paths(files, example, workshop.examples)
+            if not paths:
+                yield _results(panel(NOTHING), None)
+                return
+            opened = workshop.shelf.open(weights)
+            found = workshop.analyst.answer(paths, opened, tell=tell)
+            folder = new_folder(workshop.folder)
+            assert found.encoded is not None
+            value = viewer_value(found.report, found.encoded, folder)
+            words = _done(found.report)
+            report = found.report
+            del found
+            yield [panel(words, "done", opened.remarks), value, *(gr.skip() for _ in range(5))]
+            written = write_files(report, folder)
+            figure = surface_figure(surfaces(report), lesions=report.lesions, dark=dark)
+            yield [gr.skip(), gr.skip(), *_taken((written.report, written.mask, written.overview)), figure]
+        except UserError as error:
+            yield _results(refused(str(error)), None)
+        except Exception as error:
+            log_defect(error)
+            yield _results(panel(DEFECT, "failed"), None)
+        finally:
+            give_back()
+
+    return answer
+
+
+def _segmenter(workshop: Workshop) -> Callable[..., list[Any]]:
+    def segment(files: list[str] | None, example: float, weights: str) -> list[Any]:
+        try:
+            paths = _paths(files, example, workshop.examples)
+            if not paths:
+                return [panel(NOTHING), gr.skip()]
+            opened = workshop.shelf.open(weights)
+            path = new_folder(workshop.folder) / SEGMENTATION
+            report = workshop.analyst.answer(paths, opened, for_viewer=False, segmentation=path).report
+            words = f"The DICOM SEG is ready to take. It was made anew by {in_words(report.model)}."
+            return [panel(words, "done", opened.remarks), gr.DownloadButton(value=str(path), visible=True)]
+        except UserError as error:
+            return [refused(str(error)), gr.skip()]
+        except Exception as error:
+            log_defect(error)
+            return [panel(DEFECT, "failed"), gr.skip()]
+        finally:
+            give_back()
+
+    return segment
+
+
+def _forgetter(workshop: Workshop) -> Callable[..., tuple[Any, ...]]:
+    def forget(files: list[str] | None, shown: Any) -> tuple[Any, ...]:
+        drawn = shown.get("volume", {}).get("path") if isinstance(shown, dict) else None
+        delete_now([Path(one) for one in [*(files or []), *([drawn] if drawn else [])]], workshop.folder)
+        return None, NO_EXAMPLE, *_results(panel(DELETED), None)
+
+    return forget
+
+
+def _paths(files: list[str] | None, example: float, examples: Sequence[Example]) -> list[Path]:
+    """The files of a request: the upload's, else the example's."""
+    if files:
+        return [Path(one) for one in files]
+    number = int(example)
+    return [examples[number].path] if 0 <= number < len(examples) else []
+
+
+def _done(report: StudyReport) -> str:
+    return f"Analysed in {report.timing_s.get('total', 0.0):.1f} s by {in_words(report.model)}."
