@@ -10,8 +10,20 @@ import gradio as gr
 from demo.viewer.value import viewer_look
 
 _FOLDER = Path(__file__).parent
-# In the order in which they stand in one function: a part uses only what stands above it.
-SCRIPTS = ("main.js",)
+# In the order in which they stand in one function, whose last part begins.
+SCRIPTS = (
+    "words.js",
+    "stream.js",
+    "planes.js",
+    "raster.js",
+    "view.js",
+    "gestures.js",
+    "navigator.js",
+    "findings.js",
+    "shown.js",
+    "controls.js",
+    "start.js",
+)
 
 
 def viewer_script() -> str:

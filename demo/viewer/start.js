@@ -1,0 +1,10 @@
+// Begin, with whatever value the component has, and follow it.
+
+listen();
+root.dataset.tool = chosen.tool;
+// For tests and benchmarks: how long frames took, and the same doors that buttons use.
+element.hemobench = {
+  frameTimes, views, goTo, goToLesion, showPlane, setRange, state: () => shown, draw: frame,
+};
+watch("value", () => open(props.value));
+open(props.value);
