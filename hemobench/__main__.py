@@ -15,6 +15,7 @@ COMMANDS = MappingProxyType(
         "compare": "train and rank a suite of models",
         "train": "train one model",
         "predict": "analyse scans: report, mask and overview picture of each",
+        "evaluate": "measure a checkpoint on a data set",
         "data": "list and check data sets, build phantoms",
     }
 )

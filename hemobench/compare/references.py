@@ -29,17 +29,9 @@ def position_predictions(
     learnt: Examples, rows: NDArray[np.int64], asked: Examples, asked_rows: NDArray[np.int64]
 ) -> SlicePredictions:
     """The same, fitted on some rows of one set of examples and asked about rows of another."""
-    features, targets = _height_features(learnt)[rows], np.asarray(learnt.targets)[rows]
-    unseen = _height_features(asked)[asked_rows]
-    probabilities = np.empty((len(asked_rows), len(CLASSES)), dtype=np.float32)
-    for column in range(len(CLASSES)):
-        labels = targets[:, column]
-        if labels.min() == labels.max():
-            probabilities[:, column] = labels.mean()
-            continue
-        # C is large: two features and hundreds of slices need no shrinking.
-        model = LogisticRegression(C=100.0, max_iter=1000).fit(features, labels)
-        probabilities[:, column] = model.predict_proba(unseen)[:, 1]
+    probabilities = height_probabilities(
+        _height(learnt)[rows], np.asarray(learnt.targets)[rows], _height(asked)[asked_rows]
+    )
     return SlicePredictions(
         probabilities=probabilities,
         targets=np.asarray(asked.targets)[asked_rows],
@@ -49,9 +41,25 @@ def position_predictions(
     )
 
 
-def _height_features(examples: Examples) -> NDArray[np.float64]:
-    height = relative_height(examples.study_ids, examples.slice_indices)
-    return np.stack([height, height**2], axis=1)
+def height_probabilities(
+    heights: NDArray[np.float64], targets: NDArray[np.uint8], asked: NDArray[np.float64]
+) -> NDArray[np.float32]:
+    """Probabilities (M, 6) of slices at relative heights `asked` (M,), learnt from heights (N,) and targets (N, 6)."""
+    features, unseen = (np.stack([height, height**2], axis=1) for height in (heights, asked))
+    probabilities = np.empty((len(asked), len(CLASSES)), dtype=np.float32)
+    for column in range(len(CLASSES)):
+        labels = targets[:, column]
+        if labels.min() == labels.max():
+            probabilities[:, column] = labels.mean()
+            continue
+        # C is large: two features and hundreds of slices need no shrinking.
+        model = LogisticRegression(C=100.0, max_iter=1000).fit(features, labels)
+        probabilities[:, column] = model.predict_proba(unseen)[:, 1]
+    return probabilities
+
+
+def _height(examples: Examples) -> NDArray[np.float64]:
+    return relative_height(examples.study_ids, examples.slice_indices)
 
 
 def relative_height(study_ids: NDArray[np.str_], slice_indices: NDArray[np.int64]) -> NDArray[np.float64]:

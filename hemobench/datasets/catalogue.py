@@ -69,6 +69,19 @@ VENTRICLES = DatasetInfo(
     phantom=False,
     masks=("ventricles",),
 )
+FREESURFER = DatasetInfo(
+    name="freesurfer",
+    title="Anybody's MRI scans with FreeSurfer's segmentation, as recon-all leaves them",
+    tasks=("segmentation",),
+    labels="ventricles per voxel, by FreeSurfer: no radiologist drew them",
+    licence="your own",
+    size="any",
+    citation="your own; Fischl 2012, NeuroImage 62:774",
+    where="your disk: folders with T1.mgz or norm.mgz, and aseg.mgz or aparc+aseg.mgz",
+    lineage="freesurfer",
+    phantom=False,
+    masks=("ventricles",),
+)
 IMAGE_FOLDER = DatasetInfo(
     name="image-folder",
     title="A folder of PNG or JPEG pictures with a table of labels, or one folder a class",

@@ -18,9 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
+from hemobench.datasets.people import People
 from hemobench.errors import UserError
 from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.hub_copy import hub_copy
+from hemobench.inference.timm_layout import load_plain, plain_names, timm_keys, without_timm_keys
 from hemobench.models import create_model
 from hemobench.training.result import read_json, write_json
 
@@ -30,6 +32,7 @@ WEIGHTS, CONFIG, CARD, METRICS, MANIFEST = (
     "model.safetensors", "config.json", "README.md", "metrics.json", "manifest.json",
 )
 FILES = (WEIGHTS, CONFIG, CARD, METRICS, MANIFEST)
+PEOPLE = "patients.json"  # who taught it, as hashes; older checkpoints have none
 _HUB_ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
 
 
@@ -38,7 +41,8 @@ class Checkpoint:
     """A checkpoint whose files are all there and match their hashes.
 
     name: the config's, or the Hub's id. revision: the Hub's commit that it was read from, None for a folder.
-    sha256: of the weights' file. commit: of the code that wrote it.
+    sha256: of the weights' file. commit: of the code that wrote it. people: who taught and chose it; None where it does
+    not say.
     """
 
     config: CheckpointConfig
@@ -48,6 +52,7 @@ class Checkpoint:
     sha256: str
     commit: str
     metrics: Mapping[str, Any] = field(compare=False)
+    people: People | None = None
 
     def build_model(self) -> nn.Module:
         """The network with its weights, in evaluation mode, float32, on the CPU.
@@ -61,7 +66,7 @@ class Checkpoint:
             image_size=config.view.image_size, **config.model_options,
         )
         try:
-            model.load_state_dict(load(content))
+            load_plain(model, load(content))
         except (RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"weights of checkpoint {self.name} do not fit {config.model} ({reason}); expected the "
@@ -85,19 +90,19 @@ def open_checkpoint(where: str | Path) -> Checkpoint:
         raise UserError(f"checkpoint '{where}' is neither a folder nor a Hub id; expected a checkpoint's folder or "
                         "user/name, user/name@revision; check the path")
     repository = match["repository"]
-    directory, commit = hub_copy(repository, match["revision"], FILES)
+    directory, commit = hub_copy(repository, match["revision"], (*FILES, PEOPLE))
     return _open_folder(directory, repository, commit)
 
 
 def write_checkpoint(
     directory: Path, model: nn.Module, config: CheckpointConfig, metrics: Mapping[str, Any], card: str, *,
-    commit: str, command: str, half: bool = True,
+    commit: str, command: str, half: bool = True, people: People | None = None,
 ) -> None:
-    """Write a checkpoint's five files under a temporary name, then move the folder in place.
+    """Write a checkpoint's files under a temporary name, then move the folder in place.
 
-    half: weights with two or more axes become float16, half the file; biases and statistics stay float32, as does a
-    tensor that float16 cannot hold. commit, command: of the code and the run that made it. A checkpoint that stands
-    at `directory` is replaced.
+    people: real people who taught and chose it, none for phantoms; None where that is not known. half: weights with two
+    or more axes become float16, half the file; biases and statistics stay float32, as does a tensor that float16 cannot
+    hold. commit, command: of the code and the run that made it. A checkpoint that stands at `directory` is replaced.
 
     Raises: UserError where `directory` holds something else.
     """
@@ -109,10 +114,12 @@ def write_checkpoint(
     part.mkdir()
     try:
         (part / WEIGHTS).write_bytes(save(_plain_state(model, half), {"format": "pt"}))
-        write_json(part / CONFIG, config.to_mapping())
+        write_json(part / CONFIG, {**config.to_mapping(), **timm_keys(config, model)})
         (part / CARD).write_text(card, encoding="utf-8")
         write_json(part / METRICS, dict(metrics))
-        files = {name: _entry(part / name) for name in FILES if name != MANIFEST}
+        if people is not None:
+            write_json(part / PEOPLE, people.to_mapping())
+        files = {path.name: _entry(path) for path in sorted(part.iterdir())}
         write_json(part / MANIFEST, {"files": files, "commit": commit, "command": command})
         _move_in_place(part, directory)
     finally:
@@ -128,11 +135,15 @@ def _open_folder(directory: Path, repository: str | None, revision: str | None) 
     contents: dict[str, bytes] = {}
     for file in FILES[:-1]:
         contents[file] = _checked(directory / file, _hash_of(manifest, file, name), _size_of(manifest, file))
-    config = CheckpointConfig.from_mapping(_json_object(contents[CONFIG], directory / CONFIG))
+    people = None
+    if PEOPLE in manifest["files"]:
+        listed = _checked(directory / PEOPLE, _hash_of(manifest, PEOPLE, name), _size_of(manifest, PEOPLE))
+        people = People.from_mapping(_json_object(listed, directory / PEOPLE))
+    config = CheckpointConfig.from_mapping(without_timm_keys(_json_object(contents[CONFIG], directory / CONFIG)))
     return Checkpoint(
         config=config, directory=directory.resolve(), name=repository or config.name, revision=revision,
         sha256=_hash_of(manifest, WEIGHTS, name), commit=str(manifest.get("commit", "")),
-        metrics=_json_object(contents[METRICS], directory / METRICS),
+        metrics=_json_object(contents[METRICS], directory / METRICS), people=people,
     )
 
 
@@ -176,7 +187,7 @@ def _json_object(content: bytes, path: Path) -> dict[str, Any]:
 def _plain_state(model: nn.Module, half: bool) -> dict[str, torch.Tensor]:
     """State dict for safetensors: on the CPU, contiguous, sharing no memory."""
     plain = {}
-    for name, tensor in model.state_dict().items():
+    for name, tensor in plain_names(model, model.state_dict()).items():
         value = tensor.detach().cpu()
         if half and value.dtype == torch.float32 and value.ndim >= 2:
             shorter = value.half()

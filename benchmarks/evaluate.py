@@ -1,0 +1,72 @@
+"""Slices a second of `hemobench.evaluate`, reading included, beside a plain torch loop over the same cases.
+
+    python benchmarks/evaluate.py CHECKPOINT NAME:PATH [--rounds N]
+
+The loop is what one writes first: load a case, window and scale its slices, run the network in torch fp32, next case.
+`evaluate` reads ahead in threads, fills its batches over cases and runs the fastest engine there is. Both take turns in
+one process; times are medians of wall time on otherwise idle cores. Their probabilities are compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from hemobench.datasets.case import Dataset
+from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.views import ClassificationView, slice_images
+from hemobench.evaluation.answers import answer_cases
+from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
+from hemobench.inference.engine import load_engine
+
+
+def plain_loop(checkpoint: Checkpoint, model: torch.nn.Module, dataset: Dataset) -> NDArray[np.float64]:
+    """Logits (N, 6) in torch, case by case."""
+    view = checkpoint.config.view
+    assert isinstance(view, ClassificationView)
+    parts = []
+    with torch.inference_mode():
+        for case in dataset.cases:
+            images = slice_images(case.load().image, view, case.study_id).astype(np.float32) / 255
+            parts.append(model(torch.from_numpy(images)).numpy())
+    return np.concatenate(parts).astype(np.float64)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("checkpoint")
+    parser.add_argument("data")
+    parser.add_argument("--rounds", type=int, default=3)
+    chosen = parser.parse_args()
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    print(f"{os.cpu_count()} cores, load average {load:.1f} before the run, torch {torch.__version__}")
+    with tempfile.TemporaryDirectory() as home:
+        os.environ.setdefault("HEMOBENCH_HOME", home)
+        checkpoint, dataset = open_checkpoint(chosen.checkpoint), open_dataset(chosen.data)
+        model, engine = checkpoint.build_model(), load_engine(checkpoint)
+        seconds: dict[str, list[float]] = {"plain torch loop": [], "evaluate": []}
+        for _ in range(chosen.rounds):
+            start = time.perf_counter()
+            plain = plain_loop(checkpoint, model, dataset)
+            seconds["plain torch loop"].append(time.perf_counter() - start)
+            start = time.perf_counter()
+            answers = list(answer_cases(checkpoint, engine, list(enumerate(dataset.cases))))
+            seconds["evaluate"].append(time.perf_counter() - start)
+    quick = np.concatenate([np.asarray(one.slices.logits) for one in answers if one.slices is not None])
+    difference = np.abs(expit(quick) - expit(plain))
+    print(f"{len(quick)} slices of {len(dataset.cases)} cases of {dataset.info.name}; engine {engine.description}")
+    for name, times in seconds.items():
+        print(f"  {name:<18}{len(quick) / statistics.median(times):>8.1f} slices a second")
+    print(f"  difference of a probability: largest {difference.max():.1e}, mean {difference.mean():.1e}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,166 @@
+"""`hemobench evaluate`: a checkpoint measured on data sets: a table, metrics.json and predictions.csv of each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hemobench.cli.progress import reporting_progress
+from hemobench.datasets.registry import open_dataset, parse_spec
+from hemobench.datasets.support import first_lines
+from hemobench.errors import UserError, unknown_name
+from hemobench.labels import CLASSES
+
+if TYPE_CHECKING:
+    from hemobench.evaluation.run import Evaluation
+    from hemobench.inference.checkpoint import Checkpoint
+
+HEADINGS = ("metric", "value", "95% interval", "n", "undefined")
+# Options of the command by data set: what its opener calls them.
+_COLUMN_OPTIONS = {
+    "image-folder": {"image": "id_column", "patient": "patient_column"},
+    "nifti-folder": {"image": "study_column", "patient": "patient_column"},
+}
+
+app = typer.Typer(help="Measure a checkpoint on data sets.", add_completion=False)
+
+
+@app.command()
+def evaluate(
+    checkpoint: Annotated[str, typer.Argument(metavar="FOLDER|USER/NAME", help="A checkpoint, here or on the Hub.")],
+    data: Annotated[
+        list[str], typer.Option(metavar="NAME:PATH", help="ct-ich:DIR, image-folder:DIR ...; repeat for more.")
+    ],
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")] = None,
+    image_column: Annotated[str | None, typer.Option(help="Column of a labels CSV that names the picture.")] = None,
+    patient_column: Annotated[str | None, typer.Option(help="Column that names the patient.")] = None,
+    label: Annotated[
+        list[str] | None, typer.Option(metavar="CLASS=COLUMN", help="Column of any or a type, e.g. any=hemorrhage.")
+    ] = None,
+    engine: Annotated[str, typer.Option(metavar="auto|openvino|torch", help="What computes the network.")] = "auto",
+    masks: Annotated[bool, typer.Option("--masks", help="Write the label maps of a segmenter too.")] = False,
+    allow_seen: Annotated[bool, typer.Option("--allow-seen", help="Measure on people it knows, and mark it.")] = False,
+    leave_out_seen: Annotated[bool, typer.Option("--leave-out-seen", help="Leave out people it knows.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure once more what is finished.")] = False,
+) -> None:
+    """Measure a checkpoint on data sets, with intervals by patient, beside what slices' positions alone would score.
+
+    Stopped and started again, the command goes on where it was. People who taught the checkpoint are refused. Research
+    use only.
+    """
+    # Here, not above: --help should not pay for loading torch.
+    from hemobench.evaluation.run import METRICS, check_measurable, check_seen
+    from hemobench.evaluation.run import evaluate as measure
+    from hemobench.inference.checkpoint import open_checkpoint
+    from hemobench.inference.engine import KINDS
+
+    if engine not in KINDS:
+        raise unknown_name("engine", engine, KINDS)
+    options = [column_options(spec, image_column, patient_column, label or ()) for spec in data]
+    opened = open_checkpoint(checkpoint)
+    folders = result_folders(output or Path("hemobench-evaluation") / opened.config.name, data)
+    for spec, folder, chosen in zip(data, folders, options, strict=True):
+        name = parse_spec(spec)[0]
+        with reporting_progress(f"opening {name}") as progress:
+            dataset = open_dataset(spec, progress=progress, **chosen)
+        for line in first_lines(dataset, spec):
+            typer.echo(f"warning: {line}", err=True)
+        check_measurable(opened, dataset)
+        dataset = check_seen(opened, dataset, allow=allow_seen, leave_out=leave_out_seen)
+        with reporting_progress(f"measuring on {name}") as progress:
+            result = measure(opened, dataset, folder, engine=engine, masks=masks, again=again, progress=progress)
+        print_evaluation(opened, result)
+        typer.echo(f"saved in {folder}; {folder / METRICS}")
+
+
+def column_options(
+    spec: str, image_column: str | None, patient_column: str | None, labels: Sequence[str]
+) -> dict[str, str]:
+    """The column options as the opener of a data set calls them.
+
+    Raises: UserError for data sets whose tables have fixed columns, and for a label that names no class.
+
+    >>> column_options("image-folder:here", "id", None, ["any=hemorrhage"])
+    {'id_column': 'id', 'any_column': 'hemorrhage'}
+    """
+    name, _ = parse_spec(spec)
+    given = {key: value for key, value in (("image", image_column), ("patient", patient_column)) if value is not None}
+    if (given or labels) and name not in _COLUMN_OPTIONS:
+        raise UserError(f"columns for data set '{name}'; expected them for {' or '.join(_COLUMN_OPTIONS)} alone; "
+                        "leave them out")
+    options = {_COLUMN_OPTIONS[name][key]: value for key, value in given.items()}
+    for text in labels:
+        kind, equals, column = text.partition("=")
+        if not equals or not column:
+            raise UserError(f"label '{text}'; expected CLASS=COLUMN such as any=hemorrhage; correct it")
+        if kind not in CLASSES:
+            raise unknown_name("class", kind, CLASSES)
+        if name != "image-folder":
+            raise UserError(f"--label for data set '{name}'; expected its table's own names of types; rename columns")
+        options[f"{kind}_column"] = column
+    return options
+
+
+def result_folders(output: Path, specs: Sequence[str]) -> list[Path]:
+    """`output` itself for one data set, else a folder in it for each.
+
+    >>> [path.as_posix() for path in result_folders(Path("out"), ["ct-ich:A", "phantom", "ct-ich:B"])]
+    ['out/ct-ich', 'out/phantom', 'out/ct-ich-2']
+    """
+    if len(specs) == 1:
+        return [output]
+    names: list[str] = []
+    for spec in specs:
+        name, _ = parse_spec(spec)
+        number = 1 + sum(earlier == name or earlier.startswith(f"{name}-") for earlier in names)
+        names.append(name if number == 1 else f"{name}-{number}")
+    return [output / name for name in names]
+
+
+def print_evaluation(checkpoint: Checkpoint, result: Evaluation, console: Console | None = None) -> None:
+    """The table on a terminal, tab-separated lines elsewhere, with what a reader must know around it."""
+    console = console or Console()
+    kind = "PHANTOM patients" if result.phantom else "patients"
+    people = f"{result.patients} {kind}" if result.unit == "patient" else "unknown patients"
+    slices = f", {result.slices} slices" if result.slices else ""
+    title = (f"{checkpoint.name} ({result.checkpoint['sha256'][:12]}) on {result.data}: {people}, {result.studies} "
+             f"{'images' if result.unit == 'image' else 'studies'}{slices}")
+    rows = [_row(name, score) for name, score in result.metrics.items()]
+    rows += [_row(f"{name} of slice position, no image", score) for name, score in result.position.items()]
+    if console.is_terminal:
+        table = Table(*HEADINGS, title=title)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    else:
+        typer.echo(title)
+        for row in (HEADINGS, *rows):
+            typer.echo("\t".join(row))
+    typer.echo(f"intervals: 95%, from 1000 draws of {result.unit}s")
+    for note in result.notes:
+        typer.echo(note)
+    if result.left_out:
+        typer.echo(f"{len(result.left_out)} cases gave no answer, the first: {result.left_out[0]}")
+    typer.echo(_speed_line(result.speed))
+
+
+def _row(name: str, score: Mapping[str, Any]) -> tuple[str, ...]:
+    low, high = (_number(bound) for bound in score["ci"])
+    return name, _number(score["mean"]), f"{low} to {high}", str(score["n"]), str(score["undefined"] or "")
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None or value != value else f"{value:.3f}"
+
+
+def _speed_line(speed: Mapping[str, Any]) -> str:
+    seconds, before = float(speed["seconds"]), int(speed["cases_before"])
+    done = f"{speed['slices'] or speed['cases']} {'slices' if speed['slices'] else 'cases'}"
+    rate = (speed["slices"] or speed["cases"]) / seconds if seconds else 0.0
+    earlier = f"; {before} cases were answered before" if before else ""
+    return f"{done} in {seconds:.1f} s, {rate:.1f} a second, reading included ({speed['engine']}){earlier}"
