@@ -109,6 +109,14 @@ class Site:
         shell[: max(0, int(base))] = False
         return shell & (self.falx.abs() > 14)
 
+    def base(self) -> torch.Tensor:
+        """The inner table of the middle and posterior fossae, below the vault: where thin collections hide by bone."""
+        level = int(float(self.anatomy.landmark("suprasellar")[0]) - self.origin[0])
+        shell = (self.depth > 0) & (self.depth < 1.6)
+        shell[max(0, level + 4) :] = False
+        shell[: max(0, level - 38)] = False
+        return shell & (self.falx.abs() > 18)
+
 
 @lru_cache(maxsize=2)
 def site_of(anatomy: Anatomy) -> Site:
@@ -140,10 +148,14 @@ def _between(size: float, low: float, high: float) -> float:
     return float(low * (high / low) ** size)
 
 
+def _table(site: Site, bleed: Bleed) -> torch.Tensor:
+    return site.convexity() if bleed.place == "convexity" else site.base()
+
+
 def shape_epidural(site: Site, bleed: Bleed, rng: np.random.Generator) -> BleedField:
     """A biconvex lens between inner table and dura, 2 to 32 mm thick; sutures keep it short."""
-    centre = site.pick(site.convexity(), rng)
-    thickness = _between(bleed.size, 2.2, 32.0)
+    centre = site.pick(_table(site, bleed), rng)
+    thickness = _between(bleed.size, 2.2, 32.0 if bleed.place == "convexity" else 16.0)
     radius = float(np.clip(thickness * rng.uniform(1.3, 2.2) + 7, 11, 46))
     aside = (
         site.squared_distance(centre) - site.depth**2
@@ -157,16 +169,18 @@ def shape_epidural(site: Site, bleed: Bleed, rng: np.random.Generator) -> BleedF
 def shape_subdural(site: Site, bleed: Bleed, rng: np.random.Generator) -> BleedField:
     """A crescent under the dura that crosses sutures but not the midline, or a sheet along falx or tentorium."""
     wobble = 1 + 0.25 * smooth_noise(site.shape, 14.0, rng)
-    if bleed.place != "convexity":
+    if bleed.place in ("falx", "tentorium"):
         return _sheet(site, bleed, rng, wobble)
-    centre = site.pick(site.convexity(), rng)
-    thickness = _between(bleed.size, 2.0, 22.0)
-    reach = float(rng.uniform(38, 80))
+    centre = site.pick(_table(site, bleed), rng)
+    thickness = _between(bleed.size, 2.0, 22.0 if bleed.place == "convexity" else 10.0)
+    reach = float(rng.uniform(38, 80)) * (1.0 if bleed.place == "convexity" else 0.5)
     distance = site.squared_distance(centre).sqrt()
     taper = ((reach - distance) / (0.6 * reach)).clamp(-1, 1)
     own_side = 1.0 if centre[2] > float(site.anatomy.landmark("pineal")[2]) else -1.0
     margin = torch.minimum(thickness * taper * wobble - site.depth, site.falx * own_side * 0.8 - 0.5)
-    occupancy = _soft(margin) * (site.depth > 0) * (site.zones & CEREBELLUM == 0)
+    occupancy = _soft(margin) * (site.depth > 0)
+    if bleed.place == "convexity":  # the tentorium keeps it out of the posterior fossa
+        occupancy = occupancy * (site.zones & CEREBELLUM == 0)
     hu = _blood(site, bleed, rng)
     if bleed.age in ("subacute", "chronic") and rng.random() < 0.5:
         hu = _haematocrit_level(site, hu, occupancy, rng)

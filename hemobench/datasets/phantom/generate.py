@@ -16,7 +16,7 @@ from hemobench.datasets.phantom.plan import PhantomSpec, Plan, plan_patient
 from hemobench.datasets.phantom.render import render_ct, render_t1
 from hemobench.datasets.phantom.sources import anatomy_keys, is_cached, load_anatomy
 
-GENERATOR_VERSION = 3  # raise it when voxels change, so that caches of older phantoms are not used
+GENERATOR_VERSION = 4  # raise it when voxels change, so that caches of older phantoms are not used
 
 
 @contextmanager

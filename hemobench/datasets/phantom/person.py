@@ -17,6 +17,7 @@ from hemobench.datasets.phantom.anatomy import CEREBELLUM, Anatomy, BrainVoxels
 from hemobench.datasets.phantom.bleeds import Swelling
 from hemobench.datasets.phantom.noise import smooth_noise, stream
 from hemobench.datasets.phantom.plan import Person, Plan
+from hemobench.datasets.phantom.surgery import operate
 from hemobench.datasets.phantom.tissues import (
     CALCIFICATION_HU,
     CSF_HU,
@@ -88,6 +89,10 @@ def paint_ct(anatomy: Anatomy, plan: Plan) -> torch.Tensor:
             _calcify(anatomy, hu, name, stream(plan.key, name))
     if "old-infarct" in lookalikes:
         _infarct(anatomy, hu, stream(plan.key, "old-infarct"))
+    if "thin-base" in lookalikes:
+        _thin_base(anatomy, hu, stream(plan.key, "thin-base"))
+    if "operated" in lookalikes:
+        operate(anatomy, hu, stream(plan.key, "operated"))
     return hu
 
 
@@ -154,6 +159,20 @@ def _infarct(anatomy: Anatomy, hu: torch.Tensor, rng: np.random.Generator) -> No
     far = (z * z + y * y + x * x).sqrt()
     region = torch.sigmoid((radius * (1 + 0.25 * smooth_noise(view.shape, 6.0, rng)) - far) / 1.5) * inside
     view.add_(region * (float(rng.uniform(*INFARCT_HU)) - view))
+
+
+def _thin_base(anatomy: Anatomy, hu: torch.Tensor, rng: np.random.Generator) -> None:
+    """Orbital roofs and skull base of paper: bone that a thick slice shows as a bright haze over the brain, the
+    commonest false alarm on CT-ICH. In patches, bone gets the density of a mixture with its neighbours."""
+    top = int(anatomy.landmark("suprasellar")[0]) + 28
+    bottom = max(0, top - 70)
+    view, tissue = hu[bottom:top], anatomy.tissue[bottom:top]
+    bone = (tissue == Tissue.CORTICAL_BONE) | (tissue == Tissue.DIPLOE)
+    # Only towards the face: the occiput is thick in everybody.
+    bone[:, int(anatomy.landmark("pons")[1]) :] = False
+    middle, spread = float(rng.uniform(0.35, 0.9)), float(rng.uniform(0.15, 0.4))
+    share = (middle + spread * smooth_noise(view.shape, float(rng.uniform(8, 18)), rng)).clamp(0.04, 1.0)
+    view[bone] = 35 + (view[bone] - 35) * share[bone]
 
 
 def _rim(brain: BrainVoxels, height_hu: float, length_mm: float) -> torch.Tensor:

@@ -24,9 +24,11 @@ LOOKALIKES = (
     "motion",
     "head-holder",
     "scalp-haematoma",
+    "operated",
+    "thin-base",
 )
 # How often each is met; physiological calcification and artefacts are everyday findings, the others rarer.
-LOOKALIKE_RATE = (0.6, 0.6, 0.15, 0.12, 0.2, 0.6, 0.6, 0.12, 0.15, 0.5, 0.15)
+LOOKALIKE_RATE = (0.6, 0.6, 0.15, 0.12, 0.2, 0.6, 0.6, 0.12, 0.15, 0.5, 0.15, 0.1, 0.6)
 AGES = tuple(BLOOD_HU)
 
 
@@ -109,7 +111,11 @@ class Person:
 
 @dataclass(frozen=True)
 class Scan:
-    """Scanner settings: field of view and slices in mm, gantry tilt, kernel (0 soft to 1 sharp), noise at 5 mm."""
+    """Scanner settings: field of view and slices in mm, gantry tilt, kernel (0 soft to 1 sharp), noise at 5 mm.
+
+    profile: how far along the axis a slice gathers its signal, in units of its thickness: helical scanning and wide
+    detectors reach beyond it, which is where bright haze over the orbital roofs and the skull base comes from.
+    """
 
     field_of_view_mm: float
     thickness_mm: float
@@ -118,6 +124,7 @@ class Scan:
     shift_mm: tuple[float, float]
     sharpness: float
     noise_hu: float
+    profile: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -140,8 +147,8 @@ class Plan:
 
 
 PLACES = {
-    "epidural": ("convexity",),
-    "subdural": ("convexity", "convexity", "convexity", "falx", "tentorium"),
+    "epidural": ("convexity", "convexity", "base"),
+    "subdural": ("convexity", "convexity", "convexity", "convexity", "base", "falx", "tentorium"),
     "subarachnoid": ("cisterns", "sulci", "sulci"),
     "intraparenchymal": ("deep", "lobar", "lobar", "contusion", "cerebellum", "pons"),
     "intraventricular": ("dependent", "dependent", "cast"),
@@ -206,9 +213,9 @@ def _draw_person(spec: PhantomSpec, rng: np.random.Generator) -> Person:
     scale = [m * float(np.clip(size * rng.normal(1.0, 0.025), 0.88, 1.12)) for m in mean]
     return Person(
         scale=(scale[0], scale[1], scale[2]),
-        pitch_deg=float(rng.normal(0, 7)),
-        roll_deg=float(rng.normal(0, 3)),
-        yaw_deg=float(rng.normal(0, 6)),
+        pitch_deg=float(rng.normal(0, 8)),
+        roll_deg=float(rng.normal(0, 5)),
+        yaw_deg=float(rng.normal(0, 11)),
         warp_mm=float(rng.uniform(1.5, 5.0)),
         atrophy=float(np.clip(rng.normal(0.15 + 0.75 * old, 0.2), 0, 1)),
         ventricle_growth_mm=float(np.clip(rng.normal(-0.4 + 3.4 * old, 1.1), -0.8, 6.5)),
@@ -228,4 +235,5 @@ def _draw_scan(spec: PhantomSpec, rng: np.random.Generator) -> Scan:
         shift_mm=(float(rng.normal(0, 5)), float(rng.normal(0, 5))),
         sharpness=float(rng.beta(1.2, 3.0)),
         noise_hu=float(rng.uniform(1.2, 3.4)),
+        profile=float(rng.uniform(1.0, 1.8)),
     )

@@ -22,7 +22,7 @@ from hemobench.datasets.phantom.tissues import OEDEMA_HU, Tissue
 from hemobench.labels import LABEL_IDS, SUBTYPES
 from hemobench.volume import Volume
 
-PLANE_MM = 1.25  # planes that make up a slice lie at most this far apart
+PLANE_MM = 1.5  # planes that make up a slice lie at most this far apart
 LABEL_AT = {"subarachnoid": 0.3}  # blood between gyri fills its voxels in part; every other type counts from one half
 MIN_AREA_MM2 = 12.0  # a slice is labelled when this much of it is blood: what a reader could see
 T1_SHAPE = (176, 208, 176)
@@ -32,7 +32,8 @@ WINDOW_STEP = 8
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where a scan's voxels lie in the anatomy. matrix: (3, 3) from scan mm (S, P, L) to voxels (z, y, x)."""
+    """Where a scan's voxels lie in the anatomy. matrix: (3, 3) from scan mm (S, P, L) to voxels (z, y, x). profile_mm:
+    how far along its axis a slice of `thickness_mm` gathers signal."""
 
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float]
@@ -40,6 +41,7 @@ class Geometry:
     matrix: NDArray[np.float64]
     centre: NDArray[np.float64]
     affine: NDArray[np.float64]
+    profile_mm: float
 
 
 def _rotation(pitch: float, roll: float, yaw: float) -> NDArray[np.float64]:
@@ -79,7 +81,8 @@ def ct_geometry(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Geometry:
     centre = np.array([sum(bounds) / 2 for bounds in ((low, high), rows, columns)])
     centre[1:] += scan.shift_mm
     shape, spacing = (spec.slices, spec.matrix, spec.matrix), (step, pixel, pixel)
-    return Geometry(shape, spacing, thickness, matrix, centre, _scan_affine(tilt, shape, spacing))
+    affine = _scan_affine(tilt, shape, spacing)
+    return Geometry(shape, spacing, thickness, matrix, centre, affine, thickness * scan.profile)
 
 
 def mr_geometry(plan: Plan, anatomy: Anatomy) -> Geometry:
@@ -89,7 +92,7 @@ def mr_geometry(plan: Plan, anatomy: Anatomy) -> Geometry:
     centre = np.array([sum(bounds) / 2 for bounds in anatomy.cranium_bounds])
     spacing = (1.0, 1.0, 1.0)
     matrix = np.diag(1 / np.array(person.scale)) @ pose
-    return Geometry(T1_SHAPE, spacing, 1.0, matrix, centre, _scan_affine(np.eye(3), T1_SHAPE, spacing))
+    return Geometry(T1_SHAPE, spacing, 1.0, matrix, centre, _scan_affine(np.eye(3), T1_SHAPE, spacing), 1.0)
 
 
 class Sampler:
@@ -99,7 +102,7 @@ class Sampler:
         self.geometry = geometry
         self.moves = moves[None]
         d, h, w = geometry.shape
-        self.planes = max(1, math.ceil(geometry.thickness_mm / PLANE_MM))
+        self.planes = max(1, math.ceil(geometry.profile_mm / PLANE_MM))
         coarse = torch.from_numpy(rng.standard_normal((1, 3, 5, 6, 6)).astype(np.float32)) * warp_mm
         size = (d, h // INPLANE_STEP + 1, w // INPLANE_STEP + 1)
         self.warp = F.interpolate(coarse, size=size, mode="trilinear", align_corners=True)[0]
@@ -113,7 +116,7 @@ class Sampler:
         d, h, w = geometry.shape
         rows, columns = window or (slice(None), slice(None))
         offsets = (torch.arange(self.planes, dtype=torch.float32) + 0.5) / self.planes - 0.5
-        s = (index - (d - 1) / 2) * geometry.spacing_mm[0] + offsets * geometry.thickness_mm
+        s = (index - (d - 1) / 2) * geometry.spacing_mm[0] + offsets * geometry.profile_mm
         p = (torch.arange(h, dtype=torch.float32) - (h - 1) / 2) * geometry.spacing_mm[1]
         q = (torch.arange(w, dtype=torch.float32) - (w - 1) / 2) * geometry.spacing_mm[2]
         warp = F.interpolate(self.warp[:, index][None], size=(h, w), mode="bilinear", align_corners=True)[0]

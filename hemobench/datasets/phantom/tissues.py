@@ -73,9 +73,9 @@ APPEARANCE: dict[Tissue, Appearance] = {
     Tissue.DEEP_GREY: Appearance((36, 42), (0.80, 0.92), "Radiopaedia grey matter 37 to 45"),
 }
 
-GREY_HU = (37.0, 43.0)  # Radiopaedia: grey matter 37 to 45
-WHITE_HU = (25.5, 30.5)  # Radiopaedia: white matter 20 to 30; the upper end, as CT-ICH has it
-CSF_HU = (2.0, 12.0)  # Radiopaedia: CSF 0 to 15
+GREY_HU = (35.0, 44.0)  # Radiopaedia: grey matter 37 to 45; wider, as scanners and kernels differ
+WHITE_HU = (24.5, 32.5)  # Radiopaedia: white matter 20 to 30; the upper end, as CT-ICH has it
+CSF_HU = (1.0, 14.0)  # Radiopaedia: CSF 0 to 15
 GREY_T1 = (0.68, 0.82)
 WHITE_T1 = (0.97, 1.03)
 CSF_T1 = (0.12, 0.28)
@@ -84,7 +84,7 @@ CSF_T1 = (0.12, 0.28)
 # three weeks, below brain after that.
 BLOOD_HU: dict[str, tuple[float, float]] = {
     "hyperacute": (48.0, 60.0),
-    "acute": (58.0, 82.0),
+    "acute": (56.0, 90.0),
     "subacute": (38.0, 52.0),
     "chronic": (14.0, 28.0),
 }

@@ -34,6 +34,7 @@ def straight(slices: int, step_mm: float, thickness_mm: float, size: int = 48, p
     return Geometry(
         (slices, size, size), (step_mm, pixel_mm, pixel_mm), thickness_mm, np.eye(3), np.array([100.0, 118, 92]),
         np.eye(4),
+        thickness_mm,
     )  # fmt: skip
 
 
