@@ -31,6 +31,12 @@ _GREY_LEVELS = 256
 # 180 slices of 512 x 512: 94 MB in the browser as 16-bit codes. More is reduced in the plane by a whole factor.
 MAX_VOXELS = 180 * 512 * 512
 _THREADS = 2
+# What is denser than this belongs to the body, or at least is worth seeing: fat and skin, not air, foam and blankets.
+_BODY_ABOVE_HU = -200.0
+# Of what is shown, in scans without HU.
+_BODY_SHARE = 0.1
+# A row or column with less of it holds a wire or a star of metal, and no part of a head.
+_LEAST_OF_A_LINE = 0.04
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,7 @@ class EncodedVolume:
 
     `shape` (slices, rows, columns) and `affine` (index -> RAS+ mm) are those of what is streamed; `full_shape` is the
     scan's, `reduced` the whole factor between them in the plane. `shown` is the range of values to show at first in
-    scans without HU.
+    scans without HU, `body` the rows and columns [from, to) that hold more than air.
     """
 
     shape: tuple[int, int, int]
@@ -58,6 +64,7 @@ class EncodedVolume:
     modality: str
     stretches: tuple[Stretch, ...]
     shown: tuple[float, float]
+    body: tuple[tuple[int, int], tuple[int, int]]
     blocks: tuple[bytes, ...]
 
     @property
@@ -76,11 +83,12 @@ def encode_volume(volume: Volume) -> EncodedVolume:
     reduced = _factor(volume.shape)
     coder = _coder_for(volume)
 
-    def block(part: NDArray[np.float32]) -> bytes:
-        return _deflated(_residuals(coder.codes(_averaged(part, reduced))))
+    def coded(part: NDArray[np.float32]) -> tuple[bytes, tuple[NDArray[np.bool_], NDArray[np.bool_]]]:
+        averaged = _averaged(part, reduced)
+        return _deflated(_residuals(coder.codes(averaged))), _lines_with(averaged > coder.body_above)
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        blocks = tuple(pool.map(block, volume.voxels))
+        blocks, lines = zip(*pool.map(coded, volume.voxels), strict=True)
     depth, height, width = volume.shape
     return EncodedVolume(
         shape=(depth, -(-height // reduced), -(-width // reduced)),
@@ -90,6 +98,7 @@ def encode_volume(volume: Volume) -> EncodedVolume:
         modality=volume.modality,
         stretches=coder.stretches,
         shown=coder.shown,
+        body=(_stretch_of([rows for rows, _ in lines]), _stretch_of([columns for _, columns in lines])),
         blocks=blocks,
     )
 
@@ -98,7 +107,7 @@ def write_stream(encoded: EncodedVolume, label_map: Volume | None, path: Path, f
     """Write label map and slices to `path`, nearest to `first_slice` first, and give the header the browser needs.
 
     The header is JSON-able: `shape`, `full_shape`, `reduced`, `spacing_mm`, `affine` (nested lists), `modality`,
-    `stretches` ([count, first, step] each), `shown`, `labels` (None, or `start` and `shape` of the box that holds every
+    `stretches` ([count, first, step] each), `shown`, `body`, `labels` (None, or `start` and `shape` of the box that holds every
     label, and its `bytes`, which stand first in the file), `order` and `lengths` (the slices as they follow, and their
     bytes). Raises UserError for a label map of another shape than the scan's, and for a slice outside it.
     """
@@ -122,6 +131,7 @@ def write_stream(encoded: EncodedVolume, label_map: Volume | None, path: Path, f
         "modality": encoded.modality,
         "stretches": [[one.count, one.first, one.step] for one in encoded.stretches],
         "shown": list(encoded.shown),
+        "body": [list(one) for one in encoded.body],
         "labels": labels,
         "order": order,
         "lengths": [len(encoded.blocks[index]) for index in order],
@@ -137,6 +147,7 @@ class _Coder:
     table: NDArray[np.int16]
     stretches: tuple[Stretch, ...]
     shown: tuple[float, float]
+    body_above: float
 
     def codes(self, part: NDArray[np.float32]) -> NDArray[np.int16]:
         """Codes (H, W) of one slice; what is no number counts as the lowest value."""
@@ -154,14 +165,16 @@ def _coder_for(volume: Volume) -> _Coder:
         return _hu_coder()
     if volume.modality == GREY:
         stretch = Stretch(_GREY_LEVELS, 0.0, 1.0)
-        return _Coder(0.0, 1.0 / 255.0, np.arange(_GREY_LEVELS, dtype=np.int16), (stretch,), (0.0, 255.0))
+        return _Coder(0.0, 1.0 / 255.0, np.arange(_GREY_LEVELS, dtype=np.int16), (stretch,), (0.0, 255.0), _BODY_SHARE)
     finite = volume.voxels[np.isfinite(volume.voxels)]
     low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     step = (high - low) / (_MR_LEVELS - 1) or 1.0
     # A sample is enough to find where the tissue ends and the few brightest voxels begin.
     bright = float(np.percentile(finite[:: max(1, finite.size // 200_000)], 99.5)) if finite.size else high
     shown = (low, bright if bright > low else high)
-    return _Coder(low, step, np.arange(_MR_LEVELS, dtype=np.int16), (Stretch(_MR_LEVELS, low, step),), shown)
+    body_above = low + _BODY_SHARE * (shown[1] - low)
+    table = np.arange(_MR_LEVELS, dtype=np.int16)
+    return _Coder(low, step, table, (Stretch(_MR_LEVELS, low, step),), shown, body_above)
 
 
 def _hu_coder() -> _Coder:
@@ -179,7 +192,22 @@ def _hu_coder() -> _Coder:
         used += (last - first) // step
     table[hu >= end] = used
     stretches.append(Stretch(1, float(end), 1.0))
-    return _Coder(float(_AIR_BELOW_HU - 1), 1.0, table, tuple(stretches), (0.0, 80.0))
+    return _Coder(float(_AIR_BELOW_HU - 1), 1.0, table, tuple(stretches), (0.0, 80.0), _BODY_ABOVE_HU)
+
+
+def _lines_with(body: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which rows (H,) and which columns (W,) of a slice's mask (H, W) hold a good part of body."""
+    height, width = body.shape
+    return (
+        np.count_nonzero(body, axis=1) > _LEAST_OF_A_LINE * width,
+        np.count_nonzero(body, axis=0) > _LEAST_OF_A_LINE * height,
+    )
+
+
+def _stretch_of(lines: list[NDArray[np.bool_]]) -> tuple[int, int]:
+    """From the first to the end of the last line that is set in any slice; all of them where none is."""
+    found = np.flatnonzero(np.any(lines, axis=0))
+    return (int(found[0]), int(found[-1]) + 1) if found.size else (0, lines[0].size)
 
 
 def _residuals(codes: NDArray[np.int16]) -> NDArray[np.uint16]:

@@ -43,7 +43,8 @@ class Findings {
     const ml = value.ventricles ? value.ventricles.volume_ml : (value.volume_ml?.total ?? null);
     this.find(".volume-caption").textContent = value.ventricles ? "Ventricles" : "Volume";
     this.find(".volume").textContent = ml === null ? "–" : `${millilitres(ml)} mL`;
-    const lesions = value.ventricles ? "" : `in ${counted(value.lesions.length, "lesion")}`;
+    const count = value.lesions.length;
+    const lesions = value.ventricles ? "" : count ? `in ${counted(count, "lesion")}` : "nothing outlined";
     const unknown = value.spacing_known ? "" : "the file gives no millimetres";
     this.find(".volume-words").textContent = [lesions, unknown].filter(Boolean).join("; ");
   }

@@ -46,6 +46,15 @@ function planeSize(shape, spacing, plane) {
   };
 }
 
+/** Where the body is in a plane's picture: what a view is fitted to. */
+function bodyOf(header, plane) {
+  const ranges = [[0, header.shape[0]], ...header.body];
+  const [left, right] = ranges[plane.across];
+  const [from, to] = ranges[plane.down];
+  const rows = header.shape[plane.down];
+  return plane.upwards ? { left, right, top: rows - to, bottom: rows - from } : { left, right, top: from, bottom: to };
+}
+
 /** The voxel at a place of a plane's picture, `u` columns from the left and `v` rows from the top. */
 function voxelAt(shape, plane, index, u, v) {
   const within = (value, size) => Math.max(0, Math.min(size - 1, Math.floor(value)));

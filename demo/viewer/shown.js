@@ -165,7 +165,8 @@ function showPlaces() {
   const { store, at, value } = shown;
   for (const view of views) {
     const { axis } = view.plane;
-    view.root.querySelector(".place").textContent = `${at[axis] + 1} / ${store.shape[axis]}`;
+    view.root.querySelector(".place").textContent =
+      store.shape[0] > 1 ? `${at[axis] + 1} / ${store.shape[axis]}` : "";
   }
   const main = views[0];
   const index = at[main.plane.axis];

@@ -1,8 +1,8 @@
 // One plane on a canvas: its place and zoom, what is drawn, and which voxel is under a point.
 
 const FURTHEST_ZOOM = 16;
-// How much of the canvas a whole picture fills: beside the small ones stand letters.
-const FILLS = { main: 0.98, side: 0.88 };
+// How much of the canvas the body fills: beside the small ones stand letters.
+const FILLS = { main: 0.94, side: 0.84 };
 
 class PlaneView {
   /** @param {HTMLElement} root */
@@ -36,9 +36,11 @@ class PlaneView {
     const size = planeSize(store.shape, store.header.spacing_mm, this.plane);
     const [width, height] = [this.canvas.clientWidth, this.canvas.clientHeight];
     const fills = this.isMain ? FILLS.main : FILLS.side;
-    const fit = fills * Math.min(width / (size.columns * size.columnMm), height / (size.rows * size.rowMm));
+    const body = bodyOf(store.header, this.plane);
+    const fit = fills * Math.min(
+      width / ((body.right - body.left) * size.columnMm), height / ((body.bottom - body.top) * size.rowMm));
     const pixelsPerMm = fit * this.zoom;
-    const { u, v } = this.center ?? { u: size.columns / 2, v: size.rows / 2 };
+    const { u, v } = this.center ?? { u: (body.left + body.right) / 2, v: (body.top + body.bottom) / 2 };
     const [sx, sy] = [pixelsPerMm * size.columnMm, pixelsPerMm * size.rowMm];
     return { ...size, width, height, pixelsPerMm, sx, sy, left: width / 2 - u * sx, top: height / 2 - v * sy };
   }
@@ -62,7 +64,8 @@ class PlaneView {
   /** Move the middle of the view by columns and rows, never off the picture. */
   moveBy(store, du, dv) {
     const { columns, rows } = planeSize(store.shape, store.header.spacing_mm, this.plane);
-    const { u, v } = this.center ?? { u: columns / 2, v: rows / 2 };
+    const body = bodyOf(store.header, this.plane);
+    const { u, v } = this.center ?? { u: (body.left + body.right) / 2, v: (body.top + body.bottom) / 2 };
     const within = (value, size) => Math.max(0, Math.min(size, value));
     this.center = this.zoom === 1 ? null : { u: within(u + du, columns), v: within(v + dv, rows) };
   }
