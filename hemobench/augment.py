@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from hemobench.degrade import burnt_in, coarser, jpeg_traces
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -22,7 +24,8 @@ class Augmentation:
     translation as a fraction of the image side. gain, offset: largest relative and absolute change of intensity.
     gamma: largest |log2| of the exponent. noise: largest standard deviation of added Gaussian noise. picture:
     probability of looking like a picture of unknown window: every channel shows the first one or, where there is but
-    one, it is shown through a narrower window.
+    one, it is shown through a narrower window. coarse, jpeg, text: probabilities of lost resolution (down to
+    `coarsest` of it), of JPEG blocks and of letters burnt in, see `hemobench.degrade`.
     """
 
     flip: float = 0.0
@@ -34,6 +37,10 @@ class Augmentation:
     gamma: float = 0.0
     noise: float = 0.0
     picture: float = 0.0
+    coarse: float = 0.0
+    coarsest: float = 0.4
+    jpeg: float = 0.0
+    text: float = 0.0
 
     @property
     def active(self) -> bool:
@@ -56,6 +63,11 @@ PRESETS: dict[str, Augmentation] = {
     # For networks that meet scans of any hospital and pictures of any window.
     "any-scan": Augmentation(
         flip=0.5, degrees=20.0, scale=0.25, shift=0.08, gain=0.2, offset=0.08, gamma=0.4, noise=0.05, picture=0.3
+    ),
+    # The same, and what happens to pictures on their way through the world: tight crops, thumbnails, JPEG, captions.
+    "any-picture": Augmentation(
+        flip=0.5, degrees=25.0, scale=0.35, shift=0.1, gain=0.25, offset=0.1, gamma=0.5, noise=0.05, picture=0.4,
+        coarse=0.25, jpeg=0.25, text=0.15,
     ),
 }
 
@@ -81,7 +93,28 @@ def augment(
         else:
             low, high = _LOW[0] + edges[0] * _LOW[1], _HIGH[0] + edges[1] * _HIGH[1]
             images = narrow_window(images, chosen < augmentation.picture, low, high)
+    if augmentation.coarse or augmentation.jpeg or augmentation.text:
+        images = _on_its_way(images, augmentation, generator)
     return _change_intensity(images, augmentation, generator), masks
+
+
+def _on_its_way(images: Tensor, preset: Augmentation, generator: torch.Generator) -> Tensor:
+    """Each example perhaps captioned, made coarser and compressed, in the order in which that happens to a picture."""
+    chosen = torch.rand(3, len(images), generator=generator) < torch.tensor(
+        [[preset.text], [preset.coarse], [preset.jpeg]]
+    )
+    how = torch.rand(2, len(images), generator=generator)
+    changed = images.clone()
+    for row in chosen.any(dim=0).nonzero().flatten().tolist():
+        one = changed[row : row + 1]
+        if chosen[0, row]:
+            one = burnt_in(one[0], generator)[None]
+        if chosen[1, row]:
+            one = coarser(one, preset.coarsest + float(how[0, row]) * (1 - preset.coarsest))
+        if chosen[2, row]:
+            one = jpeg_traces(one, 20 + 70 * float(how[1, row]))
+        changed[row : row + 1] = one
+    return changed
 
 
 def _draw_geometry(count: int, preset: Augmentation, generator: torch.Generator) -> tuple[Tensor, ...]:

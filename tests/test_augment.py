@@ -74,7 +74,7 @@ def test_flips_mirror_the_chosen_examples_only() -> None:
     assert flipped.tolist() == [[[[2.0, 1.0, 0.0]]], [[[3.0, 4.0, 5.0]]]]
 
 
-@pytest.mark.parametrize("name", ["light", "strong"])
+@pytest.mark.parametrize("name", ["light", "strong", "any-picture"])
 @pytest.mark.parametrize("shape", [(6, 3, 16, 16), (6, 1, 4, 16, 16)])
 def test_a_preset_repeats_with_its_generator_and_keeps_ranges(name: str, shape: tuple[int, ...]) -> None:
     images = torch.rand(shape)
@@ -138,3 +138,11 @@ def test_a_narrow_window_is_the_brain_window_of_a_subdural_one() -> None:
     brain = narrow_window(subdural, torch.tensor([True]), low, high)
     torch.testing.assert_close(brain.flatten(), torch.tensor([0.0, 0.0, 0.5, 1.0, 1.0]))
     assert torch.equal(narrow_window(subdural, torch.tensor([False]), low, high), subdural)
+
+
+def test_the_share_of_travelled_pictures_is_the_presets() -> None:
+    images = torch.linspace(0, 1, 64).expand(400, 1, 64, 64).contiguous()
+    for name in ("coarse", "jpeg", "text"):
+        changed, _ = augment(images, None, Augmentation(**{name: 0.3}), torch.Generator().manual_seed(1))
+        share = float((changed - images).abs().amax(dim=(1, 2, 3)).gt(1e-4).float().mean())
+        assert share == pytest.approx(0.3, abs=0.07)  # three standard deviations of 400 draws

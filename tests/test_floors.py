@@ -21,7 +21,7 @@ FLOORS = (
     ("volume", "windows", "resampling"),
     ("io",),
     ("datasets",),
-    ("augment",),
+    ("augment", "degrade"),
     ("models",),
     ("losses", "weighting"),
     ("metrics",),
