@@ -6,7 +6,7 @@ from pathlib import Path
 
 import gradio as gr
 
-_CSS = Path(__file__).with_name("page.css")
+_CSS = tuple(Path(__file__).with_name(name) for name in ("page.css", "content.css"))
 _SANS = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
 _MONO = ("ui-monospace", "SFMono-Regular", "Consolas", "Liberation Mono", "monospace")
 
@@ -35,4 +35,4 @@ def page_theme() -> gr.themes.Base:
 
 def page_css() -> str:
     """The page's own rules."""
-    return _CSS.read_text(encoding="utf-8")
+    return "\n".join(path.read_text(encoding="utf-8") for path in _CSS)

@@ -1,0 +1,106 @@
+"""The tab "Leaderboard": a board as a table and figures, from the shipped file or from one dropped in. Wiring alone.
+
+Nothing is kept of a visitor: the dropped file's path is in the browser, and every change reads it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from demo.leaderboard import (
+    SHIPPED,
+    board_view,
+    choices,
+    ranking_figure,
+    read_leaderboard,
+    types_figure,
+)
+from demo.texts import LEADERBOARD_DROP, LEADERBOARD_DROP_WORDS, LEADERBOARD_INTRO, LEADERBOARD_LEGEND
+from hemobench.compare.leaderboard import Leaderboard
+from hemobench.errors import UserError
+
+_FOLDER = Path(__file__).parent
+# Read in milliseconds, so it need not wait behind scans.
+_AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# Whether the page is dark is known in the browser; the figures' ink depends on it.
+_WITH_DARK = "(file, board) => [file, board, document.body.classList.contains('dark')]"
+Shown = list[Any]
+
+
+def leaderboard_tab(shipped: Path = SHIPPED) -> None:
+    """Build the tab inside the current `gr.Tab` and wire it. Raises UserError where the shipped file is not usable."""
+    first = read_leaderboard(shipped)
+    with gr.Row(elem_classes="scan-row"):
+        with gr.Column(elem_classes="scan-side"):
+            gr.Markdown(LEADERBOARD_INTRO, container=False)
+            board = gr.Radio(
+                choices(first.boards), value=0, label="Board", elem_id="board-choice", type="value", container=True
+            )
+            file = gr.File(
+                label=LEADERBOARD_DROP, file_types=[".json"], file_count="single", height=132, elem_id="board-file"
+            )
+            gr.Markdown(LEADERBOARD_DROP_WORDS, container=False, elem_classes="board-drop")
+            dark = gr.Checkbox(visible=False)
+        with gr.Column(elem_classes="scan-main"):
+            view = _table(board_view(first, 0))
+            with gr.Row(elem_classes="board-figures"):
+                with gr.Column(min_width=320):
+                    gr.Markdown("### Ranking metric", container=False)
+                    ranking = gr.Plot(ranking_figure(first.boards[0]), show_label=False, elem_id="board-ranking")
+                with gr.Column(min_width=320, visible=types_figure(first.boards[0]) is not None) as types_column:
+                    gr.Markdown("### By type of haemorrhage", container=False)
+                    types = gr.Plot(types_figure(first.boards[0]), show_label=False, elem_id="board-types")
+            gr.Markdown(LEADERBOARD_LEGEND, container=False, elem_classes="board-legend")
+
+    def show(path: str | None, number: int | None, is_dark: bool) -> Shown:
+        leaderboard, refusal = _chosen(path, first)
+        index = number if isinstance(number, int) and 0 <= number < len(leaderboard.boards) else 0
+        own = path is not None and not refusal
+        figure = types_figure(leaderboard.boards[index], dark=is_dark)
+        return [
+            gr.Radio(choices(leaderboard.boards), value=index),
+            board_view(leaderboard, index, own=own, refusal=refusal),
+            ranking_figure(leaderboard.boards[index], dark=is_dark),
+            gr.Column(visible=figure is not None),
+            figure,
+        ]
+
+    def show_first(path: str | None, number: int | None, is_dark: bool) -> Shown:
+        return show(path, 0, is_dark)
+
+    outputs = [board, view, ranking, types_column, types]
+    wired: dict[str, Any] = {"inputs": [file, board, dark], "outputs": outputs, "js": _WITH_DARK, **_AT_ONCE}
+    board.input(show, **wired)
+    gr.on([file.upload, file.clear], show_first, **wired)
+
+
+def _chosen(path: str | None, first: Leaderboard) -> tuple[Leaderboard, str]:
+    """The dropped leaderboard, or the shipped one; and why a dropped one was not taken."""
+    if path is None:
+        return first, ""
+    try:
+        return read_leaderboard(Path(path)), ""
+    except UserError as error:
+        return first, f"{_sentences(str(error))} Shown below is the shipped leaderboard."
+
+
+def _sentences(line: str) -> str:
+    """The parts of a UserError as sentences."""
+    parts: Sequence[str] = [part.strip() for part in line.split(";") if part.strip()]
+    return " ".join(f"{part[:1].upper()}{part[1:].rstrip('.')}." for part in parts)
+
+
+def _table(value: dict[str, Any]) -> gr.HTML:
+    return gr.HTML(
+        value,
+        html_template='<div class="leaderboard"></div>',
+        css_template=(_FOLDER / "leaderboard_table.css").read_text(encoding="utf-8"),
+        js_on_load=(_FOLDER / "leaderboard_table.js").read_text(encoding="utf-8"),
+        apply_default_css=False,
+        padding=False,
+        elem_id="board-view",
+    )

@@ -1,0 +1,189 @@
+"""The tabs "Leaderboard" and "About" in a real Chromium, and the 3D figure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from demo.about_tab import about_tab
+from demo.leaderboard_tab import leaderboard_tab
+from demo.surface_figure import surface_figure
+from demo.theme import page_css, page_theme
+from hemobench.compare.leaderboard import Board, Entry, Leaderboard, MetricScore, to_json
+from hemobench.inference.surface import Surface
+
+HOSTILE = "<img src=x onerror=\"document.title='taken'\"><b>bold</b> %{x}"
+TABLE = ".leaderboard tbody"
+
+
+def entry(name: str, rank: int | None, mean: float, dice: float, tied: tuple[str, ...] = ()) -> Entry:
+    scores = {
+        "auroc_any": MetricScore(mean, (mean - 0.1, mean + 0.1), 0.02, 120, 0),
+        "logloss_rsna": MetricScore(dice, (dice - 0.05, dice + 0.05), 0.01, 120, 0),
+    }
+    interval = None if rank is None else (1, 2)
+    seeds = {"auroc_any": (mean - 0.01, mean + 0.01)}
+    return Entry(name, rank, interval, scores, 0.75, tied, 1000 * (rank or 1), 9.0, 1.0, {"model": name}, (0, 1), seeds)
+
+
+def board(title: str, *entries: Entry, leaky: bool = False) -> Board:
+    shown = ("auroc_any", "logloss_rsna")
+    return Board("classification", title, "phantom", "abc", True, {}, {}, "auroc_any", shown, 2000, entries, leaky)
+
+
+def leaderboard(*boards: Board) -> Leaderboard:
+    return Leaderboard("mine", "Mine", "Words.", "2026-11-22T10:00:00+00:00", "f" * 40, (0, 1), boards)
+
+
+@pytest.fixture
+def shipped(tmp_path: Path) -> Path:
+    rows = (entry("alpha", 1, 0.8, 0.4, ("beta",)), entry("beta", 2, 0.7, 0.2), entry("zero", None, 0.6, 0.9))
+    first = board("First board", *rows)
+    second = board("Second board", entry("gamma", 1, 0.9, 0.1), leaky=True)
+    path = tmp_path / "shipped.json"
+    path.write_text(to_json(leaderboard(first, second)), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def tabs(serve: Any, shipped: Path) -> str:
+    with gr.Blocks(fill_width=True) as blocks:
+        with gr.Tab("Leaderboard"):
+            leaderboard_tab(shipped)
+        with gr.Tab("About"):
+            about_tab()
+    return str(serve(blocks, theme=page_theme(), css=page_css()))
+
+
+def names(page: Any) -> list[str]:
+    return [text.split("\n")[0] for text in page.locator(f"{TABLE} th.entry .main").all_inner_texts()]
+
+
+def drop(page: Any, path: Path) -> None:
+    page.locator("#board-file input[type=file]").set_input_files(str(path))
+
+
+def test_a_heading_sorts_and_what_has_no_value_stays_below(page: Any, tabs: str) -> None:
+    page.goto(tabs)
+    page.wait_for_selector(TABLE)
+    assert names(page) == ["alpha", "beta", "zero"]
+    heading = page.get_by_role("columnheader", name="logloss_")
+    heading.get_by_role("button").click()
+    assert heading.get_attribute("aria-sort") == "ascending"
+    assert names(page) == ["beta", "alpha", "zero"]
+    heading.get_by_role("button").press("Enter")
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert names(page) == ["zero", "alpha", "beta"]
+    rank = page.get_by_role("columnheader", name="Rank")
+    rank.get_by_role("button").click()
+    rank.get_by_role("button").click()
+    assert names(page) == ["beta", "alpha", "zero"]
+
+
+def test_marks_ties_and_intervals_are_read(page: Any, tabs: str) -> None:
+    page.goto(tabs)
+    page.wait_for_selector(TABLE)
+    shown = page.locator("#board-view").inner_text()
+    for words in ("PHANTOM patients", "not a clinical score", "1 to 2", "tied with beta", "75%", "0.700 to 0.900"):
+        assert words in shown
+    assert "LEAK" not in shown
+    page.get_by_label("Second board").check()
+    page.locator(f"{TABLE} th", has_text="gamma").wait_for()
+    assert "LEAK" in page.locator("#board-view").inner_text()
+
+
+def test_figures_are_drawn(page: Any, tabs: str) -> None:
+    page.goto(tabs)
+    page.locator("#board-ranking .js-plotly-plot .xtick").first.wait_for()
+    labels = page.locator("#board-ranking .ytick text").all_text_contents()
+    assert set(labels) == {"alpha", "beta", "zero"}
+    # Two seeds an entry, as open dots, and a diamond for the mean.
+    assert page.locator("#board-ranking .scatterlayer .points path").count() == 9
+
+
+def test_a_dropped_file_is_shown_and_leaves_again(page: Any, tabs: str, tmp_path: Path) -> None:
+    own = tmp_path / "leaderboard.json"
+    own.write_text(to_json(leaderboard(board("My board", entry("delta", 1, 0.85, 0.3)))), encoding="utf-8")
+    page.goto(tabs)
+    page.wait_for_selector(TABLE)
+    page.get_by_label("Second board").check()
+    drop(page, own)
+    page.locator(f"{TABLE} th", has_text="delta").wait_for()
+    assert "your file" in page.locator(".leaderboard .facts").inner_text()
+    assert page.locator("#board-choice label").count() == 1
+    page.locator("#board-file").get_by_role("button", name="Remove").or_(
+        page.locator("#board-file").get_by_label("Clear")
+    ).first.click()
+    page.locator(f"{TABLE} th", has_text="alpha").wait_for()
+    assert "as shipped" in page.locator(".leaderboard .facts").inner_text()
+
+
+@pytest.mark.parametrize("text", ["{", '{"schema": "other"}', "no json"])
+def test_another_file_is_refused_in_words(page: Any, tabs: str, tmp_path: Path, text: str) -> None:
+    other = tmp_path / "leaderboard.json"
+    other.write_text(text, encoding="utf-8")
+    page.goto(tabs)
+    page.wait_for_selector(TABLE)
+    drop(page, other)
+    alert = page.locator("#board-view [role=alert]")
+    alert.wait_for()
+    assert "Take the leaderboard.json that python -m hemobench.compare wrote." in alert.inner_text()
+    assert names(page) == ["alpha", "beta", "zero"]
+
+
+def test_a_name_never_becomes_markup(page: Any, tabs: str, tmp_path: Path) -> None:
+    hostile = board(HOSTILE, entry(HOSTILE, 1, 0.85, 0.3), entry("tame", 2, 0.8, 0.3, (HOSTILE,)))
+    content = json.loads(to_json(replace(leaderboard(hostile), description=HOSTILE, skipped=(HOSTILE,))))
+    path = tmp_path / "leaderboard.json"
+    path.write_text(json.dumps(content), encoding="utf-8")
+    page.goto(tabs)
+    page.wait_for_selector(TABLE)
+    title = page.title()
+    drop(page, path)
+    page.locator(f"{TABLE} th", has_text="onerror").first.wait_for()
+    page.locator("#board-ranking .ytick text").first.wait_for()
+    assert page.locator("img[src=x]").count() == 0
+    assert page.locator("#board-view b").count() == 0
+    assert page.locator("#board-choice b").count() == 0
+    assert page.title() == title
+    labels = " ".join(page.locator("#board-ranking .ytick text").all_text_contents())
+    assert "<b>bold</b>" in labels
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_on_a_phone_nothing_runs_out_of_the_page(new_page: Any, tabs: str, scheme: str) -> None:
+    phone = new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme, has_touch=True)
+    phone.goto(tabs)
+    phone.wait_for_selector(TABLE)
+    for tab in ("Leaderboard", "About"):
+        phone.get_by_role("tab", name=tab).click()
+        assert phone.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_about_has_cards_licences_and_a_citation(page: Any, tabs: str) -> None:
+    page.goto(tabs)
+    page.get_by_role("tab", name="About").click()
+    for heading in ("How it works", "Limits", "Privacy", "Models", "Data and licences", "How to cite"):
+        page.get_by_role("heading", name=heading, exact=True).first.wait_for()
+    page.get_by_role("button", name="bleed-2d").click()
+    page.get_by_role("heading", name="Intended use").first.wait_for()
+    assert page.locator(".datasets tbody tr", has_text="ct-ich").get_by_text("CC BY 4.0").is_visible()
+    assert "@software{hemobench" in page.locator(".about").inner_text()
+
+
+def test_the_3d_figure_is_drawn_by_webgl(browser: Any, page: Any, serve: Any) -> None:
+    corners = np.array([[0, 0, 0], [60, 0, 0], [0, 60, 0], [0, 0, 60]], dtype=np.float32)
+    faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]], dtype=np.int32)
+    with gr.Blocks() as blocks:
+        gr.Plot(surface_figure([Surface("epidural", corners, faces, 1)]), show_label=False)
+    page.goto(serve(blocks))
+    if not page.evaluate("Boolean(document.createElement('canvas').getContext('webgl'))"):
+        pytest.skip("this Chromium has no WebGL")
+    page.locator(".js-plotly-plot .gl-container canvas").first.wait_for(state="attached")
+    page.locator(".js-plotly-plot .legend text", has_text="Epidural").wait_for()
