@@ -107,9 +107,10 @@ def write_stream(encoded: EncodedVolume, label_map: Volume | None, path: Path, f
     """Write label map and slices to `path`, nearest to `first_slice` first, and give the header the browser needs.
 
     The header is JSON-able: `shape`, `full_shape`, `reduced`, `spacing_mm`, `affine` (nested lists), `modality`,
-    `stretches` ([count, first, step] each), `shown`, `body`, `labels` (None, or `start` and `shape` of the box that holds every
-    label, and its `bytes`, which stand first in the file), `order` and `lengths` (the slices as they follow, and their
-    bytes). Raises UserError for a label map of another shape than the scan's, and for a slice outside it.
+    `stretches` ([count, first, step] each), `shown`, `body`, `labels` (None, or `start` and `shape` of the box that
+    holds every label, and its `bytes`, which stand first in the file), `order` and `lengths` (the slices as they
+    follow, and their bytes). Raises UserError for a label map of another shape than the scan's, and for a slice outside
+    it.
     """
     depth = encoded.shape[0]
     if not 0 <= first_slice < depth:

@@ -18,6 +18,9 @@ let frameAsked = 0;
 let speaking = 0;
 let hovered = null;
 const frameTimes = [];
+/** When a scan was given, first drawn and all there, in milliseconds since 1970. */
+let times = {};
+const now = () => performance.timeOrigin + performance.now();
 
 const findings = new Findings(find(".findings"), look, goToLesion);
 const sliceBar = new Navigator(find(".navigator"), (index) => goTo(views[0].plane.name, index));
@@ -41,6 +44,7 @@ async function open(value) {
   find(".failed").hidden = true;
   root.dataset.state = value ? "loading" : "empty";
   if (!value) return;
+  times = { given: now() };
   const controller = (loading = new AbortController());
   const store = new ScanStore(value.stream);
   const [depth, rows, columns] = store.shape;
@@ -75,7 +79,10 @@ function arrived(store) {
     root.dataset.state = "first";
     showNavigator();
   }
-  if (store.arrived === store.shape[0]) root.dataset.state = "ready";
+  if (store.arrived === store.shape[0]) {
+    root.dataset.state = "ready";
+    times.complete = now();
+  }
   const bar = find(".loading");
   bar.setAttribute("aria-valuemax", String(store.shape[0]));
   bar.setAttribute("aria-valuenow", String(store.arrived));
@@ -116,6 +123,7 @@ function frame() {
   for (const view of views) if (view.canvas.clientWidth) view.draw(scene);
   frameTimes.push(performance.now() - start);
   if (frameTimes.length > KEPT_FRAMES) frameTimes.shift();
+  if (shown.store.arrived) times.drawn ??= now();
   showPlaces();
 }
 

@@ -50,7 +50,8 @@ class ScanStore {
       for (let column = 0; column < columns; column++, at++) {
         const above = row ? codes[at - columns] : 0;
         const flat = left + above - corner;
-        const [low, high] = left < above ? [left, above] : [above, left];
+        const low = left < above ? left : above;
+        const high = left < above ? above : left;
         const predicted = flat < low ? low : flat > high ? high : flat;
         const folded = planes[at] | (planes[size + at] << 8);
         left = predicted + ((folded >> 1) ^ -(folded & 1));

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from demo.volume_stream import EncodedVolume, write_stream
 from hemobench.inference.overview.style import TYPE_COLOURS, VENTRICLE_COLOUR
@@ -27,12 +25,10 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> d
 
     JSON-able. `volume` is the file, in the form that Gradio moves to its cache and serves; `stream` the header of
     `write_stream`; positions (`lesions[].at`) are (slice, row, column) of the streamed voxels. `slices` holds one list
-    of probabilities a class, `marks` the label ids that each slice holds. Raises UserError where report and `encoded`
-    are not of the same scan.
+    of probabilities a class. Raises UserError where report and `encoded` are not of the same scan.
     """
     label_map = report.label_map
-    per_slice = _area_by_label(label_map, encoded.shape[0])
-    first_slice = _first_slice(report, per_slice)
+    first_slice = _first_slice(report, encoded.shape[0])
     path = folder / f"{uuid.uuid4().hex}.bin"
     header = write_stream(encoded, label_map, path, first_slice)
     return {
@@ -44,7 +40,6 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> d
         "first_slice": first_slice,
         "z_mm": [one.z_mm for one in report.slices],
         "slices": _by_class(report),
-        "marks": [[label for label, area in enumerate(row) if label and area] for row in per_slice.tolist()],
         "study": _study(report),
         "lesions": [_lesion(one, label_map, encoded.reduced) for one in report.lesions],
         "volume_ml": None if report.volume_ml is None else dict(report.volume_ml),
@@ -86,24 +81,15 @@ def _by_class(report: StudyReport) -> dict[str, list[float]]:
     return {name: [round(one.probabilities[name], _DIGITS) for one in report.slices] for name in CLASSES}
 
 
-def _area_by_label(label_map: Volume | None, depth: int) -> NDArray[np.int64]:
-    """Voxels of each label id in each slice: (slices, 6); zeros without a label map."""
-    counts = np.zeros((depth, max(LABEL_IDS.values()) + 1), dtype=np.int64)
-    if label_map is not None:
-        for row, part in zip(counts, label_map.voxels, strict=True):
-            row[:] = np.bincount(part.ravel(), minlength=row.size)[: row.size]
-    return counts
-
-
-def _first_slice(report: StudyReport, per_slice: NDArray[np.int64]) -> int:
+def _first_slice(report: StudyReport, depth: int) -> int:
     """Where most was outlined; else the likeliest slice of a study that was called; else the middle."""
-    outlined = per_slice[:, 1:].sum(axis=1)
-    if outlined.any():
-        return int(outlined.argmax())
-    by_class: Mapping[str, list[float]] = _by_class(report)
+    label_map = report.label_map
+    if label_map is not None and label_map.voxels.any():
+        return int(np.count_nonzero(label_map.voxels, axis=(1, 2)).argmax())
+    by_class = _by_class(report)
     if by_class and report.is_positive:
         return int(np.argmax(by_class["any"]))
-    return len(per_slice) // 2
+    return depth // 2
 
 
 def _lesion(lesion: Lesion, label_map: Volume | None, reduced: int) -> dict[str, Any]:

@@ -106,7 +106,9 @@ class PlaneView {
   /** Make the picture anew where slice, window, overlay or what has arrived are others than the last time. */
   paint(scene, index) {
     const { store } = scene;
-    const key = [this.plane.name, index, scene.look, store.revision].join(" ");
+    // An axial picture is of one slice: others that arrive do not change it.
+    const arrived = this.plane.axis === 0 ? `${store.ready[index]} ${Boolean(store.labels)}` : store.revision;
+    const key = [this.plane.name, index, scene.look, arrived].join(" ");
     if (key === this.painted) return;
     const { columns, rows } = planeSize(store.shape, store.header.spacing_mm, this.plane);
     if (this.picture.width !== columns || this.picture.height !== rows || !this.pixels) {
