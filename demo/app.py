@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import gradio.mcp
 
+from demo.about_tab import about_tab
 from demo.analysis import Analyst
 from demo.api import Endpoints, add_endpoints
 from demo.examples import examples
+from demo.leaderboard import SHIPPED, leaderboard_mapping
+from demo.leaderboard_tab import leaderboard_tab
 from demo.limits import MOST_FILE_BYTES
 from demo.memory import limit_arenas
 from demo.privacy import KEEP_S, SWEEP_EVERY_S, keep_swept, log_defect, private_folder
@@ -46,6 +50,11 @@ def prepare_process() -> Path:
     return path
 
 
+def _keep_files_in(folder: Path) -> None:
+    """Let the part of Gradio that took its folder when it was imported use this one: what MCP clients send inline."""
+    gradio.mcp.DEFAULT_TEMP_DIR = str(folder)
+
+
 def build_demo(
     shelf: WeightShelf | None = None, *, folder: Path | None = None, concurrency: int = CONCURRENCY
 ) -> gr.Blocks:
@@ -55,15 +64,21 @@ def build_demo(
     where Gradio keeps files, which it knows by `$GRADIO_TEMP_DIR`; by default `prepare_process` sees to both.
     """
     place = folder or prepare_process()
+    _keep_files_in(place)
     workshop = Workshop(Analyst(place), shelf or shelf_from_environment(), examples(), place, concurrency)
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(SWEEP_EVERY_S, KEEP_S), fill_width=True
     ) as demo:
         gr.HTML(_masthead(), padding=False)
-        with gr.Tabs():  # noqa: SIM117
+        with gr.Tabs():
             with gr.Tab("Scan", id="scan"):
                 scan_tab(workshop)
-        add_endpoints(Endpoints(workshop, dict), concurrency)
+            if SHIPPED.is_file():
+                with gr.Tab("Leaderboard", id="leaderboard"):
+                    leaderboard_tab()
+            with gr.Tab("About", id="about"):
+                about_tab()
+        add_endpoints(Endpoints(workshop, leaderboard_mapping), concurrency)
     demo.queue(max_size=MOST_WAITING, default_concurrency_limit=concurrency)
     return demo
 

@@ -27,5 +27,16 @@ def _card(number: int, example: Example) -> str:
     return (
         f'<button type="button" class="example" data-index="{number}" title="{escape(example.words)}">'
         f'<img src="data:image/png;base64,{picture}" alt="" width="104" height="104" />'
-        f"<span>{escape(example.title)}</span></button>"
+        f"<span>{_parted(escape(example.title))}</span></button>"
     )
+
+
+def _parted(title: str) -> str:
+    """Places where a long word may be parted: cards are narrow.
+
+    >>> _parted("Intraventricular").replace("&shy;", "-")
+    'Intra-ventricular'
+    """
+    for start in ("Intra", "Sub"):
+        title = title.replace(start, f"{start}&shy;")
+    return title

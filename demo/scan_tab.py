@@ -30,6 +30,7 @@ from hemobench.inference.surface import surfaces
 
 QUEUE = "analysis"
 NO_EXAMPLE = -1
+UPLOAD_PIXELS = 132
 _PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 # No place in the queue and nothing drawn over the page: for what is done at once.
 _AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", **_PRIVATE}
@@ -90,20 +91,24 @@ def scan_tab(workshop: Workshop) -> None:
 
 def _left_column(workshop: Workshop) -> dict[str, Any]:
     shelf = workshop.shelf
-    upload = gr.File(label="Scan", file_count="multiple", elem_id="scan-upload", height=132)
-    gr.HTML('<p class="side-title">Examples (phantoms, not patients)</p>', padding=False)
-    chooser = gr.HTML(cards(workshop.examples), js_on_load=SCRIPT, elem_id="scan-examples", padding=False)
+    upload = gr.File(
+        label="Scan", file_count="multiple", elem_id="scan-upload", elem_classes="first", height=UPLOAD_PIXELS
+    )
+    gr.HTML('<p class="side-title">Examples: phantoms, no patients</p>', padding=False, elem_classes="first")
+    chooser = gr.HTML(
+        cards(workshop.examples), js_on_load=SCRIPT, elem_id="scan-examples", elem_classes="first", padding=False
+    )
     example = gr.Number(NO_EXAMPLE, visible=False, precision=0)
     dark = gr.Checkbox(visible=False)
     weights = gr.Dropdown(shelf.choices(), value=shelf.default, label="Networks", elem_id="scan-weights")
     again = gr.Button("Analyse again", size="sm", elem_id="scan-again")
     gr.HTML('<p class="side-title">To take away</p>', padding=False)
     with gr.Column(elem_classes="downloads"):
-        report = gr.DownloadButton("Report (JSON)", size="sm", interactive=False, elem_id="take-report")
-        mask = gr.DownloadButton("Mask (NIfTI)", size="sm", interactive=False, elem_id="take-mask")
-        overview = gr.DownloadButton("Overview (PNG)", size="sm", interactive=False, elem_id="take-overview")
-        ask_seg = gr.Button("Make a DICOM SEG", size="sm", elem_id="ask-seg")
-        seg = gr.DownloadButton("Take the DICOM SEG", size="sm", visible=False, elem_id="take-seg")
+        report = gr.DownloadButton("Report, JSON", size="sm", interactive=False, elem_id="take-report")
+        mask = gr.DownloadButton("Mask, NIfTI", size="sm", interactive=False, elem_id="take-mask")
+        overview = gr.DownloadButton("Overview, PNG", size="sm", interactive=False, elem_id="take-overview")
+        ask_seg = gr.Button("Make DICOM SEG", size="sm", elem_id="ask-seg")
+        seg = gr.DownloadButton("Take DICOM SEG", size="sm", visible=False, elem_id="take-seg")
     gr.HTML(f'<p class="side-note">{_SEG_NOTE}</p>', padding=False)
     forget = gr.Button("Delete my scan now", size="sm", elem_id="scan-forget")
     gr.HTML(f'<p class="side-note">Else it is deleted after {KEPT}.</p>', padding=False)

@@ -9,8 +9,8 @@ from demo.privacy import KEEP_S
 
 KEPT = f"{KEEP_S // 60} minutes"
 WELCOME = (
-    "Drop a head CT, or choose an example. DICOM series (all its files, or a zip), NIfTI, PNG, JPEG, npz. "
-    f"Scans stay on this server, without a name, for {KEPT}; then they are deleted."
+    "DICOM (all files of a series, or a zip of it), NIfTI, PNG, JPEG or npz. A scan stays on this server, without its "
+    f"name, for {KEPT}, and is then deleted."
 )
 DEFECT = (
     "Something went wrong here, and not with you. Nothing of the scan was kept in a log. Please try again, and if it "

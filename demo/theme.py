@@ -25,6 +25,9 @@ def page_theme() -> gr.themes.Base:
     ).set(
         body_background_fill="*neutral_50",
         body_background_fill_dark="*neutral_950",
+        # The theme's own is too pale to read on white.
+        body_text_color_subdued="*neutral_500",
+        body_text_color_subdued_dark="*neutral_400",
         block_border_width="1px",
         block_shadow="none",
         button_primary_background_fill="*primary_700",
