@@ -14,13 +14,14 @@ from hemobench.inference.report import Lesion
 from hemobench.inference.surface import Surface
 
 HEAD, VENTRICLES = "head", "ventricles"
-# Seen from the patient's front and left, a little from above; in units of the scene's largest side.
+# Seen from the patient's front and left, a little from above, from so far that the head fits a phone; in units of the
+# scene's largest side.
 CAMERA = {
-    "eye": {"x": -0.86, "y": 1.17, "z": 0.4}, "up": {"x": 0, "y": 0, "z": 1}, "center": {"x": 0, "y": 0, "z": -0.03},
+    "eye": {"x": -1.02, "y": 1.38, "z": 0.47}, "up": {"x": 0, "y": 0, "z": 1}, "center": {"x": 0, "y": 0, "z": -0.03},
 }  # fmt: skip
 _HEAD_COLOURS = {True: (214, 222, 235), False: (96, 112, 138)}
 _INK = {True: "#c3cad6", False: "#4a5568"}
-_HEAD_OPACITY = {True: 0.13, False: 0.16}
+_HEAD_OPACITY = {True: 0.18, False: 0.16}
 _OPACITY = {VENTRICLES: 0.85}
 # Matt, so that the shape is read from shading and not from glints.
 _LIGHT = {"ambient": 0.5, "diffuse": 0.75, "specular": 0.15, "roughness": 0.9, "fresnel": 0.05}
@@ -113,7 +114,7 @@ def _bounds(surfaces: Sequence[Surface]) -> tuple[NDArray[np.float64], NDArray[n
 def _styled(figure: go.Figure, dark: bool) -> go.Figure:
     hidden: dict[str, Any] = {"visible": False, "showspikes": False}
     figure.update_layout(
-        template=go.layout.Template(), height=520, margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        template=go.layout.Template(), height=480, margin={"l": 0, "r": 0, "t": 0, "b": 0},
         paper_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": _INK[dark]},
         scene={
