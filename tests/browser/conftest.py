@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from ..demo_app import spare_stderr
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
 gradio = pytest.importorskip("gradio", reason="the browser tests need gradio")
@@ -80,11 +83,9 @@ def page(new_page: Callable[..., Any]) -> Any:
     assert not errors, f"the page's script failed: {errors}"
 
 
-@pytest.fixture
-def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Launches a `gr.Blocks` in this process and gives its address; closed when the test ends."""
-    monkeypatch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
-    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "gradio"))
+@contextmanager
+def serving(folder: Path) -> Iterator[Serve]:
+    """Launches `gr.Blocks` in this process, their files under `folder`, and closes them at the end."""
     running = []
 
     def launched(blocks: Any, **options: Any) -> str:
@@ -94,6 +95,23 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
         )
         return str(url)
 
-    yield launched
-    for blocks in running:
-        blocks.close(verbose=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRADIO_ANALYTICS_ENABLED", "False")
+        patch.setenv("GRADIO_TEMP_DIR", str(folder))
+        yield launched
+        for blocks in running:
+            blocks.close(verbose=False)
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """Launches a `gr.Blocks` in this process and gives its address; closed when the test ends."""
+    with serving(tmp_path / "gradio") as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def serve_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
+    """The same for a page that all tests of a module share."""
+    with serving(tmp_path_factory.mktemp("gradio")) as launched:
+        yield launched

@@ -1,0 +1,203 @@
+"""The whole page in a real Chromium, with the shipped networks: upload, look, take away, be refused, two at once."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pydicom
+import pytest
+
+from demo.examples import examples
+
+from ..demo_app import RunningDemo, running_demo
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+GE, CT_ICH = SHARED / "ge-head-ct", SHARED / "ct-ich" / "Patients_CT"
+NewPage = Callable[..., Any]
+NAME = "DOE_JOHN_1950"
+LONG_MS = 90_000  # the first scan loads the networks
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    with running_demo(tmp_path_factory.mktemp("gradio")) as running:
+        yield running
+
+
+@pytest.fixture
+def opened(page: Any, demo: RunningDemo) -> Any:
+    return arrive(page, demo)
+
+
+def arrive(page: Any, demo: RunningDemo) -> Any:
+    page.goto(demo.url)
+    page.wait_for_selector("#scan-upload input[type=file]", state="attached")
+    return page
+
+
+def upload(page: Any, *paths: Path) -> None:
+    page.set_input_files("#scan-upload input[type=file]", [str(path) for path in paths])
+
+
+def status(page: Any, kind: str) -> str:
+    """The words of the panel once it is of that kind."""
+    page.wait_for_selector(f"#scan-status .status.{kind}", timeout=LONG_MS)
+    return str(page.inner_text("#scan-status .status"))
+
+
+def drawn(page: Any) -> None:
+    page.wait_for_selector("#scan-viewer .viewer[data-state=ready]", timeout=LONG_MS)
+
+
+def taken(page: Any, button: str, folder: Path) -> Path:
+    page.wait_for_selector(f"#{button}:not([disabled])", timeout=LONG_MS)
+    with page.expect_download() as download:
+        page.click(f"#{button}")
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path
+
+
+def test_a_nifti_is_analysed_and_its_mask_comes_back_in_its_own_space(opened: Any, tmp_path: Path) -> None:
+    source = next(one for one in examples() if one.subtype == "subdural").path
+    scan = tmp_path / f"{NAME}.nii.gz"
+    scan.write_bytes(source.read_bytes())
+    upload(opened, scan)
+    words = status(opened, "done")
+    assert "bleed-2d (sha256 " in words
+    drawn(opened)
+    report = json.loads(taken(opened, "take-report", tmp_path).read_text(encoding="utf-8"))
+    mask, image = nibabel.load(taken(opened, "take-mask", tmp_path)), nibabel.load(scan)
+    assert mask.shape == image.shape
+    np.testing.assert_allclose(mask.affine, image.affine, atol=1e-3)
+    per_voxel_ml = abs(np.linalg.det(image.affine[:3, :3])) / 1000
+    outlined_ml = np.count_nonzero(np.asanyarray(mask.dataobj)) * per_voxel_ml
+    assert outlined_ml == pytest.approx(report["volume_ml"]["total"], rel=1e-4)
+    assert outlined_ml > 1
+    overview = taken(opened, "take-overview", tmp_path)
+    assert overview.read_bytes().startswith(b"\x89PNG")
+    assert {path.name for path in tmp_path.iterdir()} == {scan.name, "report.json", "mask.nii.gz", "overview.png"}
+    assert NAME not in json.dumps(report)
+
+
+def test_an_example_is_one_click_and_refused_files_clear_it_away(opened: Any, tmp_path: Path) -> None:
+    opened.locator("#scan-examples button.example").nth(0).click()
+    status(opened, "done")
+    drawn(opened)
+    letter = tmp_path / f"{NAME}.pdf"
+    letter.write_bytes(b"%PDF-1.7 about a patient" * 30)
+    upload(opened, letter)
+    words = status(opened, "refused")
+    assert "The file is a PDF." in words
+    assert "Expected a DICOM" in words
+    assert NAME not in words
+    assert opened.get_attribute("#scan-status .status", "role") == "alert"
+    # The last scan must not stay on the screen under another one's name.
+    opened.wait_for_selector("#scan-viewer .viewer[data-state=empty]")
+    assert opened.is_disabled("#take-report")
+
+
+def test_a_file_that_is_too_large_is_refused_before_it_is_sent(opened: Any) -> None:
+    sent: list[str] = []
+    opened.on("request", lambda request: sent.append(request.url) if "/upload" in request.url else None)
+    # A real file of that size would take its time; its length is all that the page looks at.
+    opened.evaluate("""() => {
+        const file = new File(["x"], "large.nii");
+        Object.defineProperty(file, "size", { value: 600 * 1048576 });
+        const transfer = new DataTransfer();
+        transfer.items.add(file);
+        const input = document.querySelector("#scan-upload input[type=file]");
+        Object.defineProperty(input, "files", { value: [file], configurable: true });
+        input.dispatchEvent(new Event("change", { bubbles: true }));
+    }""")
+    assert "A file of 600 MB. Expected at most 512 MB." in status(opened, "refused")
+    assert sent == []
+
+
+def test_the_mri_example_gives_ventricles_and_a_3d_figure(opened: Any) -> None:
+    number = [one.name for one in examples()].index("mri-t1")
+    opened.locator("#scan-examples button.example").nth(number).click()
+    assert "ventricles (sha256" in status(opened, "done")
+    drawn(opened)
+    opened.click("#scan-3d button")
+    opened.wait_for_selector("#scan-figure .js-plotly-plot", timeout=LONG_MS)
+
+
+@pytest.mark.skipif(not GE.is_dir(), reason="the GE head CT is not beside this checkout")
+def test_a_zipped_dicom_series_gives_a_dicom_seg_only_when_asked(opened: Any, tmp_path: Path) -> None:
+    archive = tmp_path / f"{NAME}.zip"
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as writer:
+        for path in sorted(GE.glob("*.dcm")):
+            writer.write(path, f"{NAME}/{path.name}")
+    upload(opened, archive)
+    status(opened, "done")
+    drawn(opened)
+    assert "gantry" in opened.inner_text("#scan-viewer").lower()
+    assert opened.locator("#take-seg").count() == 0 or not opened.is_visible("#take-seg")
+    opened.wait_for_selector("#take-report:not([disabled])", timeout=LONG_MS)
+    opened.click("#ask-seg")
+    opened.wait_for_selector("#take-seg", timeout=LONG_MS)
+    segmentation = pydicom.dcmread(taken(opened, "take-seg", tmp_path))
+    assert segmentation.Modality == "SEG"
+    assert segmentation.StudyInstanceUID == pydicom.dcmread(next(GE.glob("*.dcm"))).StudyInstanceUID
+
+
+@pytest.mark.skipif(not CT_ICH.is_dir(), reason="CT-ICH is not beside this checkout")
+def test_a_picture_is_analysed_without_millilitres_and_a_dicom_seg_of_it_is_refused(opened: Any) -> None:
+    upload(opened, sorted(CT_ICH.glob("*/brain/*.jpg"))[10])
+    status(opened, "done")
+    drawn(opened)
+    opened.wait_for_selector("#take-report:not([disabled])", timeout=LONG_MS)
+    assert " mL" not in opened.inner_text("#scan-viewer .findings").replace("no volume in mL", "")
+    opened.click("#ask-seg")
+    assert "Expected a DICOM series for a DICOM SEG." in status(opened, "refused")
+
+
+def test_two_browsers_at_once_see_their_own_scans(new_page: NewPage, demo: RunningDemo, tmp_path: Path) -> None:
+    pages = [arrive(new_page(), demo), arrive(new_page(viewport={"width": 390, "height": 844}), demo)]
+    chosen = ["epidural", "subarachnoid"]
+    names = [one.name for one in examples()]
+    for page, name in zip(pages, chosen, strict=True):
+        page.locator("#scan-examples button.example").nth(names.index(name)).click()
+    found = []
+    for number, page in enumerate(pages):
+        status(page, "done")
+        drawn(page)
+        (tmp_path / str(number)).mkdir()
+        found.append(json.loads(taken(page, "take-report", tmp_path / str(number)).read_text(encoding="utf-8")))
+        volume = found[-1]["volume_ml"]["total"]
+        shown = page.inner_text("#scan-viewer .findings")
+        assert f"{volume:.1f}" in shown or f"{volume:.0f}" in shown
+    from hemobench.inference.study import analyse
+
+    for name, report in zip(chosen, found, strict=True):
+        own = analyse(examples()[names.index(name)].path).to_mapping()
+        assert report["lesions"] == json.loads(json.dumps(own["lesions"]))
+    assert found[0]["lesions"] != found[1]["lesions"]
+
+
+def test_deleting_takes_the_scan_and_everything_made_of_it(opened: Any, demo: RunningDemo, tmp_path: Path) -> None:
+    before = {path for path in demo.folder.rglob("*") if path.is_file() and path.stat().st_size}
+    scan = tmp_path / f"{NAME}-own.nii.gz"
+    scan.write_bytes(examples()[5].path.read_bytes())
+    upload(opened, scan)
+    status(opened, "done")
+    opened.wait_for_selector("#take-report:not([disabled])", timeout=LONG_MS)
+    made = {path for path in demo.folder.rglob("*") if path.is_file() and path.stat().st_size} - before
+    assert {path.name for path in made} >= {scan.name, "report.json", "mask.nii.gz", "overview.png"}
+    opened.click("#scan-forget")
+    opened.wait_for_function("document.querySelector('#scan-status').innerText.startsWith('Deleted')")
+    assert not [path for path in made if path.exists()]
+    opened.wait_for_selector("#scan-viewer .viewer[data-state=empty]")
+
+
+def test_every_control_has_a_name(opened: Any) -> None:
+    nameless = opened.evaluate("""() => [...document.querySelectorAll("#scan-upload button, .scan-side button")]
+        .filter((one) => one.offsetParent && !(one.innerText.trim() || one.ariaLabel || one.title)).length""")
+    assert nameless == 0
