@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hemobench.datasets.views import ClassificationView
+from hemobench.hub.metadata import front_matter
 from hemobench.inference.config import CheckpointConfig
 
 _PURPOSE = {
@@ -50,14 +51,19 @@ class Measured:
                 "auroc_any_of_slice_position": None if self.position is None else dict(self.position)}
 
 
+def metrics_mapping(measured: Sequence[Measured]) -> dict[str, Any]:
+    """What metrics.json holds: scores on the test patients, and on `others`."""
+    return {"schema": 1, **measured[0].to_mapping(), "others": [each.to_mapping() for each in measured[1:]]}
+
+
 def write_card(
     config: CheckpointConfig, description: str, parameters: int, measured: Sequence[Measured]
 ) -> str:
     """The README.md of a checkpoint, with the Hub's metadata on top. `measured`: the test patients, then others."""
     training = config.training
+    metrics = metrics_mapping(measured)
     parts = [
-        _front_matter(config),
-        f"# {config.name}",
+        f"{front_matter(config, metrics)}\n# {config.name}",
         f"{description} It {_PURPOSE[config.role]}. {parameters:,} parameters ({config.model}).",
         "> **Research use only.** No medical device, no diagnosis, no reason to look at a scan less carefully.",
         "## Intended use",
@@ -72,7 +78,7 @@ def write_card(
         f"`{_short(str(training['commit']))}`:",
         f"```sh\n{training['command']}\n```",
         "## Measured",
-        *[_table(each, first=number == 0) for number, each in enumerate(measured)],
+        *[_table(each, _role(training, number)) for number, each in enumerate(measured)],
         "Intervals are 95%, from resampled patients. One seed: the spread over seeds is not known.",
         "## Calls",
         f"Rule: {config.threshold_rule}. The numbers are in `config.json`. They are fitted to the share of bleeding "
@@ -102,25 +108,29 @@ def _input_words(config: CheckpointConfig) -> str:
             f"{', '.join(config.outputs)}.")
 
 
-def _front_matter(config: CheckpointConfig) -> str:
-    tags = ["hemobench", "medical-imaging", "head-ct" if config.role != "ventricles" else "brain-mri"]
-    task = "image-classification" if config.task == "classification" else "image-segmentation"
-    lines = ["---", "license: apache-2.0", "library_name: hemobench", f"pipeline_tag: {task}", "tags:"]
-    return "\n".join([*lines, *(f"  - {tag}" for tag in tags), "---"])
-
-
 def _data_words(training: Any) -> str:
     patients = training["patients"]
+    beside = "".join(f" {words}." for words in training.get("beside", ()))
+    if "folds" in training:
+        return (f"{training['data']}: {patients['train']} patients, all of whom taught this network.{beside} Measured "
+                f"below are {training['folds']} networks of the same recipe, each on the patients that it did not see.")
     counts = f"{patients['train']} to train, {patients['validation']} to validate, {patients['test']} to test"
     if training["phantom"]:
-        return (f"{training['data']}: generated phantoms, no patient data at all ({counts}; the three groups share "
-                "anatomies, so the test says little about other heads).")
-    return f"{training['data']}: patients ({counts}), split by patient."
+        shared = "" if training.get("split_by_anatomy") else (
+            "; the three groups share anatomies, so the test says little about other heads"
+        )
+        return f"{training['data']}: generated phantoms, no patient data at all ({counts}{shared}).{beside}"
+    return f"{training['data']}: patients ({counts}), split by patient.{beside}"
 
 
-def _table(measured: Measured, *, first: bool) -> str:
+def _role(training: Any, number: int) -> str:
+    if number:
+        return "never trained on"
+    return "out of fold" if "folds" in training else "test"
+
+
+def _table(measured: Measured, role: str) -> str:
     kind = "PHANTOM patients" if measured.phantom else "real patients"
-    role = "test" if first else "never trained on"
     cases = "slices" if "auroc_any" in measured.metrics else "scans"
     lines = [f"{measured.patients} {kind} of {measured.data} ({role}), {measured.cases} {cases}:", "",
              "| metric | value | 95% interval |", "|---|---|---|"]

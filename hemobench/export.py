@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
-from hemobench.cards import Measured, write_card
+from hemobench.cards import Measured, metrics_mapping, write_card
 from hemobench.compare.references import position_predictions
 from hemobench.datasets.cache import Examples
+from hemobench.datasets.people import People
 from hemobench.datasets.splits import Split
 from hemobench.errors import UserError
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
@@ -23,6 +25,7 @@ from hemobench.metrics.calibration import fit_platt
 from hemobench.stats import WeightedStatistic, case_mean, classification_statistic, patient_bootstrap
 from hemobench.training.batches import BatchSource
 from hemobench.training.config import TrainConfig
+from hemobench.training.crossfit import CrossFitted, joined
 from hemobench.training.evaluate import Stopwatch, case_scores, pooled_dice_by_threshold, slice_predictions
 from hemobench.training.experiment import load_model
 from hemobench.training.hardware import plan_compute, to_layout
@@ -34,6 +37,10 @@ SPECIFICITY = 0.9
 RULE = (
     "a class is called from the calibrated probability on that leaves 90% of the validation patients' slices (or "
     "studies) without it uncalled; 0.5 where validation has too few to say"
+)
+OUT_OF_FOLD_RULE = (
+    "a class is called from the calibrated probability on that leaves 90% of the slices (or studies) without it "
+    "uncalled, by networks that had not seen the patient (out of fold); 0.5 where there are too few to say"
 )
 VOXEL_RULE = (
     "a voxel is called from the probability on that gives the largest Dice over all voxels of the validation patients "
@@ -50,12 +57,16 @@ _MIN_NEGATIVE = 10
 
 def export_run(
     run: Path, output: Path, recipe: Recipe, examples: Examples, split: Split, *, data: str, command: str,
-    others: Sequence[Examples] = (),
+    people: People | None = None, others: Sequence[Examples] = (), crossfitted: CrossFitted | None = None,
+    beside: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
     """Write the checkpoint folder of a finished run on `examples` and `split`.
 
     A classifier is calibrated (Platt, slice and study) and its thresholds chosen on the validation patients alone.
     Metrics are of the test patients, and of `others`: data sets that the run never saw. data: what it was trained on.
+    people: the patients who taught and chose it, of all real data sets that it learnt from. beside: what else taught it
+    (stream, start), for the card. With `crossfitted` the run is the one that learned from everybody; metrics come from
+    the out-of-fold answers, each fold's calibrated by the other folds' patients, and the rule from all of them.
     Raises: UserError where the run is not finished.
     """
     result = RunResult.load(run)
@@ -67,6 +78,11 @@ def export_run(
         calibration: Calibration = {}
         thresholds: Thresholds = {"voxel": {outputs_of(config)[0]: threshold}}
         rule, test = VOXEL_RULE, _predictions(model, config, examples, asked, threshold)
+    elif crossfitted is not None:
+        threshold, test = 0.5, _calibrated_by_others(crossfitted)
+        asked = np.arange(len(examples))
+        calibration, thresholds, _ = decision_rule(crossfitted.out_of_fold)
+        rule = OUT_OF_FOLD_RULE
     else:
         threshold, test = 0.5, result.test
         calibration, thresholds, rule = decision_rule(result.validation)
@@ -74,22 +90,32 @@ def export_run(
         "recipe": recipe.name, "data": data, "phantom": result.phantom, "patients": result.patients,
         "seed": result.seed, "commit": result.commit, "command": command, "hemobench": result.version,
         "seconds": round(result.timings["train_seconds"], 1), "hardware": dict(result.hardware),
-        "best_epoch": result.best_epoch, "config": config.to_mapping(),
+        "best_epoch": result.best_epoch, "config": config.to_mapping(), **(beside or {}),
     }
+    if crossfitted is not None:
+        training["folds"] = len(crossfitted.folds)
     checkpoint_config = CheckpointConfig(
         name=output.name, role=recipe.role, task=config.task, model=config.model,
         model_options={k: v for k, v in config.model_options.items() if k != "prior"},
         in_channels=config.view.channels, outputs=outputs_of(config), view=config.view,
         calibration=calibration, thresholds=thresholds, threshold_rule=rule, training=training,
     )
-    measured = [measure(test, calibration, examples, (examples, taught), asked)]
+    blind = None
+    if config.task == "classification":
+        asks = [(taught, asked)] if crossfitted is None else _fold_rows(crossfitted, examples)
+        blind = joined([position_predictions(examples, learnt, examples, rows) for learnt, rows in asks], examples)
+    measured = [measure(test, calibration if crossfitted is None else {}, examples, blind)]
     for other in others:
         rows = np.arange(len(other))
         predictions = _predictions(model, config, other, rows, threshold)
-        measured.append(measure(predictions, calibration, other, (examples, taught), rows))
-    metrics = {"schema": 1, **measured[0].to_mapping(), "others": [each.to_mapping() for each in measured[1:]]}
+        if blind is not None:
+            blind = position_predictions(examples, taught, other, rows)
+        measured.append(measure(predictions, calibration, other, blind))
     card = write_card(checkpoint_config, recipe.description, result.parameters, measured)
-    write_checkpoint(output, model, checkpoint_config, metrics, card, commit=result.commit, command=command)
+    write_checkpoint(
+        output, model, checkpoint_config, metrics_mapping(measured), card, commit=result.commit, command=command,
+        people=people,
+    )
     return open_checkpoint(output)
 
 
@@ -136,14 +162,38 @@ def study_maxima(predictions: SlicePredictions) -> tuple[NDArray[np.float64], ND
     return (np.maximum.reduceat(logits[order], starts), np.maximum.reduceat(predictions.targets[order], starts))
 
 
+def _fold_rows(crossfitted: CrossFitted, examples: Examples) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    return [(examples.rows_of(split.train), examples.rows_of(split.test)) for split, _ in crossfitted.folds]
+
+
+def _calibrated_by_others(crossfitted: CrossFitted) -> SlicePredictions:
+    """Out-of-fold answers, each fold's calibrated by what the other folds' patients say: no slice calibrates itself."""
+    answers = crossfitted.out_of_fold
+    probabilities = answers.probabilities.copy()
+    for split, _ in crossfitted.folds:
+        own = np.isin(answers.patient_ids, split.test)
+        others = SlicePredictions(
+            answers.probabilities[~own], answers.targets[~own], answers.patient_ids[~own], answers.study_ids[~own],
+            answers.slice_indices[~own],
+        )
+        probabilities[own] = calibrated(answers.probabilities[own], decision_rule(others)[0])
+    return dataclasses.replace(answers, probabilities=probabilities)
+
+
+def calibrated(probabilities: NDArray[np.floating], calibration: Calibration, level: str = "slice") -> NDArray[Any]:
+    """Probabilities (N, 6) after a calibration of their logits."""
+    pairs = np.asarray([calibration.get(level, {}).get(name, (1.0, 0.0)) for name in CLASSES])
+    return np.asarray(expit(_logits(probabilities) * pairs[:, 0] + pairs[:, 1]))
+
+
 def measure(
     predictions: SlicePredictions | CaseScores, calibration: Calibration, asked: Examples,
-    taught: tuple[Examples, NDArray[np.int64]], rows: NDArray[np.int64],
+    blind: SlicePredictions | None,
 ) -> Measured:
-    """Metrics of predictions on `rows` of the examples `asked`, with 95% intervals by patient.
+    """Metrics of predictions on examples `asked`, with 95% intervals by patient.
 
     A classifier's probabilities are calibrated before, and beside it stands what the slices' positions alone would
-    score, learnt from the rows `taught`.
+    score: the predictions `blind`.
     """
     patient_ids = predictions.patient_ids
     statistics: dict[str, WeightedStatistic] = {}
@@ -151,13 +201,12 @@ def measure(
     if isinstance(predictions, CaseScores):
         statistics = {name: case_mean(values) for name, values in predictions.values.items() if _reported(name)}
     else:
-        pairs = np.asarray([calibration.get("slice", {}).get(name, (1.0, 0.0)) for name in CLASSES])
-        probabilities = expit(_logits(predictions.probabilities) * pairs[:, 0] + pairs[:, 1])
+        probabilities = calibrated(predictions.probabilities, calibration)
         for name in _SLICE_METRICS:
             statistics[name] = classification_statistic(
                 name, probabilities, predictions.targets, predictions.study_ids
             )
-        blind = position_predictions(*taught, asked, rows)
+        assert blind is not None
         position = _score(classification_statistic("auroc_any", blind.probabilities, blind.targets), blind.patient_ids)
     scores = {name: _score(statistic, patient_ids) for name, statistic in statistics.items()}
     return Measured(

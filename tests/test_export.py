@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 from scipy.special import logit
 
+from hemobench.datasets.home import cache_home
+from hemobench.datasets.phantom.sources import load_anatomy
 from hemobench.errors import UserError
 from hemobench.export import decision_rule, specific_threshold, study_maxima
 from hemobench.inference.checkpoint import open_checkpoint
@@ -167,3 +169,42 @@ def test_a_recipe_without_its_parts_is_refused(tmp_path: Path) -> None:
     (tmp_path / "half.yaml").write_text("description: x\nrole: ventricles\n")
     with pytest.raises(UserError, match="incomplete"):
         load_recipe(str(tmp_path / "half.yaml"))
+
+
+FOLDS = RECIPE.replace("split: {fractions: [0.5, 0.25, 0.25], seed: 0}", "folds: 2").replace(
+    "  batch_size: 8", "  batch_size: 8\n  stream_share: 0.5\n  steps_per_epoch: 4"
+) + "start: tiny\nstream: {patients: 1, slices: 4, matrix: 32}\n"
+
+
+def test_folds_answer_for_each_other_and_a_stream_teaches_beside(made: Path) -> None:
+    (made / "folds.yaml").write_text(FOLDS)
+    load_anatomy(None, 0)  # the MNI head is built in the ordinary cache once, not in each test's own
+    (made / "home" / "anatomy").symlink_to(cache_home() / "anatomy")
+    done = _train("--recipe", "folds.yaml", "--data", "image-folder:seen", home=made)
+    assert done.returncode == 0, done.stderr
+    assert "24 patients, out of fold" in done.stdout
+    checkpoint = open_checkpoint(made / "checkpoints" / "folds")
+    training = checkpoint.config.training
+    assert training["folds"] == 2
+    assert training["patients"] == {"train": 24, "validation": 0, "test": 0}
+    assert checkpoint.metrics["patients"] == 24
+    assert checkpoint.metrics["cases"] == 144
+    assert "out of fold" in checkpoint.config.threshold_rule
+    card = (made / "checkpoints" / "folds" / "README.md").read_text()
+    assert "(out of fold), 144 slices" in card
+    assert "50% of each batch were phantoms made while it trained (phantom)" in card
+    assert "It began with the weights of tiny" in card
+    # The network that ships knows everybody; those that were measured did not.
+    known = [set(json.loads((made / "runs/folds" / f"fold-{n}" / "run.json").read_text())["patients"].items())
+             for n in (1, 2)]
+    assert all(("train", 12) in one for one in known)
+
+
+def test_a_start_that_is_missing_or_not_wanted_is_one_line(made: Path) -> None:
+    (made / "later.yaml").write_text(FOLDS.replace("start: tiny", "start: nobody"))
+    done = _train("--recipe", "later.yaml", "--data", "image-folder:seen", home=made)
+    assert done.returncode == 2
+    assert "begins with a finished run of nobody" in done.stderr
+    done = _train("--recipe", "tiny.yaml", "--start", "runs/tiny", home=made)
+    assert done.returncode == 2
+    assert "expected none" in done.stderr

@@ -5,34 +5,43 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import typer
 
 from hemobench.datasets.cache import build_examples
+from hemobench.datasets.people import People
 from hemobench.datasets.registry import Dataset, open_dataset, parse_spec
-from hemobench.datasets.splits import check_disjoint_cases, split_by_patient
+from hemobench.datasets.splits import Split, check_disjoint_cases, split_by_patient
 from hemobench.datasets.support import first_lines, unsupported
 from hemobench.datasets.views import SegmentationView
 from hemobench.errors import UserError
 from hemobench.export import export_run
+from hemobench.training.crossfit import EVERYBODY, crossfit, everybody
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter, counting
 from hemobench.training.problem import check_config
-from hemobench.training.recipes import Recipe, load_recipe
+from hemobench.training.recipes import Recipe, load_recipe, stream_of
+from hemobench.training.result import RESULT_FILE
 
 
 def make_checkpoint(
     recipe_name: str, checkpoint: Path, *, data: str | None, tests: Sequence[str], seed: int | None, run: Path | None,
-    resume: bool,
+    resume: bool, anatomies: str | None = None, start: Path | None = None,
 ) -> None:
     """Train a recipe and write its checkpoint folder; stopped and started again, it goes on where it was.
 
     data: another copy or source for the recipe's data set (`phantom:FOLDER` takes the anatomies from a folder).
-    tests: data sets that the finished network is measured on. Raises: UserError.
+    tests: data sets that the finished network is measured on. anatomies: of the phantoms that a recipe with a stream
+    makes while it trains, by default those of phantom data or the MNI head. start: finished run that a recipe with a
+    start begins with, by default `runs/<start>`. Raises: UserError.
     """
     recipe = load_recipe(recipe_name)
-    config = recipe.config if seed is None else dataclasses.replace(recipe.config, seed=seed)
+    if seed is not None:
+        recipe = dataclasses.replace(recipe, config=dataclasses.replace(recipe.config, seed=seed))
+    config = recipe.config
     check_config(config)
+    begin = _start(recipe, start)
     spec = data or str(recipe.data["name"])
     name, _ = parse_spec(spec)
     # The recipe's numbers of patients and slices belong to its own data set.
@@ -48,14 +57,27 @@ def make_checkpoint(
             _check_serves(each, recipe)
         for other in others:
             check_disjoint_cases(dataset.cases, other.cases)
-        split = split_by_patient(dataset.cases, fractions=recipe.fractions, seed=recipe.split_seed)
         examples = build_examples(dataset, config.view, progress=counting(reporter, f"reading {dataset.info.name}"))
-        result = run_experiment(config, examples, split, folder, resume=resume, name=recipe.name, progress=reporter)
+        material = anatomies or (spec if dataset.info.phantom else "phantom")
+        crossfitted = None
+        if recipe.folds:
+            crossfitted = crossfit(
+                config, examples, dataset.cases, folder, folds=recipe.folds, seed=recipe.split_seed,
+                stream=stream_of(recipe, material, None), start=begin, progress=reporter,
+            )
+            folder, split = folder / EVERYBODY, everybody(dataset.cases, recipe.split_seed)
+        else:
+            split = split_by_patient(dataset.cases, fractions=recipe.fractions, seed=recipe.split_seed)
+            run_experiment(
+                config, examples, split, folder, resume=resume, name=recipe.name, progress=reporter,
+                stream=stream_of(recipe, material, _groups(dataset, split)), start=begin,
+            )
         split.save(folder / "split.json")
         reporter.say("fitting the decision rule, measuring, writing the card")
         written = export_run(
-            folder, checkpoint, recipe, examples, split, data=_without_path(spec),
-            command=_command(recipe_name, spec, tests, seed),
+            folder, checkpoint, recipe, examples, split, data=_without_path(spec), crossfitted=crossfitted,
+            command=_command(recipe_name, spec, tests, seed, anatomies), people=People.of(dataset, split),
+            beside=_beside(recipe, material, dataset),
             others=[
                 build_examples(other, config.view, progress=counting(reporter, f"reading {other.info.name}"))
                 for other in others
@@ -63,8 +85,40 @@ def make_checkpoint(
         )
     headline = f"dice_{config.view.suffix}" if isinstance(config.view, SegmentationView) else "auroc_any"
     score = written.metrics["metrics"][headline]["mean"]
-    typer.echo(f"{recipe.name}: {headline} {score:.4f} on {result.patients['test']} test patients")
+    kind = "patients, out of fold" if recipe.folds else "test patients"
+    typer.echo(f"{recipe.name}: {headline} {score:.4f} on {written.metrics['patients']} {kind}")
     typer.echo(f"checkpoint in {checkpoint}, weights {written.sha256[:12]}")
+
+
+def _start(recipe: Recipe, given: Path | None) -> Path | None:
+    """The finished run that a recipe begins with."""
+    if recipe.start is None:
+        if given is not None:
+            raise UserError(f"--start with recipe {recipe.name}; expected none: it begins with nothing; leave it out")
+        return None
+    run = given or Path("runs") / recipe.start
+    if not (run / RESULT_FILE).is_file():
+        raise UserError(f"recipe {recipe.name} begins with a finished run of {recipe.start}, and {run} is none; train "
+                        f"it first (--recipe {recipe.start}), or name its folder by --start")
+    return run
+
+
+def _groups(dataset: Dataset, split: Split) -> tuple[str, ...] | None:
+    """Anatomies that training may see; None where the data set has none."""
+    found = {case.group for case in dataset.cases if case.patient_id in split.train}
+    return tuple(sorted(found)) if dataset.info.phantom and all(found) else None
+
+
+def _beside(recipe: Recipe, material: str, dataset: Dataset) -> dict[str, Any]:
+    """What the card says of a network's other teachers."""
+    words = []
+    if recipe.stream is not None:
+        share = round(100 * recipe.config.stream_share)
+        words.append(f"{share}% of each batch were phantoms made while it trained ({_without_path(material)})")
+    if recipe.start is not None:
+        words.append(f"It began with the weights of {recipe.start}")
+    grouped = dataset.info.phantom and all(case.group for case in dataset.cases)
+    return {"beside": words, "split_by_anatomy": grouped}
 
 
 def _check_serves(dataset: Dataset, recipe: Recipe) -> None:
@@ -80,10 +134,11 @@ def _without_path(spec: str) -> str:
     return name if path is None else f"{name}:{path.name}"
 
 
-def _command(recipe: str, spec: str, tests: Sequence[str], seed: int | None) -> str:
+def _command(recipe: str, spec: str, tests: Sequence[str], seed: int | None, anatomies: str | None) -> str:
     """The command that makes the same checkpoint again, paths cut to their last part."""
     recipe = Path(recipe).name
     parts = [f"python -m hemobench.train --recipe {recipe} --data {_without_path(spec)}"]
     parts += [f"--test {_without_path(test)}" for test in tests]
+    parts += [] if anatomies is None else [f"--anatomies {_without_path(anatomies)}"]
     parts += [] if seed is None else [f"--seed {seed}"]
     return " ".join([*parts, f"--checkpoint checkpoints/{recipe.removesuffix('.yaml')}"])

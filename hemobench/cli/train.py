@@ -47,6 +47,10 @@ def train(
     recipe: Annotated[str | None, typer.Option(help="a shipped recipe, or a YAML file: makes a checkpoint")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="with --recipe: folder of the checkpoint")] = None,
     test: Annotated[list[str] | None, typer.Option(help="with --recipe: NAME:PATH to measure it on as well")] = None,
+    anatomies: Annotated[
+        str | None, typer.Option(help="with --recipe: phantom:FOLDER of label maps for phantoms made while it trains")
+    ] = None,
+    start: Annotated[Path | None, typer.Option(help="with --recipe: finished run that it begins with")] = None,
 ) -> None:
     """Train one model, choose its best epoch on validation patients, and score it on test patients.
 
@@ -63,11 +67,12 @@ def train(
             _refuse_beside_recipe({key: value for key, value in fixed.items() if key != "seed"})
             make_checkpoint(
                 recipe, checkpoint or Path("checkpoints") / Path(recipe).stem, data=data, tests=test or (), seed=seed,
-                run=output, resume=resume,
+                run=output, resume=resume, anatomies=anatomies, start=start,
             )
             return
-        if checkpoint is not None or test:
-            raise UserError("--checkpoint or --test without --recipe; expected a recipe beside them; add --recipe NAME")
+        if checkpoint is not None or test or anatomies is not None or start is not None:
+            raise UserError("--checkpoint, --test, --anatomies or --start without --recipe; expected a recipe beside "
+                            "them; add --recipe NAME")
         options = ({} if config is None else read_options(config)) | named
         _train(options, data or "phantom", size, patients, split, resume, output)
     except KeyboardInterrupt:

@@ -48,6 +48,7 @@ def run_experiment(
     progress: Reporter | None = None,
     stream: StreamSpec | None = None,
     start: Path | None = None,
+    tested: bool = True,
 ) -> RunResult:
     """Train a config on a split of the examples, score it on the test patients, save all of it under `output`.
 
@@ -56,11 +57,13 @@ def run_experiment(
 
     A finished run of the same config, data and split is returned as it is; an interrupted one goes on after its last
     finished epoch. One of another config, or `resume=False`, is trained again from the start in the same folder.
-    The best epoch is chosen on the validation patients alone. Raises: UserError.
+    The best epoch is chosen on the validation patients alone; without any, the last one stands. With `tested`
+    False the split may come without test patients, and nothing is measured. Raises: UserError.
     """
     config, reporter = config.resolved(), progress or Silent()
     check_disjoint(split)
-    parts = {part: _rows(examples, getattr(split, part), part) for part in ("train", "validation", "test")}
+    needed = ("train", "test") if tested else ("train",)
+    parts = {part: _rows(examples, getattr(split, part), part, needed) for part in ("train", "validation", "test")}
     if bool(config.stream_share) != (stream is not None):
         raise UserError(f"stream_share is {config.stream_share} {'without' if stream is None else 'with'} a stream; "
                         "expected a stream exactly where the share is above 0; change one of the two")
@@ -103,12 +106,14 @@ def load_model(directory: Path) -> tuple[nn.Module, TrainConfig]:
     return model.eval(), config
 
 
-def _rows(examples: Examples, patients: tuple[str, ...], part: str) -> NDArray[np.int64]:
+def _rows(
+    examples: Examples, patients: tuple[str, ...], part: str, needed: tuple[str, ...]
+) -> NDArray[np.int64]:
     unknown = sorted(set(patients) - set(examples.patient_ids.tolist()))
     if unknown:
         raise UserError(f"{part} patients {', '.join(unknown[:5])} of the split are not in data set "
                         f"'{examples.dataset}'; expected its patients; make the split from this data set")
-    if part != "validation" and not patients:
+    if part in needed and not patients:
         raise UserError(f"the split has no {part} patients; expected at least one; change its fractions")
     return examples.rows_of(patients)
 
@@ -203,6 +208,8 @@ def _scored(
 
 
 def _baselines(test: Predictions, metrics: dict[str, float]) -> dict[str, float]:
+    if not len(test.patient_ids):
+        return {}
     if isinstance(test, CaseScores):
         return {"voxel_accuracy": metrics["voxel_accuracy_background"]}
     return _commoner_answer(test)

@@ -43,11 +43,12 @@ def slice_pictures(examples: Examples, rows: NDArray[np.int64], predictions: Sli
     without = np.flatnonzero(~predictions.targets.any(axis=1))
     places += [int(without[len(without) // 2])] if len(without) else []
     places = list(dict.fromkeys(places))
-    chosen = rows[places]
+    chosen_places = np.asarray(places, dtype=np.int64)
+    chosen = rows[chosen_places]
     return Pictures(
         images=np.asarray(examples.images[chosen, 0]),
-        truth=predictions.targets[places],
-        prediction=np.rint(predictions.probabilities[places] * 255).astype(np.uint8),
+        truth=predictions.targets[chosen_places],
+        prediction=np.rint(predictions.probabilities[chosen_places] * 255).astype(np.uint8),
         titles=np.asarray([f"{examples.study_ids[row]}, slice {examples.slice_indices[row]}" for row in chosen],
                           dtype=np.str_),
     )

@@ -9,9 +9,11 @@ from typing import Any
 
 from hemobench.errors import UserError, unknown_name
 from hemobench.training.config import TrainConfig, read_options
+from hemobench.training.stream import StreamSpec
 
 FOLDER = Path(__file__).with_name("recipes")
-_KEYS = ("description", "role", "data", "split", "training")
+_NEEDED = ("description", "role", "data", "training")
+_KEYS = (*_NEEDED, "split", "folds", "start", "stream")
 
 
 @dataclass(frozen=True)
@@ -19,7 +21,10 @@ class Recipe:
     """What a checkpoint is made of.
 
     role: its place in the study pipeline. data: name and options of a data set. fractions, split_seed: of the split by
-    patient into training, validation and test. config: the training run.
+    patient into training, validation and test. config: the training run. folds: where patients are few, how many
+    networks answer for each other's patients, instead of that split; 0 for none. start: a recipe whose network this one
+    begins with. stream: patients and passes (see `StreamSpec`) and options of the phantoms that `stream_share` comes
+    from, or None.
     """
 
     name: str
@@ -29,6 +34,9 @@ class Recipe:
     fractions: tuple[float, float, float]
     split_seed: int
     config: TrainConfig
+    folds: int = 0
+    start: str | None = None
+    stream: Mapping[str, Any] | None = None
 
 
 def known_recipes() -> tuple[str, ...]:
@@ -52,14 +60,27 @@ def load_recipe(name: str) -> Recipe:
         if key not in _KEYS:
             raise unknown_name("recipe key", key, _KEYS)
     try:
-        split = content["split"]
-        train, validation, test = (float(part) for part in split["fractions"])
-        data = dict(content["data"])
+        folds = int(content.get("folds", 0))
+        split = content.get("split", {"seed": 0, "fractions": (1, 0, 0)}) if folds else content["split"]
+        train, validation, test = (float(part) for part in split.get("fractions", (1, 0, 0)))
+        stream = content.get("stream")
         return Recipe(
             name=path.stem, description=" ".join(str(content["description"]).split()), role=str(content["role"]),
-            data=data, fractions=(train, validation, test), split_seed=int(split["seed"]),
-            config=TrainConfig.from_mapping(content["training"]).resolved(),
+            data=dict(content["data"]), fractions=(train, validation, test), split_seed=int(split["seed"]),
+            config=TrainConfig.from_mapping(content["training"]).resolved(), folds=folds,
+            start=None if content.get("start") is None else str(content["start"]),
+            stream=None if stream is None else dict(stream),
         )
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"recipe {path} is incomplete ({type(error).__name__}: {error}); expected {', '.join(_KEYS)} "
-                        "as in the shipped ones; correct it") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"recipe {path} is incomplete ({type(error).__name__}: {error}); expected "
+                        f"{', '.join(_NEEDED)} and split or folds as in the shipped ones; correct it") from error
+
+
+def stream_of(recipe: Recipe, anatomies: str, groups: tuple[str, ...] | None) -> StreamSpec | None:
+    """The phantoms that a recipe learns from beside its data, made of `anatomies` (`phantom`, `phantom:FOLDER`, ...),
+    of the groups that training may see."""
+    if recipe.stream is None:
+        return None
+    options = dict(recipe.stream)
+    patients, passes = int(options.pop("patients", 200)), int(options.pop("passes", 1))
+    return StreamSpec(anatomies, patients, options, passes, recipe.config.seed, groups)

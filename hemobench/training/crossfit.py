@@ -1,0 +1,96 @@
+"""Training on few patients without fooling oneself: every patient is answered by a network that never saw them.
+
+One network a fold gives the out-of-fold answers, from which metrics, calibration and thresholds are taken; a last one
+learns from everybody and is the one that ships. Nothing is chosen by a validation set: patients are too few to spare.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hemobench.datasets.cache import Examples
+from hemobench.datasets.case import Case
+from hemobench.datasets.splits import Split, kfold_by_patient
+from hemobench.errors import UserError
+from hemobench.training.config import TrainConfig
+from hemobench.training.experiment import run_experiment
+from hemobench.training.logging import Reporter
+from hemobench.training.result import RunResult, SlicePredictions
+from hemobench.training.stream import StreamSpec
+
+EVERYBODY = "everybody"
+
+
+@dataclass(frozen=True)
+class CrossFitted:
+    """`final` learned from everybody and has no test; `folds` are the splits with the runs that answer for their test
+    patients; `out_of_fold` holds these answers in the order of the examples."""
+
+    final: RunResult
+    folds: tuple[tuple[Split, RunResult], ...]
+    out_of_fold: SlicePredictions
+
+
+def crossfit(
+    config: TrainConfig,
+    examples: Examples,
+    cases: Sequence[Case],
+    output: Path,
+    *,
+    folds: int,
+    seed: int,
+    stream: StreamSpec | None = None,
+    start: Path | None = None,
+    progress: Reporter | None = None,
+) -> CrossFitted:
+    """Train one network a fold and one on everybody, in `output/fold-1` ... and `output/everybody`; resumable.
+
+    Each is trained to its last epoch. `stream` and `start` as in `run_experiment`; neither may know the patients.
+    Raises: UserError, also for segmentation, whose answers are too large to keep.
+    """
+    if config.task != "classification":
+        raise UserError(f"folds for {config.task}; expected classification; leave folds out of the recipe")
+    answered = []
+    for number, split in enumerate(kfold_by_patient(cases, folds=folds, validation_fraction=0.0, seed=seed), start=1):
+        if progress is not None:
+            progress.say(f"fold {number} of {folds}: {len(split.train)} patients teach, {len(split.test)} are asked")
+        run = run_experiment(
+            config, examples, split, output / f"fold-{number}", stream=stream, start=start, progress=progress
+        )
+        answered.append((split, run))
+    if progress is not None:
+        progress.say("everybody teaches")
+    final = run_experiment(
+        config, examples, everybody(cases, seed), output / EVERYBODY, stream=stream, start=start, progress=progress,
+        tested=False,
+    )
+    return CrossFitted(final, tuple(answered), joined([run.test for _, run in answered], examples))
+
+
+def everybody(cases: Iterable[Case], seed: int) -> Split:
+    """The split in which all patients teach and nobody is asked."""
+    return Split(tuple(sorted({case.patient_id for case in cases})), (), (), seed)
+
+
+def joined(parts: Sequence[object], examples: Examples) -> SlicePredictions:
+    """The answers of all folds as one table, in the order of the examples."""
+    tables = [part for part in parts if isinstance(part, SlicePredictions)]
+    if len(tables) != len(parts):
+        raise UserError("folds without slice predictions; expected classifiers; leave folds out of the recipe")
+    key = [
+        (study, index)
+        for table in tables
+        for study, index in zip(table.study_ids.tolist(), table.slice_indices.tolist(), strict=True)
+    ]
+    rows = zip(examples.study_ids.tolist(), examples.slice_indices.tolist(), strict=True)
+    place = {one: row for row, one in enumerate(rows)}
+    order = np.argsort([place[one] for one in key], kind="stable")
+    columns = {
+        name: np.concatenate([getattr(table, name) for table in tables])[order]
+        for name in ("probabilities", "targets", "patient_ids", "study_ids", "slice_indices")
+    }
+    return SlicePredictions(**columns, exclusive=tables[0].exclusive)
