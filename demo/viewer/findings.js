@@ -59,7 +59,7 @@ class Findings {
       const { positive, threshold } = calls[name];
       const title = made("th", "", made("i", "swatch"), name === "any" ? "Any" : capital(name));
       title.scope = "row";
-      if (positive) title.append(made("span", "tag", "called"));
+      if (positive) title.append(" ", made("span", "tag", "called"));
       const bar = made("div", "bar", made("span", "filled"), made("span", "threshold"));
       bar.style.setProperty("--p", String(probabilities[name]));
       bar.style.setProperty("--threshold", String(threshold));

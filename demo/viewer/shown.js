@@ -47,12 +47,8 @@ async function open(value) {
   times = { given: now() };
   const controller = (loading = new AbortController());
   const store = new ScanStore(value.stream);
-  const [depth, rows, columns] = store.shape;
-  const middle = value.first_slice === null ? depth >> 1 : value.first_slice;
-  shown = { value, store, at: [middle, rows >> 1, columns >> 1], range: firstRange(value), lesion: 0, ...labelLooks(value) };
-  const lesion = value.lesions.find((one) => one.at[0] === middle);
-  if (lesion) shown.at = [...lesion.at];
-  root.dataset.flat = String(depth < 2);
+  shown = { value, store, at: [...value.first_at], range: firstRange(value), lesion: 0, ...labelLooks(value) };
+  root.dataset.flat = String(store.shape[0] < 2);
   root.dataset.modality = value.modality;
   findings.show(value);
   showPlane("axial");

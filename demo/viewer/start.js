@@ -4,7 +4,7 @@ listen();
 root.dataset.tool = chosen.tool;
 // For tests and benchmarks: how long frames took, and the same doors that buttons use.
 element.hemobench = {
-  frameTimes, views, goTo, goToLesion, showPlane, setRange, state: () => shown, times: () => times, draw: frame,
+  frameTimes, views, open, goTo, goToLesion, showPlane, setRange, state: () => shown, times: () => times, draw: frame,
 };
 watch("value", () => open(props.value));
 open(props.value);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +25,8 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> d
     """Write the stream of `encoded` and the report's label map into `folder`; give all that the viewer shows.
 
     JSON-able. `volume` is the file, in the form that Gradio moves to its cache and serves; `stream` the header of
-    `write_stream`; positions (`lesions[].at`) are (slice, row, column) of the streamed voxels. `slices` holds one list
-    of probabilities a class. Raises UserError where report and `encoded` are not of the same scan.
+    `write_stream`; positions (`first_at`, `lesions[].at`) are (slice, row, column) of the streamed voxels. `slices`
+    holds one list of probabilities a class. Raises UserError where report and `encoded` are not of the same scan.
     """
     label_map = report.label_map
     first_slice = _first_slice(report, encoded.shape[0])
@@ -38,6 +39,7 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> d
         "kind": report.source.kind,
         "spacing_known": report.source.spacing_mm is not None,
         "first_slice": first_slice,
+        "first_at": _first_at(label_map, first_slice, header),
         "z_mm": [one.z_mm for one in report.slices],
         "slices": _by_class(report),
         "study": _study(report),
@@ -92,9 +94,24 @@ def _first_slice(report: StudyReport, depth: int) -> int:
     return depth // 2
 
 
+def _first_at(label_map: Volume | None, first_slice: int, header: Mapping[str, Any]) -> list[int]:
+    """Where the crosshair stands at first: in what is outlined in the slice, else in the middle of the body."""
+    outlined = np.argwhere(label_map.voxels[first_slice]) if label_map is not None else np.empty((0, 2))
+    if not outlined.size:
+        return [first_slice, *(sum(stretch) // 2 for stretch in header["body"])]
+    away = np.linalg.norm(outlined - outlined.mean(axis=0), axis=1)
+    row, column = outlined[int(away.argmin())].tolist()
+    return _streamed((first_slice, row, column), header["reduced"])
+
+
+def _streamed(place: tuple[float, float, float], reduced: int) -> list[int]:
+    """The streamed voxel (slice, row, column) that holds a position of the scan's."""
+    depth, row, column = place
+    return [round(depth), int((row + 0.5) // reduced), int((column + 0.5) // reduced)]
+
+
 def _lesion(lesion: Lesion, label_map: Volume | None, reduced: int) -> dict[str, Any]:
     place = lesion.centroid_index if label_map is None else _inside(lesion, label_map)
-    depth, row, column = place
     return {
         "number": lesion.number,
         "subtype": lesion.subtype,
@@ -104,7 +121,7 @@ def _lesion(lesion: Lesion, label_map: Volume | None, reduced: int) -> dict[str,
         "last_slice": lesion.last_slice,
         "voxels": lesion.voxels,
         "mean_probability": lesion.mean_probability,
-        "at": [round(depth), round((row - (reduced - 1) / 2) / reduced), round((column - (reduced - 1) / 2) / reduced)],
+        "at": _streamed(place, reduced),
     }
 
 

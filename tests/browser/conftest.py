@@ -90,6 +90,7 @@ def serving(folder: Path) -> Iterator[Serve]:
 
     def launched(blocks: Any, **options: Any) -> str:
         running.append(blocks)
+        spare_stderr()
         _, url, _ = blocks.launch(
             prevent_thread_lock=True, server_name="127.0.0.1", quiet=True, share=False, ssr_mode=False, **options
         )

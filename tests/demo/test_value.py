@@ -32,7 +32,7 @@ def report(labels: Any, *, positive: bool = False, chances: bool = True, spacing
     return StudyReport(
         source=Source("nifti", 1, "CT", SHAPE, SPACING if spacing_known else None, ("one line",)),
         model=(ModelUsed("haemorrhage", "bleed", None, "0" * 64, "torch"),),
-        study=StudyFinding(CHANCES, {name: Call(positive, 0.5) for name in CLASSES}) if chances else StudyFinding({}, {}),
+        study=StudyFinding(CHANCES, dict.fromkeys(CLASSES, Call(positive, 0.5))) if chances else StudyFinding({}, {}),
         slices=slices,
         lesions=search.lesions,
         volume_ml=None,
@@ -69,9 +69,10 @@ def test_two_scans_never_share_a_file(tmp_path: Path) -> None:
 
 def test_a_scan_opens_where_most_was_outlined_else_where_it_is_likeliest_else_in_the_middle(tmp_path: Path) -> None:
     labels = np.zeros(SHAPE)
-    labels[1, 5:15, 5:15], labels[2, 5:15, 5:18] = 2, 2
+    labels[1, 5:15, 5:15], labels[2, 5:14, 5:18] = 2, 2
 
-    assert value_of(report(labels), tmp_path)["first_slice"] == 2
+    value = value_of(report(labels), tmp_path)
+    assert (value["first_slice"], value["first_at"]) == (2, [2, 9, 11])
     assert value_of(report(np.zeros(SHAPE), positive=True), tmp_path)["first_slice"] == 4
     assert value_of(report(np.zeros(SHAPE)), tmp_path)["first_slice"] == 3
     assert value_of(report(np.zeros(SHAPE), chances=False), tmp_path)["first_slice"] == 3
