@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +12,14 @@ from typing import Any
 
 import yaml
 
+from demo.texts import LIMITS
 from hemobench.datasets.registry import dataset_info, known_datasets
 from hemobench.errors import UserError
+from hemobench.inference.checkpoint import MANIFEST
 from hemobench.inference.shipped import SHIPPED, shipped_folder
 
 ROOT = Path(__file__).resolve().parents[1]
-CARD = "README.md"
+CARD, CONFIG, METRICS = "README.md", "config.json", "metrics.json"
 CITATION = ROOT / "CITATION.cff"
 # A card's own headings stand below those of the page.
 _DEMOTED_BY = 2
@@ -53,6 +56,34 @@ def parse_card(text: str, name: str) -> Card:
     first = body.split("\n", 1)[0]
     summary = re.split(r"(?<=\.)\s", first, maxsplit=1)[0]
     return Card(name, summary, "\n".join(lines))
+
+
+def network_origins(folder: Path | None = None) -> tuple[str, ...]:
+    """A sentence a shipped checkpoint, from its own files: what it learned from, and on whom it was measured."""
+    folder = folder or shipped_folder()
+    there = [folder / name for name in SHIPPED if (folder / name / MANIFEST).is_file()]
+    return tuple(_origin(one.name, _content(one / CONFIG), _content(one / METRICS)) for one in there)
+
+
+def limits(folder: Path | None = None) -> str:
+    """The limits in words, with what the shipped networks learned from."""
+    return LIMITS.replace("{origins}", "\n".join(f"    - {line}" for line in network_origins(folder)))
+
+
+def _origin(name: str, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    training = config["training"]
+    taught = "phantoms alone" if training["phantom"] else f"patients of {training['data'].partition(':')[0]}"
+    groups = [metrics, *metrics.get("others", ())]
+    phantoms = sum(group["patients"] for group in groups if group["phantom"])
+    real = [f"{group['patients']} patients of {group['data']}" for group in groups if not group["phantom"]]
+    measured = [*([f"{phantoms} phantoms"] if phantoms else []), *real]
+    never = "" if real else ", never on patients"
+    return f"**{name}** learned from {taught}, and was measured on {' and '.join(measured)}{never}."
+
+
+def _content(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
 
 
 def dataset_rows() -> list[dict[str, str]]:

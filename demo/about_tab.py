@@ -6,8 +6,8 @@ from pathlib import Path
 
 import gradio as gr
 
-from demo.about import checkpoint_cards, citation, dataset_table
-from demo.texts import CITE_INTRO, DATA_INTRO, HOW_IT_WORKS, LIMITS, MODELS_INTRO, PRIVACY
+from demo.about import checkpoint_cards, citation, dataset_table, limits
+from demo.texts import CITE_INTRO, DATA_INTRO, HOW_IT_WORKS, MODELS_INTRO, PRIVACY
 
 _CSS = Path(__file__).with_name("about.css")
 
@@ -19,7 +19,7 @@ def about_tab() -> None:
             with gr.Column(min_width=340):
                 _section("How it works", HOW_IT_WORKS)
             with gr.Column(min_width=340):
-                _section("Limits", LIMITS, kind="caution")
+                _section("Limits", limits(), kind="caution")
         _section("Privacy", PRIVACY, kind="privacy")
         _section("Models", MODELS_INTRO)
         for card in checkpoint_cards():

@@ -51,14 +51,13 @@ Pictures (PNG, JPEG) have no millimetres and no Hounsfield units. Lesions are ma
 LIMITS = """
 - **Research use only.** This is no medical device. It is never a reason to look at a scan less carefully, and never a
   diagnosis.
-- **The shipped networks have learned from phantoms**, computer-drawn heads with drawn blood. On real patients they have
-  been measured in one small set only (63 patients of CT-ICH, slice classifier alone): they rank slices better than
-  chance and call far too often. What they outline on real scans was never measured.
-- **They miss bleeds and invent them.** Small and thin ones are missed most. Types are mixed up often: look at where the
-  blood is, not at the word beside it.
-- **Volumes are as coarse as the networks** (5 x 1.4 x 1.4 mm) and wrong where the outline is.
-- **Nobody taught them** operated heads, children, contrast media, metal, tumours, or calcification beyond the usual.
-- **A probability here is no risk.** It was fitted to phantoms most of which bleed; among your patients it means
+- **A network knows what it was taught.** The shipped ones (a phantom is a computer-drawn head with drawn blood):
+{origins}
+- **They miss bleeds and invent them**, small and thin ones most, and they call too often. Types are mixed up: look at
+  where the blood is, not at the word beside it.
+- **Volumes are as coarse as the networks' grid**, whose millimetres stand in the cards, and wrong where the outline is.
+- **Expect nothing of them** in operated heads, children, with contrast media, metal or tumours.
+- **A probability here is no risk.** It was fitted to a group in which bleeds are common; among your patients it means
   something else.
 - **A leaderboard of phantoms compares designs.** It says nothing about how well any of them does on patients.
 """
@@ -78,9 +77,9 @@ PRIVACY = f"""
 """
 
 DATA_INTRO = """
-The examples and the shipped networks come from **phantoms**: heads made from the MNI152 template (Fonov et al. 2011,
-free with its notice) and from published label maps, with bleeds drawn in. The shipped classifier was also *measured* on
-PhysioNet CT-ICH (CC BY 4.0), and never trained on it. No patient's scan is in this page.
+The examples are **phantoms**: heads made from the MNI152 template (Fonov et al. 2011, free with its notice), with blood
+drawn in. No patient's scan is in this page. What each network was taught by and measured on stands in its card, data
+set by data set.
 
 These are the data sets that hemobench reads, from your own copy, under their own terms:
 """

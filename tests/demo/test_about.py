@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from demo import texts
-from demo.about import checkpoint_cards, citation, dataset_rows, dataset_table, parse_card
+from demo.about import (
+    checkpoint_cards,
+    citation,
+    dataset_rows,
+    dataset_table,
+    limits,
+    network_origins,
+    parse_card,
+)
 from demo.privacy import KEEP_S
 from hemobench.datasets.registry import known_datasets
 from hemobench.errors import UserError
+from hemobench.inference.shipped import shipped_folder
 
 
 def test_each_shipped_checkpoint_has_its_card() -> None:
@@ -46,6 +56,39 @@ def test_the_citation_is_bibtex_of_the_file(tmp_path: Path) -> None:
     broken.write_text("title: x\n")
     with pytest.raises(UserError, match=r"no usable CITATION\.cff"):
         citation(broken)
+
+
+def test_limits_say_of_each_network_what_it_learned_from() -> None:
+    lines = network_origins()
+    assert len(lines) == 3
+    for line, name in zip(lines, ("slice-classifier", "bleed-2d", "ventricles"), strict=True):
+        training = json.loads((shipped_folder() / name / "config.json").read_text())["training"]
+        assert line.startswith(f"**{name}** learned from {'phantoms alone' if training['phantom'] else 'patients of'}")
+        assert line in limits()
+    assert "{" not in limits()
+
+
+@pytest.mark.parametrize(
+    ("phantom", "others", "says"),
+    [
+        (True, [], "learned from phantoms alone, and was measured on 36 phantoms, never on patients."),
+        (True, [(False, "ct-ich", 63), (True, "phantom", 100)],
+         "learned from phantoms alone, and was measured on 136 phantoms and 63 patients of ct-ich."),
+        (False, [], "learned from patients of rsna, and was measured on 36 patients of rsna."),
+    ],
+)  # fmt: skip
+def test_a_networks_origin_is_read_from_its_files(
+    tmp_path: Path, phantom: bool, others: list[tuple[bool, str, int]], says: str
+) -> None:
+    folder = tmp_path / "bleed-2d"
+    folder.mkdir()
+    groups = [{"phantom": one, "data": data, "patients": patients} for one, data, patients in others]
+    first = {"phantom": phantom, "data": "phantom" if phantom else "rsna", "patients": 36, "others": groups}
+    training = {"phantom": phantom, "data": "phantom:maps" if phantom else "rsna:folder"}
+    (folder / "config.json").write_text(json.dumps({"training": training}))
+    (folder / "metrics.json").write_text(json.dumps(first))
+    (folder / "manifest.json").write_text("{}")
+    assert network_origins(tmp_path) == (f"**bleed-2d** {says}",)
 
 
 def test_the_words_agree_with_what_the_program_does() -> None:
