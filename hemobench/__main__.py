@@ -17,6 +17,7 @@ COMMANDS = MappingProxyType(
         "predict": "analyse scans: report, mask and overview picture of each",
         "evaluate": "measure a checkpoint on a data set",
         "data": "list and check data sets, build phantoms",
+        "hub": "share checkpoints through the Hugging Face Hub",
     }
 )
 

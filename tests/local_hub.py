@@ -1,4 +1,4 @@
-"""A Hub on this machine: answers over HTTP what huggingface_hub asks for, so tests fetch as users do.
+"""A Hub on this machine: answers over HTTP what huggingface_hub asks for, so tests fetch and push as users do.
 
     with LocalHub() as hub:
         commit = hub.commit("user/name", {"config.json": b"{}"})
@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import threading
@@ -24,10 +25,12 @@ LARGE = (".safetensors",)  # what the Hub keeps in LFS, known by its SHA-256
 
 @dataclass
 class Repository:
-    """Commits by their id, and what branches and tags point to."""
+    """Commits by their id, and what branches and tags point to. summaries: of commits that came over HTTP."""
 
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     references: dict[str, str] = field(default_factory=dict)
+    private: bool = False
+    summaries: list[str] = field(default_factory=list)
 
     def resolve(self, revision: str) -> str | None:
         commit = self.references.get(revision, revision)
@@ -35,12 +38,17 @@ class Repository:
 
 
 class LocalHub:
-    """The server. cut: names of files whose transfer breaks off after the first half. requests: (method, path), all."""
+    """The server. cut: names of files whose transfer breaks off after the first half. broken: parts of paths; a request
+    whose path has one of them breaks off half-way, and with `"answer:..."` after it was carried out. requests:
+    (method, path), all. stored: large files by their SHA-256, as uploads left them.
+    """
 
     def __init__(self) -> None:
         self.repositories: dict[str, Repository] = {}
         self.cut: set[str] = set()
+        self.broken: set[str] = set()
         self.requests: list[tuple[str, str]] = []
+        self.stored: dict[str, bytes] = {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler_of(self))
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
 
@@ -65,6 +73,7 @@ class LocalHub:
 
         monkeypatch.setenv("HF_ENDPOINT", self.endpoint)
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache))
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
 
     def close(self) -> None:
         self._server.shutdown()
@@ -91,6 +100,12 @@ def _handler_of(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
         def do_HEAD(self) -> None:
             self._answer()
 
+        def do_POST(self) -> None:
+            self._take()
+
+        def do_PUT(self) -> None:
+            self._take()
+
         def log_message(self, format: str, *args: object) -> None:
             """Say nothing on stderr."""
 
@@ -115,7 +130,86 @@ def _handler_of(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
             if rest[:1] == ["tree"]:
                 return self._send_json([_tree_entry(path, content) for path, content in files.items()])
             siblings = [{"rfilename": path} for path in files]
-            return self._send_json({"id": name, "modelId": name, "sha": commit, "private": False, "siblings": siblings})
+            return self._send_json(
+                {"id": name, "modelId": name, "sha": commit, "private": repository.private, "siblings": siblings}
+            )
+
+        def _take(self) -> None:
+            """A request with a body: what a push sends."""
+            hub.requests.append((self.command, self.path))
+            size = int(self.headers.get("Content-Length") or 0)
+            broken = next((part for part in hub.broken if part.removeprefix("answer:") in self.path), None)
+            if broken is not None and not broken.startswith("answer:"):
+                self.rfile.read(size // 2)
+                self.close_connection = True
+                return
+            body = self.rfile.read(size)
+            if broken is not None:
+                self._silent = True
+            self._carry_out(unquote(urlsplit(self.path).path).strip("/").split("/"), body)
+
+        _silent = False
+
+        def _carry_out(self, parts: list[str], body: bytes) -> None:
+            if parts[0] == "stored":
+                if _sha256(body) != parts[1]:
+                    return self._refuse(400, "BadRequest")
+                hub.stored[parts[1]] = body
+                return self._send_json({})
+            if parts == ["api", "validate-yaml"]:
+                return self._send_json({"errors": [], "warnings": []})
+            if parts == ["api", "repos", "create"]:
+                return self._create(json.loads(body))
+            name = "/".join(parts[2:4]) if parts[0] == "api" else "/".join(parts[:2]).removesuffix(".git")
+            repository = hub.repositories.get(name)
+            if repository is None:
+                return self._refuse(404, "RepoNotFound")
+            if parts[0] != "api":
+                return self._send_json(self._lfs_batch(json.loads(body)))
+            if parts[4] == "preupload":
+                modes = [{"path": one["path"], "uploadMode": "lfs" if one["path"].endswith(LARGE) else "regular",
+                          "shouldIgnore": False} for one in json.loads(body)["files"]]
+                return self._send_json({"files": modes})
+            if parts[4] == "branch":
+                if parts[5] in repository.references:
+                    return self._refuse(409, "Conflict")
+                repository.references[parts[5]] = repository.references["main"]
+                return self._send_json({})
+            return self._commit(name, repository, parts[5], body)
+
+        def _create(self, wanted: dict[str, object]) -> None:
+            name = f"{wanted['organization']}/{wanted['name']}"
+            url = {"url": f"{hub.endpoint}/{name}", "name": name, "id": name}
+            if name in hub.repositories:
+                return self._send_json({**url, "error": "You already created this model repo"}, 409)
+            hub.commit(name, {".gitattributes": b"*.safetensors filter=lfs\n"})
+            hub.repositories[name].private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
+            return self._send_json(url)
+
+        def _lfs_batch(self, wanted: dict[str, list[dict[str, object]]]) -> dict[str, object]:
+            objects = []
+            for one in wanted["objects"]:
+                upload = {"upload": {"href": f"{hub.endpoint}/stored/{one['oid']}"}}
+                objects.append({**one, **({} if one["oid"] in hub.stored else {"actions": upload})})
+            return {"transfer": "basic", "objects": objects}
+
+        def _commit(self, name: str, repository: Repository, branch: str, body: bytes) -> None:
+            files = dict(repository.commits[repository.references[branch]])
+            for line in body.splitlines():
+                item = json.loads(line)
+                key, value = item["key"], item["value"]
+                if key == "header":
+                    repository.summaries.append(value["summary"])
+                elif key == "file":
+                    files[value["path"]] = base64.b64decode(value["content"])
+                elif key == "lfsFile":
+                    if value["oid"] not in hub.stored:
+                        return self._refuse(400, "BadRequest")
+                    files[value["path"]] = hub.stored[value["oid"]]
+                elif key == "deletedFile":
+                    del files[value["path"]]
+            commit = hub.commit(name, files, branch=branch)
+            return self._send_json({"commitUrl": f"{hub.endpoint}/{name}/commit/{commit}", "commitOid": commit})
 
         def _answer_file(self, name: str, revision: str, path: str) -> None:
             repository = hub.repositories.get(name)
@@ -142,9 +236,12 @@ def _handler_of(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = path in hub.cut
             return None
 
-        def _send_json(self, value: object) -> None:
+        def _send_json(self, value: object, status: int = 200) -> None:
+            if self._silent:
+                self.close_connection = True
+                return
             content = json.dumps(value).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

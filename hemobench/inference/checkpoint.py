@@ -33,6 +33,7 @@ WEIGHTS, CONFIG, CARD, METRICS, MANIFEST = (
 )
 FILES = (WEIGHTS, CONFIG, CARD, METRICS, MANIFEST)
 PEOPLE = "patients.json"  # who taught it, as hashes; older checkpoints have none
+FETCHED = (*FILES, PEOPLE, "*.png", "*.jpg", "*.csv")  # of a repository: the card's pictures too
 _HUB_ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
 
 
@@ -74,11 +75,12 @@ class Checkpoint:
         return model.float().eval().requires_grad_(False)
 
 
-def open_checkpoint(where: str | Path) -> Checkpoint:
+def open_checkpoint(where: str | Path, *, local_files_only: bool = False) -> Checkpoint:
     """A checkpoint folder, or a Hub id `user/name`, `user/name@revision` (branch, tag or commit).
 
     Every file's size and SHA-256 is compared with the manifest, so a copy that was cut half-way or changed is refused.
-    Nothing is unpickled. What was fetched once from the Hub opens offline too. A folder goes before a Hub id.
+    Nothing is unpickled. What was fetched once from the Hub opens offline too (`local_files_only` asks nobody). A
+    folder goes before a Hub id.
 
     Raises: UserError where there is no such checkpoint, it cannot be fetched, or it is not whole.
     """
@@ -90,7 +92,7 @@ def open_checkpoint(where: str | Path) -> Checkpoint:
         raise UserError(f"checkpoint '{where}' is neither a folder nor a Hub id; expected a checkpoint's folder or "
                         "user/name, user/name@revision; check the path")
     repository = match["repository"]
-    directory, commit = hub_copy(repository, match["revision"], (*FILES, PEOPLE))
+    directory, commit = hub_copy(repository, match["revision"], FETCHED, local_files_only=local_files_only)
     return _open_folder(directory, repository, commit)
 
 
@@ -121,7 +123,7 @@ def write_checkpoint(
             write_json(part / PEOPLE, people.to_mapping())
         files = {path.name: _entry(path) for path in sorted(part.iterdir())}
         write_json(part / MANIFEST, {"files": files, "commit": commit, "command": command})
-        _move_in_place(part, directory)
+        move_in_place(part, directory)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
@@ -205,7 +207,7 @@ def _replaceable(directory: Path) -> bool:
     return directory.is_dir() and ((directory / MANIFEST).is_file() or not any(directory.iterdir()))
 
 
-def _move_in_place(part: Path, directory: Path) -> None:
+def move_in_place(part: Path, directory: Path) -> None:
     """Rename a finished folder; one that stands there is moved away first, because rename replaces no full folder."""
     if not directory.exists():
         part.rename(directory)
