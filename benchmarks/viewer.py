@@ -159,8 +159,9 @@ def main() -> None:
         sys.exit("no chromium on this machine; install it to measure the viewer")
     scans: list[tuple[str, Any]] = [(path.name, path) for path in given.scans]
     if not scans:
-        spec = PhantomSpec(patients=1, slices=40, matrix=512, healthy=0.0, seed=3, thickness_mm=4.0)
-        scans = [("phantom", generate_patient(spec, 0).image)]
+        # A large epidural bleed: much to colour and to outline.
+        spec = PhantomSpec(patients=12, slices=40, matrix=512, healthy=0, seed=77, thickness_mm=4.0, least_size=0.8)
+        scans = [("phantom", generate_patient(spec, 7).image)]
         scans += [("GE head CT", GE_HEAD_CT)] if GE_HEAD_CT.is_dir() else []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])

@@ -1,5 +1,16 @@
 // The panel beside the pictures: verdict, types, lesions, notes. All text goes in as text, never as markup.
 
+/** A line where call and outlines do not go together, which no single number shows. */
+function disagreement(value) {
+  const { positive } = value.study;
+  const roles = value.models.map((one) => one.role);
+  if (positive === null || !roles.includes("haemorrhage") || !roles.includes("slice-classifier")) return "";
+  const count = value.lesions.length;
+  if (positive && !count) return "The networks disagree: haemorrhage is called, and none is outlined.";
+  if (!positive && count) return `The networks disagree: not called, but ${counted(count, "lesion")} outlined.`;
+  return "";
+}
+
 class Findings {
   /** @param {HTMLElement} root @param {Object} look @param {(number: number) => void} onLesion */
   constructor(root, look, onLesion) {
@@ -45,6 +56,8 @@ class Findings {
     this.find(".volume").textContent = ml === null ? "–" : `${millilitres(ml)} mL`;
     const count = value.lesions.length;
     const lesions = value.ventricles ? "" : count ? `in ${counted(count, "lesion")}` : "nothing outlined";
+    this.find(".disagree").textContent = disagreement(value);
+    this.find(".disagree").hidden = !disagreement(value);
     const unknown = value.spacing_known ? "" : "the file gives no millimetres";
     this.find(".volume-words").textContent = [lesions, unknown].filter(Boolean).join("; ");
   }

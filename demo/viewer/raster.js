@@ -16,31 +16,37 @@ function colourTables(values, range, colours, opacity) {
   return tables;
 }
 
+/** Where a plane's picture lies in the codes: the code of column `u` and row `v` is at `from + u * across + v * down`;
+ * `sliceOf` gives the slice of the scan that row `v` is from. */
+function layout(store, plane, index) {
+  const [depth, rows, columns] = store.shape;
+  const size = rows * columns;
+  if (plane.axis === 0) return { from: index * size, across: 1, down: columns, sliceOf: () => index };
+  const top = (depth - 1) * size;
+  const sliceOf = (v) => depth - 1 - v;
+  return plane.axis === 1
+    ? { from: top + index * columns, across: 1, down: -size, sliceOf }
+    : { from: top + index, across: columns, down: -size, sliceOf };
+}
+
 /** Fill `pixels` (rows x columns of the plane's picture) with slice `index`; slices not yet there stay black.
  * @param {ScanStore} store @param {Uint32Array} pixels @param {Map<number, Uint32Array>} tables */
 function paintSlice(store, plane, index, pixels, tables) {
-  const [depth, rows, columns] = store.shape;
   const { codes, ready } = store;
   const bare = tables.get(0);
-  if (plane.axis === 0) {
-    const start = index * rows * columns;
-    if (ready[index]) for (let i = 0; i < pixels.length; i++) pixels[i] = bare[codes[start + i]];
-    else pixels.fill(0xff000000);
-  } else {
-    const width = plane.axis === 1 ? columns : rows;
-    for (let d = 0; d < depth; d++) {
-      const out = (depth - 1 - d) * width;
-      const slab = d * rows * columns;
-      if (!ready[d]) pixels.fill(0xff000000, out, out + width);
-      else if (plane.axis === 1) {
-        const from = slab + index * columns;
-        for (let i = 0; i < width; i++) pixels[out + i] = bare[codes[from + i]];
-      } else {
-        for (let i = 0, from = slab + index; i < width; i++, from += columns) pixels[out + i] = bare[codes[from]];
-      }
-    }
+  const width = store.shape[plane.across];
+  const { from, across, down, sliceOf } = layout(store, plane, index);
+  for (let v = 0, out = 0; out < pixels.length; v++) {
+    const end = out + width;
+    if (!ready[sliceOf(v)]) pixels.fill(0xff000000, out, end);
+    else for (let i = out, at = from + v * down; i < end; i++, at += across) pixels[i] = bare[codes[at]];
+    out = end;
   }
-  paintLabels(store, plane, index, pixels, tables);
+  if (tables.size < 2) return;
+  eachLabel(store, plane, index, (label, u, v) => {
+    const table = tables.get(label);
+    if (table && ready[sliceOf(v)]) pixels[v * width + u] = table[codes[from + u * across + v * down]];
+  });
 }
 
 /** The voxels of the label map in one slice: calls back with label, column and row of the plane's picture.
@@ -61,17 +67,6 @@ function eachLabel(store, plane, index, each) {
   }
 }
 
-function paintLabels(store, plane, index, pixels, tables) {
-  if (tables.size < 2) return;
-  const [, rows, columns] = store.shape;
-  const width = store.shape[plane.across];
-  eachLabel(store, plane, index, (label, u, v) => {
-    const table = tables.get(label);
-    const [d, h, w] = voxelAt(store.shape, plane, index, u, v);
-    if (table && store.ready[d]) pixels[v * width + u] = table[store.codes[(d * rows + h) * columns + w]];
-  });
-}
-
 // Marching squares: for each pattern of the four voxels about a corner (1 left above, 2 right above, 4 right below,
 // 8 left below) the sides of the cell that the outline joins, in pairs. Sides: 0 above, 1 right, 2 below, 3 left.
 const CROSSINGS = [
@@ -83,31 +78,35 @@ const SIDES = [[0.5, 0], [1, 0.5], [0.5, 1], [0, 0.5]];
 /** Outlines of each label in one slice, as paths in columns and rows of the plane's picture.
  * @param {ScanStore} store @returns {Map<number, Path2D>} */
 function outlines(store, plane, index) {
-  const width = store.shape[plane.across] + 1;
-  /** @type {Map<number, Map<number, number>>} */
+  const paths = new Map();
+  if (!store.labels) return paths;
+  const { start, shape } = store.labels;
+  // Corners of the box of labels, (width x height) of them, each with the four voxels about it.
+  const width = shape[plane.across] + 1;
+  const height = shape[plane.down] + 1;
+  const left = start[plane.across];
+  const top = plane.upwards ? store.shape[plane.down] - start[plane.down] - shape[plane.down] : start[plane.down];
+  /** @type {Map<number, Uint8Array>} */
   const corners = new Map();
-  const mark = (cells, key, bit) => cells.set(key, (cells.get(key) ?? 0) | bit);
   eachLabel(store, plane, index, (label, u, v) => {
     let cells = corners.get(label);
-    if (!cells) corners.set(label, (cells = new Map()));
-    // Each voxel is one of four about each of its corners; corner (u, v) is above and left of voxel (u, v).
-    const key = v * width + u;
-    mark(cells, key, 4);
-    mark(cells, key + 1, 8);
-    mark(cells, key + width, 2);
-    mark(cells, key + width + 1, 1);
+    if (!cells) corners.set(label, (cells = new Uint8Array(width * height)));
+    const at = (v - top) * width + (u - left);
+    cells[at] |= 4;
+    cells[at + 1] |= 8;
+    cells[at + width] |= 2;
+    cells[at + width + 1] |= 1;
   });
-  const paths = new Map();
   for (const [label, cells] of corners) {
     const path = new Path2D();
-    for (const [key, pattern] of cells) {
-      if (pattern === 15) continue;
-      const [u, v] = [(key % width) - 0.5, Math.floor(key / width) - 0.5];
-      const sides = CROSSINGS[pattern];
+    for (let at = 0; at < cells.length; at++) {
+      const sides = CROSSINGS[cells[at]];
+      if (!sides.length) continue;
+      const [u, v] = [left + (at % width) - 0.5, top + Math.floor(at / width) - 0.5];
       for (let k = 0; k < sides.length; k += 2) {
-        const [from, to] = [SIDES[sides[k]], SIDES[sides[k + 1]]];
-        path.moveTo(u + from[0], v + from[1]);
-        path.lineTo(u + to[0], v + to[1]);
+        const [one, other] = [SIDES[sides[k]], SIDES[sides[k + 1]]];
+        path.moveTo(u + one[0], v + one[1]);
+        path.lineTo(u + other[0], v + other[1]);
       }
     }
     paths.set(label, path);

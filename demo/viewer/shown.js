@@ -43,8 +43,8 @@ async function open(value) {
   views.forEach((view) => view.clear());
   find(".failed").hidden = true;
   root.dataset.state = value ? "loading" : "empty";
-  if (!value) return;
   times = { given: now() };
+  if (!value) return;
   const controller = (loading = new AbortController());
   const store = new ScanStore(value.stream);
   shown = { value, store, at: [...value.first_at], range: firstRange(value), lesion: 0, ...labelLooks(value) };

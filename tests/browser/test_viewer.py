@@ -37,7 +37,10 @@ def opened(page: Any, url: str) -> Any:
 
 
 def show(page: Any, name: str, state: str = "ready") -> Any:
+    page.wait_for_function("Boolean(document.querySelector('#viewer .viewer')?.parentElement.hemobench)")
+    before = page.evaluate(f"{HOOK}.times().given")
     page.click(f"#show-{name}")
+    page.wait_for_function(f"(before) => {HOOK}.times().given !== before", arg=before)
     page.wait_for_selector(f'.viewer[data-state="{state}"]', state="attached")
     return page
 
@@ -397,6 +400,19 @@ def test_findings_show_calls_thresholds_and_millilitres(opened: Any) -> None:
     assert "bleed-net" in opened.locator(".models").text_content()
     assert "at abcdef01" in opened.locator(".models").text_content()
     assert "never a diagnosis" in text(opened, ".notice")
+    assert not opened.is_visible(".disagree")
+
+
+def test_networks_that_disagree_are_shown_to(opened: Any) -> None:
+    value = opened.evaluate(f"{HOOK}.state().value")
+    value["study"]["positive"] = False
+    opened.evaluate(f"(value) => {{ {HOOK}.open(value); }}", value)
+    assert text(opened, ".call") == "Not called"
+    assert text(opened, ".disagree") == "The networks disagree: not called, but 2 lesions outlined."
+
+    value["study"]["positive"], value["lesions"] = True, []
+    opened.evaluate(f"(value) => {{ {HOOK}.open(value); }}", value)
+    assert text(opened, ".disagree") == "The networks disagree: haemorrhage is called, and none is outlined."
 
 
 def test_notes_are_text_and_never_markup(opened: Any) -> None:
@@ -457,7 +473,7 @@ def test_help_opens_by_key_and_closes_by_escape(opened: Any) -> None:
 def test_everything_is_reached_by_tab_and_has_a_name(opened: Any) -> None:
     snapshot = opened.locator(".viewer").aria_snapshot()
 
-    for part in ('slider "Slice"', 'application "Scan"', 'table "Lesions"', 'table "Types"', 'button "Next lesion"'):
+    for part in ('slider "Slice"', 'application "Scan;', 'table "Lesions"', 'table "Types"', 'button "Next lesion"'):
         assert part in snapshot
     unnamed = opened.locator(".viewer button").evaluate_all(
         "(all) => all.filter((one) => !one.textContent.trim() && !one.getAttribute('aria-label')).length"
