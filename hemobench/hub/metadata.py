@@ -46,12 +46,13 @@ class Headline:
 def headlines(config: CheckpointConfig, metrics: Mapping[str, Any]) -> tuple[Headline, ...]:
     """The scores of metrics.json that a reader compares checkpoints by, data set by data set; those that are
     undefined or have no interval are not among them."""
+    own = "out of fold" if config.training.get("folds") else "test part"
     found: list[Headline] = []
     names: list[str] = []
     for number, part in enumerate(_parts(metrics)):
-        # The first is the test part of what was trained on; another copy of the same name is another set of patients.
+        # The first is of what was trained on; another copy of the same name is another set of patients.
         earlier = names.count(part["data"]) if number else 0
-        name = part["data"] + (" (test part)" if number == 0 else f" ({earlier + 1})" if earlier else "")
+        name = part["data"] + (f" ({own})" if number == 0 else f" ({earlier + 1})" if earlier else "")
         names += [part["data"]] if number else []
         for metric in _HEADLINES[config.role]:
             score = part["metrics"].get(metric)

@@ -44,6 +44,11 @@ def test_undefined_scores_and_those_without_interval_are_no_headlines() -> None:
     assert names == [("phantom (test part)", "auroc_any"), ("ct-ich", "auroc_any"), ("bhsd", "auroc_any")]
 
 
+def test_answers_out_of_fold_are_called_so() -> None:
+    config = small_config("slice-classifier", training={"folds": 5})
+    assert headlines(config, scores("slice-classifier"))[0].data == "phantom (out of fold)"
+
+
 def test_two_sets_of_one_name_are_told_apart() -> None:
     metrics = scores("slice-classifier")
     metrics["others"] = [metrics["others"][0], {**metrics["others"][0], "patients": 9}]
