@@ -24,6 +24,7 @@ from demo.privacy import KEEP_S, SWEEP_EVERY_S, keep_swept, log_defect, private_
 from demo.scan_tab import Workshop, scan_tab
 from demo.theme import page_css, page_theme
 from demo.weights import WeightShelf, shelf_from_environment
+from hemobench.errors import UserError
 
 TITLE = "hemobench"
 PURPOSE = "Intracranial haemorrhage on head CT: whether, which type, where, and how many millilitres."
@@ -106,21 +107,24 @@ def warm_up(demo_shelf: WeightShelf, folder: Path) -> threading.Thread:
     def work() -> None:
         try:
             Analyst(folder).answer([examples()[0].path], demo_shelf.open())
+        except UserError as error:
+            print(f"no scan can be analysed: {error.__cause__ or error}", file=sys.stderr, flush=True)
         except Exception as error:
-            log_defect(error)  # a visitor's request will say what is wrong
+            log_defect(error)
 
     thread = threading.Thread(target=work, name="warm-up", daemon=True)
     thread.start()
     return thread
 
 
-def launch(**options: Any) -> None:
-    """Serve the page until the process is stopped. `options` go to Gradio; address and port are also read from
+def launch(concurrency: int = CONCURRENCY, **options: Any) -> None:
+    """Serve the page until the process is stopped. `concurrency` is how many scans are looked at together; `options` go
+    to Gradio; address and port are also read from
     `GRADIO_SERVER_NAME` and `GRADIO_SERVER_PORT`.
     """
     folder = prepare_process()
     shelf = shelf_from_environment()
-    demo = build_demo(shelf, folder=folder)
+    demo = build_demo(shelf, folder=folder, concurrency=concurrency)
     stop = keep_swept(folder)
     # Else the folder with the uploads would outlive a process that is told to stop.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -55,6 +55,7 @@ class _Page:
     """The components of the tab."""
 
     upload: gr.File
+    scan: gr.File
     example: gr.Number
     dark: gr.Checkbox
     cards: gr.HTML
@@ -94,6 +95,8 @@ def _left_column(workshop: Workshop) -> dict[str, Any]:
     upload = gr.File(
         label="Scan", file_count="multiple", elem_id="scan-upload", elem_classes="first", height=UPLOAD_PIXELS
     )
+    # What is at work or was; the box above is empty again, so that the next scan does not join the last one.
+    scan = gr.File(visible=False, file_count="multiple")
     gr.HTML('<p class="side-title">Examples: phantoms, no patients</p>', padding=False, elem_classes="first")
     chooser = gr.HTML(
         cards(workshop.examples), js_on_load=SCRIPT, elem_id="scan-examples", elem_classes="first", padding=False
@@ -113,13 +116,15 @@ def _left_column(workshop: Workshop) -> dict[str, Any]:
     forget = gr.Button("Delete my scan now", size="sm", elem_id="scan-forget")
     gr.HTML(f'<p class="side-note">Else it is deleted after {KEPT}.</p>', padding=False)
     return {
-        "upload": upload, "example": example, "dark": dark, "cards": chooser, "weights": weights, "again": again,
-        "report": report, "mask": mask, "overview": overview, "ask_seg": ask_seg, "seg": seg, "forget": forget,
+        "upload": upload, "scan": scan, "example": example, "dark": dark, "cards": chooser, "weights": weights,
+        "again": again, "report": report, "mask": mask, "overview": overview, "ask_seg": ask_seg, "seg": seg,
+        "forget": forget,
     }  # fmt: skip
 
 
 def _wire(page: _Page, workshop: Workshop) -> None:
-    inputs = [page.upload, page.example, page.weights]
+    inputs = [page.scan, page.example, page.weights]
+    begun = [page.scan, page.upload, page.example, *page.results]
     in_turn: dict[str, Any] = {
         "concurrency_id": QUEUE, "concurrency_limit": workshop.concurrency, "show_progress_on": [page.status],
         **_PRIVATE,
@@ -130,23 +135,21 @@ def _wire(page: _Page, workshop: Workshop) -> None:
         **in_turn,
     }  # fmt: skip
     answer = _answerer(workshop)
-    page.upload.upload(_uploaded, None, [page.example, *page.results], **_AT_ONCE).then(answer, **work)
-    page.cards.click(_chosen, None, [page.example, page.upload, *page.results], **_AT_ONCE).then(answer, **work)
+    page.upload.upload(_uploaded, page.upload, begun, **_AT_ONCE).then(answer, **work)
+    page.cards.click(_chosen, None, begun, **_AT_ONCE).then(answer, **work)
     page.again.click(_waiting, None, page.results, **_AT_ONCE).then(answer, **work)
     page.weights.input(_waiting, None, page.results, **_AT_ONCE).then(answer, **work)
     page.ask_seg.click(_segmenter(workshop), inputs, [page.status, page.seg], **in_turn)
-    page.forget.click(
-        _forgetter(workshop), [page.upload, page.viewer], [page.upload, page.example, *page.results], **_AT_ONCE
-    )
+    page.forget.click(_forgetter(workshop), [page.scan, page.viewer], begun, **_AT_ONCE)
 
 
-def _uploaded() -> tuple[Any, ...]:
-    return NO_EXAMPLE, *_waiting()
+def _uploaded(files: list[str] | None) -> tuple[Any, ...]:
+    return files, None, NO_EXAMPLE, *_waiting()
 
 
 def _chosen(event: gr.EventData) -> tuple[Any, ...]:
     """The number of the example that was clicked; the upload, if there was one, is put away."""
-    return event.index, None, *_waiting()
+    return None, None, event.index, *_waiting()
 
 
 def _waiting() -> list[Any]:
@@ -231,7 +234,7 @@ def _forgetter(workshop: Workshop) -> Callable[..., tuple[Any, ...]]:
     def forget(files: list[str] | None, shown: Any) -> tuple[Any, ...]:
         drawn = shown.get("volume", {}).get("path") if isinstance(shown, dict) else None
         delete_now([Path(one) for one in [*(files or []), *([drawn] if drawn else [])]], workshop.folder)
-        return None, NO_EXAMPLE, *_results(panel(DELETED), None)
+        return None, None, NO_EXAMPLE, *_results(panel(DELETED), None)
 
     return forget
 

@@ -16,7 +16,7 @@ DEFECT = (
     "Something went wrong here, and not with you. Nothing of the scan was kept in a log. Please try again, and if it "
     "goes wrong again, tell this page's owner the time."
 )
-WAITING = "Waiting for a free place."
+WAITING = "Your scan has arrived."
 NOTHING = "There is no scan to analyse. Drop one, or choose an example."
 DELETED = "Deleted: the scan and everything made of it."
 

@@ -79,7 +79,7 @@ class WeightShelf:
             raise unknown_name("checkpoint", str(identity)[:80], by_identity)
         shipped = by_identity.get(SHIPPED_ID)
         if shipped is None or chosen is shipped:
-            return Opened(chosen.identity, tuple(self._opener(chosen.sources).values()))
+            return Opened(chosen.identity, self._last_resort(chosen))
         failure = self._failed_lately(chosen)
         if not failure:
             try:
@@ -89,7 +89,16 @@ class WeightShelf:
                 with self._lock:
                     self._unreachable[chosen.identity] = (time.monotonic(), failure)
         remark = f"{chosen.title} {failure}, so the shipped networks were used instead"
-        return Opened(shipped.identity, tuple(self._opener(shipped.sources).values()), (remark,))
+        return Opened(shipped.identity, self._last_resort(shipped), (remark,))
+
+    def _last_resort(self, chosen: WeightSet) -> tuple[Checkpoint, ...]:
+        """A set behind which there is no other; what is wrong with it is its owner's to know."""
+        try:
+            return tuple(self._opener(chosen.sources).values())
+        except UserError as error:
+            raise UserError(
+                f"{chosen.title} {_reason(error)}; expected networks to look with; try again, or tell the owner"
+            ) from error
 
     def _failed_lately(self, chosen: WeightSet) -> str:
         with self._lock:
@@ -137,4 +146,4 @@ def _reason(error: UserError) -> str:
     """Why a set could not be opened, without addresses and folders."""
     if "cannot be fetched" in str(error):
         return "could not be fetched from the Hub"
-    return "could not be opened (this page's owner should look at it)"
+    return "could not be opened"

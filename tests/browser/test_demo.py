@@ -103,6 +103,24 @@ def test_an_example_is_one_click_and_refused_files_clear_it_away(opened: Any, tm
     assert opened.is_disabled("#take-report")
 
 
+def test_a_second_upload_takes_the_place_of_the_first(opened: Any, tmp_path: Path) -> None:
+    paths = {one.name: one.path for one in examples()}
+    found = []
+    for name in ("epidural", "healthy"):
+        upload(opened, paths[name])
+        opened.wait_for_function("document.querySelector('#scan-status .busy')")
+        status(opened, "done")
+        drawn(opened)
+        found.append(json.loads(taken(opened, "take-report", tmp_path).read_text(encoding="utf-8")))
+    assert found[0]["lesions"] != found[1]["lesions"]
+    assert all(report["source"]["files"] == 1 for report in found)
+    opened.click("#scan-again")  # the page knows which scan it was
+    opened.wait_for_function("document.querySelector('#scan-status .busy')")
+    status(opened, "done")
+    again = json.loads(taken(opened, "take-report", tmp_path).read_text(encoding="utf-8"))
+    assert again["slices"] == found[1]["slices"]
+
+
 def test_a_file_that_is_too_large_is_refused_before_it_is_sent(opened: Any) -> None:
     sent: list[str] = []
     opened.on("request", lambda request: sent.append(request.url) if "/upload" in request.url else None)

@@ -1,0 +1,154 @@
+"""The demo as a process of its own: how soon it is there, what 20 visitors wait, and where memory stands after many.
+
+    python benchmarks/demo_load.py                     # all of it
+    python benchmarks/demo_load.py --requests 40 --concurrency 1 2
+
+Every visitor sends another phantom. Memory is the process' resident set, read where the operating system has /proc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from gradio_client import Client, handle_file
+
+from hemobench.datasets.phantom import PhantomSpec, generate_patient
+from hemobench.io.nifti import write_nifti
+
+ROOT = Path(__file__).resolve().parents[1]
+VISITORS = 20
+WAIT_S = 120.0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--requests", type=int, default=200, help="after which memory is read")
+    parser.add_argument("--slices", type=int, default=24)
+    parser.add_argument("--matrix", type=int, default=256)
+    parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 2])
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        scans = make_scans(Path(folder), options.slices, options.matrix)
+        for concurrency in options.concurrency:
+            print(f"-- {concurrency} at a time, {options.slices} x {options.matrix} x {options.matrix}", flush=True)
+            last = concurrency == options.concurrency[-1]
+            measure(scans, concurrency, options.requests if last else 0)
+
+
+def make_scans(folder: Path, slices: int, matrix: int) -> list[Path]:
+    """A phantom for each visitor."""
+    spec = PhantomSpec(patients=VISITORS, slices=slices, matrix=matrix)
+    paths = []
+    for number in range(VISITORS):
+        paths.append(folder / f"{number}.nii.gz")
+        write_nifti(generate_patient(spec, number).image, paths[-1])
+    return paths
+
+
+def measure(scans: list[Path], concurrency: int, requests: int) -> None:
+    """Start the demo, let the visitors come together, then one after the other, and print what was seen."""
+    with running(concurrency) as (url, process, started_s):
+        print(f"cold start to a page: {started_s:.1f} s", flush=True)
+        print(f"first answer after it: {ask(url, scans[0]):.2f} s", flush=True)
+        alone = statistics.median(ask(url, scan) for scan in scans[:6])
+        begun, worked = time.perf_counter(), processor_s(process)
+        with ThreadPoolExecutor(VISITORS) as pool:
+            waits = sorted(pool.map(lambda scan: ask(url, scan), scans))
+        total = time.perf_counter() - begun
+        print(
+            f"one visitor alone: {alone:.2f} s (median of 6); {VISITORS} at once: all in {total:.1f} s, "
+            f"median {statistics.median(waits):.1f} s, last {waits[-1]:.1f} s; "
+            f"{(processor_s(process) - worked) / VISITORS:.2f} s of processors a scan",
+            flush=True,
+        )
+        if requests:
+            follow_memory(url, process, scans, requests)
+
+
+def follow_memory(url: str, process: int, scans: list[Path], requests: int) -> None:
+    """Resident memory after each fifth of the requests, four visitors at a time, each asking ten times."""
+    levels = [resident_mib(process)]
+    done = 0
+    for _ in range(5):
+        batch = requests // 5
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda number: ask(url, scans[number % VISITORS]), range(done, done + batch)))
+        done += batch
+        time.sleep(2)
+        levels.append(resident_mib(process))
+        print(f"after {done} more requests: {levels[-1]:.0f} MiB", flush=True)
+    print(f"memory before: {levels[0]:.0f} MiB; the last fifth added {levels[-1] - levels[-2]:+.0f} MiB", flush=True)
+
+
+def ask(url: str, scan: Path) -> float:
+    """Seconds from opening the page's API to the last file of the answer."""
+    begun = time.perf_counter()
+    client = Client(url, verbose=False, download_files=tempfile.mkdtemp(prefix="hemobench-load-"))
+    try:
+        report = client.predict(scan=handle_file(scan), api_name="/analyse")[0]
+    finally:
+        client.close()
+    if not report["slices"]:
+        raise RuntimeError("an answer without slices")
+    return time.perf_counter() - begun
+
+
+@contextmanager
+def running(concurrency: int) -> Iterator[tuple[str, int, float]]:
+    """The demo in its own process: address, process id, seconds until the page was there."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}/"
+    code = f"from demo.app import launch; launch(concurrency={concurrency})"
+    begun = time.perf_counter()
+    environment = {**os.environ, "GRADIO_SERVER_PORT": str(port)}
+    server = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    try:
+        while not answers(url):
+            if server.poll() is not None or time.perf_counter() - begun > WAIT_S:
+                raise RuntimeError("the demo did not start")
+            time.sleep(0.05)
+        yield url, server.pid, time.perf_counter() - begun
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def answers(url: str) -> bool:
+    """Whether the page and its settings are served, which is when a browser can build it."""
+    try:
+        with urllib.request.urlopen(f"{url}config", timeout=5) as reply:
+            return bool(reply.read())
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def processor_s(process: int) -> float:
+    """Processor seconds that a process has used, which other processes on the machine change little."""
+    fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def resident_mib(process: int) -> float:
+    """Resident set of a process in MiB."""
+    text = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    line = next(line for line in text.splitlines() if line.startswith("VmRSS:"))
+    return int(line.split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    main()
