@@ -5,15 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from small_checkpoints import small_config, small_model
 
 from hemobench.datasets.people import People
 from hemobench.hub.metadata import front_matter
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
+from hemobench.models import create_model
 
 BODY = "\n# Small\n\n## Intended use\n\nTests.\n\n## Limits\n\nAll.\n"
 NAMES = {"slice-classifier": "auroc_any", "haemorrhage": "dice_any", "ventricles": "dice_ventricles"}
 TRAINING = {"data": "phantom", "phantom": True}
+# A classifier of a few weights: most of these tests are about files, and timm's smallest has five million.
+TINY: dict[str, Any] = {"model": "paper_cnn", "model_options": {"depth": 1, "width": 1, "hidden": 4}}
 
 
 def scores(role: str, mean: float = 0.8125) -> dict[str, Any]:
@@ -33,9 +37,15 @@ def shareable(folder: Path, role: str = "slice-classifier", *, body: str = BODY,
     """Write and open one; `metrics` and `people` may be given, the others of `changes` go to its config."""
     metrics = changes.pop("metrics", scores(role))
     people = changes.pop("people", People())
-    config = small_config(role, **{"training": TRAINING, **changes})
+    tiny = TINY if role == "slice-classifier" and "model" not in changes else {}
+    config = small_config(role, **{"training": TRAINING, **tiny, **changes})
+    torch.manual_seed(0)
+    model = small_model(config) if not tiny else create_model(
+        config.model, task=config.task, in_channels=config.in_channels, num_outputs=6,
+        image_size=config.view.image_size, **config.model_options,
+    )  # fmt: skip
     write_checkpoint(
-        folder, small_model(config), config, metrics, front_matter(config, metrics) + body, commit="c0ffee",
+        folder, model, config, metrics, front_matter(config, metrics) + body, commit="c0ffee",
         command="python train", people=people,
     )
     return open_checkpoint(folder)

@@ -18,7 +18,7 @@ def test_the_shipped_page_is_up_to_date() -> None:
 
 
 def test_the_page_says_what_the_manifests_say(tmp_path: Path) -> None:
-    net = shareable(tmp_path / "checkpoints" / "net", name="net")
+    net = shareable(tmp_path / "checkpoints" / "net", name="net", model="timm:resnet10t")
     real = {"data": "ct-ich", "phantom": False}
     shareable(tmp_path / "checkpoints" / "outliner", "haemorrhage", name="outliner", training=real)
     page = zoo_page(tmp_path / "checkpoints")
