@@ -16,7 +16,6 @@ from scipy.special import logit
 from hemobench.datasets.home import cache_home
 from hemobench.datasets.phantom.sources import load_anatomy
 from hemobench.errors import UserError
-from hemobench.export import decision_rule, specific_threshold, study_maxima
 from hemobench.inference.checkpoint import open_checkpoint
 from hemobench.labels import CLASSES
 from hemobench.metrics.calibration import fit_platt
@@ -128,34 +127,15 @@ def test_mistakes_are_one_line(arguments: tuple[str, ...], words: str, made: Pat
 def test_the_rule_is_fitted_on_validation_patients(made: Path) -> None:
     result = RunResult.load(made / "runs" / "tiny")
     assert isinstance(result.validation, SlicePredictions)
-    calibration, thresholds, _ = decision_rule(result.validation)
+    config = open_checkpoint(made / "checkpoints" / "tiny").config
+    calibration, thresholds = config.calibration, config.thresholds
+    assert config.context_mm == 0  # pictures have no neighbours
     column = CLASSES.index("any")
     logits = logit(np.clip(result.validation.probabilities[:, column].astype(np.float64), 1e-6, 1 - 1e-6))
     slope, offset = fit_platt(logits, result.validation.targets[:, column])
     assert calibration["slice"]["any"] == pytest.approx((slope, offset), abs=1e-5)
     negative = 1 / (1 + np.exp(-(slope * logits + offset)))[result.validation.targets[:, column] == 0]
     assert (negative >= thresholds["slice"]["any"]).mean() <= 0.1 or thresholds["slice"]["any"] == 0.5
-
-
-def test_study_maxima_by_hand() -> None:
-    probabilities = np.full((4, 6), 0.5, dtype=np.float32)
-    probabilities[1, 5], probabilities[3, 0] = 0.9, 0.2
-    targets = np.zeros((4, 6), dtype=np.uint8)
-    targets[2, 1] = 1
-    studies = np.array(["b", "a", "b", "a"])
-    predictions = SlicePredictions(probabilities, targets, studies, studies, np.arange(4))
-    logits, truth = study_maxima(predictions)
-    assert logits[0, 5] == pytest.approx(np.log(9), rel=1e-5)  # study a
-    assert logits[0, 0] == pytest.approx(0)
-    assert truth.tolist() == [[0] * 6, [0, 1, 0, 0, 0, 0]]
-
-
-def test_a_threshold_leaves_nine_in_ten_negatives_uncalled() -> None:
-    probabilities = np.r_[np.linspace(0, 0.99, 100), 0.7]
-    targets = np.r_[np.zeros(100, dtype=int), 1]
-    threshold = specific_threshold(probabilities, targets)
-    assert (probabilities[:100] < threshold).sum() == 90
-    assert specific_threshold(probabilities[:5], np.zeros(5, dtype=int)) == 0.5
 
 
 @pytest.mark.parametrize("name", known_recipes())
@@ -179,7 +159,8 @@ FOLDS = RECIPE.replace("split: {fractions: [0.5, 0.25, 0.25], seed: 0}", "folds:
 def test_folds_answer_for_each_other_and_a_stream_teaches_beside(made: Path) -> None:
     (made / "folds.yaml").write_text(FOLDS)
     load_anatomy(None, 0)  # the MNI head is built in the ordinary cache once, not in each test's own
-    (made / "home" / "anatomy").symlink_to(cache_home() / "anatomy")
+    if not (made / "home" / "anatomy").exists():
+        (made / "home" / "anatomy").symlink_to(cache_home() / "anatomy")
     done = _train("--recipe", "folds.yaml", "--data", "image-folder:seen", home=made)
     assert done.returncode == 0, done.stderr
     assert "24 patients, out of fold" in done.stdout

@@ -29,7 +29,7 @@ FLOORS = (
     ("inference",),
     ("stats",),
     ("compare",),
-    ("hub", "cards", "export", "evaluation"),
+    ("hub", "cards", "decision", "export", "evaluation"),
     ("cli",),
     ("data", "train", "evaluate", "predict", "__main__"),
 )

@@ -20,6 +20,7 @@ from hemobench.datasets.views import ClassificationView, slice_images
 from hemobench.errors import UserError
 from hemobench.evaluation.overlap import overlap_metrics
 from hemobench.inference.checkpoint import Checkpoint
+from hemobench.inference.context import in_context
 from hemobench.inference.engine import Engine
 from hemobench.inference.grids import assumed_scale
 from hemobench.inference.lesions import lesions_of
@@ -98,23 +99,23 @@ def _classified(checkpoint: Checkpoint, engine: Engine, cases: Sequence[tuple[in
     view = checkpoint.config.view
     assert isinstance(view, ClassificationView)
 
-    def read(case: Case) -> tuple[NDArray[np.uint8], tuple[NDArray[np.uint8], bool, bool]]:
+    def read(case: Case) -> tuple[NDArray[np.uint8], tuple[NDArray[np.uint8], bool, bool], float]:
         loaded = case.load()
         truth = slice_truth(loaded)
         if truth is None:
             raise UserError(f"{case.study_id} has no labels for blood; expected some; choose another data set")
-        return slice_images(loaded.image, view, f"case {case.study_id}"), truth
+        return slice_images(loaded.image, view, f"case {case.study_id}"), truth, loaded.image.spacing_mm[0]
 
     waiting: list[tuple[int, Any]] = []
     for number, result in read_ahead(cases, read):
         waiting.append((number, result))
         if sum(len(one[0]) for _, one in waiting if not isinstance(one, UserError)) >= _BATCH:
-            yield from _slice_answers(engine, waiting)
+            yield from _slice_answers(engine, waiting, checkpoint.config.context_mm)
             waiting = []
-    yield from _slice_answers(engine, waiting)
+    yield from _slice_answers(engine, waiting, checkpoint.config.context_mm)
 
 
-def _slice_answers(engine: Engine, waiting: Sequence[tuple[int, Any]]) -> Iterator[Answer]:
+def _slice_answers(engine: Engine, waiting: Sequence[tuple[int, Any]], context_mm: float) -> Iterator[Answer]:
     images = [result[0] for _, result in waiting if not isinstance(result, UserError)]
     whole = np.concatenate(images).astype(np.float32) / np.float32(255) if images else None
     logits = np.zeros((0, len(CLASSES))) if whole is None else predict_slices(engine, whole, batch=_BATCH)
@@ -125,7 +126,7 @@ def _slice_answers(engine: Engine, waiting: Sequence[tuple[int, Any]]) -> Iterat
             continue
         own = logits[start : start + len(result[0])]
         start += len(own)
-        yield Answer(number, slices=_slice_answer(own, *result[1]))
+        yield Answer(number, slices=_slice_answer(in_context(own, result[2], context_mm), *result[1]))
 
 
 def _slice_answer(

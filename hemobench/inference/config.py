@@ -34,7 +34,8 @@ class CheckpointConfig:
     role: one of ROLES. outputs: class names of the network's channels, in order. calibration: by level (of LEVELS) and
     class, (a, b) of probability = sigmoid(a * logit + b); what is absent is (1, 0). thresholds: by level and class,
     the probability from which on it is called; threshold_rule says in words how they were chosen. training: where the
-    weights come from (data, phantom, seed, commit, command, versions, seconds).
+    weights come from (data, phantom, seed, commit, command, versions, seconds). context_mm: how far a classifier's
+    slices speak for their neighbours before anything is calibrated (`inference.context.in_context`).
 
     Raises: UserError where names, sizes or numbers contradict each other.
     """
@@ -51,6 +52,7 @@ class CheckpointConfig:
     thresholds: Thresholds = field(default_factory=dict)
     threshold_rule: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
+    context_mm: float = 0.0
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -70,6 +72,9 @@ class CheckpointConfig:
             if option in _FOREIGN_WEIGHTS and self.model_options[option]:
                 raise UserError(f"model option '{option}' of checkpoint {self.name}; expected options without other "
                                 "weights, the checkpoint has its own; leave it out")
+        if not (isinstance(self.context_mm, (int, float)) and 0 <= self.context_mm <= 100):
+            raise UserError(f"context_mm of checkpoint {self.name} is {self.context_mm!r}; expected 0 to 100 mm; "
+                            "export it again")
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -131,6 +136,7 @@ class CheckpointConfig:
         for key in values:
             if key not in known:
                 raise unknown_name("checkpoint option", str(key), known)
+        values.setdefault("context_mm", 0.0)  # folders of before it was known do without
         missing = [name for name in known if name not in values]
         if missing:
             raise UserError(f"checkpoint config lacks {', '.join(missing)}; expected {', '.join(known)}; add them")

@@ -14,6 +14,7 @@ from scipy.special import expit, softmax
 
 from hemobench.datasets.views import ClassificationView, SegmentationView, slice_images
 from hemobench.inference.config import CheckpointConfig
+from hemobench.inference.context import in_context
 from hemobench.inference.engine import Engine
 from hemobench.inference.grids import network_input, to_source
 from hemobench.inference.lesions import occupied_box
@@ -61,6 +62,7 @@ def classify(
         images = slice_images(volume, config.view, "the scan").astype(np.float32) / np.float32(255)
     with stage("slice-classifier"):
         logits = predict_slices(engine, images, batch=_BATCH, flip_tta=flip_tta)
+    logits = in_context(logits, volume.spacing_mm[0], config.context_mm)
     by_class = dict(zip(config.outputs, np.asarray(logits, dtype=np.float64).T, strict=True))
     return ClassProbabilities(
         {name: _calibrated(config, "slice", name, by_class[name]) for name in CLASSES},

@@ -234,11 +234,11 @@ def test_groups_of_patients_stay_together() -> None:
     ]  # fmt: skip
     split = split_by_patient(cases, fractions=(0.6, 0.2, 0.2), seed=3)
     assert [len(getattr(split, part)) for part in PARTS] == [36, 12, 12]
-    for split in (split, *kfold_by_patient(cases, folds=5, seed=1)):
-        sides = {part: {int(patient) % 10 for patient in getattr(split, part)} for part in PARTS}
+    for each in (split, *kfold_by_patient(cases, folds=5, seed=1)):
+        sides = {part: {int(patient) % 10 for patient in getattr(each, part)} for part in PARTS}
         assert not sides["train"] & sides["validation"]
         assert not sides["test"] & (sides["train"] | sides["validation"])
-        assert sum(len(getattr(split, part)) for part in PARTS) == 60
+        assert sum(len(getattr(each, part)) for part in PARTS) == 60
 
 
 def test_a_group_counts_once_and_patients_without_one_count_themselves() -> None:

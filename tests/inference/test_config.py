@@ -91,3 +91,11 @@ def test_a_missing_key_is_named() -> None:
     del mapping["threshold_rule"]
     with pytest.raises(UserError, match="lacks threshold_rule"):
         CheckpointConfig.from_mapping(mapping)
+
+
+def test_a_config_of_before_neighbours_were_heard_still_opens() -> None:
+    mapping = full_config().to_mapping()
+    del mapping["context_mm"]
+    assert CheckpointConfig.from_mapping(mapping).context_mm == 0.0
+    with pytest.raises(UserError, match="context_mm"):
+        CheckpointConfig.from_mapping({**mapping, "context_mm": -1})
