@@ -19,7 +19,7 @@ from demo.examples import examples
 from demo.leaderboard import SHIPPED, leaderboard_mapping
 from demo.leaderboard_tab import leaderboard_tab
 from demo.limits import MOST_FILE_BYTES
-from demo.memory import limit_arenas
+from demo.memory import limit_arenas, settle
 from demo.privacy import KEEP_S, SWEEP_EVERY_S, keep_swept, log_defect, private_folder
 from demo.scan_tab import Workshop, scan_tab
 from demo.theme import page_css, page_theme
@@ -111,6 +111,7 @@ def warm_up(demo_shelf: WeightShelf, folder: Path) -> threading.Thread:
             print(f"no scan can be analysed: {error.__cause__ or error}", file=sys.stderr, flush=True)
         except Exception as error:
             log_defect(error)
+        settle()
 
     thread = threading.Thread(target=work, name="warm-up", daemon=True)
     thread.start()
