@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -77,6 +78,7 @@ class ExampleStream:
         self.spec, self.view, self.jobs = spec, view, jobs
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="stream")
         self._made: dict[int, Future[Examples]] = {}
+        self._found: set[int] = set()  # shards that were in the cache before: somebody else's, and left there
 
     def __enter__(self) -> ExampleStream:
         return self
@@ -84,7 +86,7 @@ class ExampleStream:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for the shard in the making and delete all of them."""
+        """Wait for the shard in the making and delete all that were made here."""
         self._maker.shutdown(wait=True, cancel_futures=True)
         for number in list(self._made):
             self._delete(number)
@@ -100,8 +102,14 @@ class ExampleStream:
         return self._made[number].result()
 
     def _make(self, number: int) -> Examples:
+        if self._folder(number).is_dir():
+            self._found.add(number)
         return build_examples(self.spec.shard(number), self.view, jobs=self.jobs)
 
     def _delete(self, number: int) -> None:
         del self._made[number]
-        shutil.rmtree(cache_home() / "cache" / examples_key(self.spec.shard(number), self.view), ignore_errors=True)
+        if number not in self._found:
+            shutil.rmtree(self._folder(number), ignore_errors=True)
+
+    def _folder(self, number: int) -> Path:
+        return cache_home() / "cache" / examples_key(self.spec.shard(number), self.view)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from blob_cases import make_split
 from safetensors.torch import load_file
 
-from hemobench.datasets.cache import Examples, cache_home
+from hemobench.datasets.cache import Examples, build_examples, cache_home
 from hemobench.datasets.case import Dataset
 from hemobench.errors import UserError
 from hemobench.training import stream as stream_module
@@ -43,6 +44,15 @@ def test_every_shard_has_other_people_and_goes_when_it_was_used() -> None:
         assert not np.array_equal(shards[0].images, shards[2].images)
         assert shards[0].fingerprint not in kept()
     assert kept() == before
+
+
+def test_a_shard_that_somebody_made_before_is_used_and_left() -> None:
+    assert CONFIG.view is not None
+    kept_by_others = build_examples(SPEC.shard(0), CONFIG.view, jobs=1)
+    with ExampleStream(SPEC, CONFIG.view, jobs=1) as stream:
+        assert stream.at(1).fingerprint == kept_by_others.fingerprint
+    assert kept_by_others.fingerprint in kept()
+    shutil.rmtree(cache_home() / "cache" / kept_by_others.fingerprint)
 
 
 def test_two_streams_of_one_seed_make_the_same_and_another_seed_does_not() -> None:
