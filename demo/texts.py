@@ -27,6 +27,7 @@ LEADERBOARD_LEGEND = """
 - Entries whose difference the patients do not settle are marked as tied, whatever their order.
 - A row in italics stands outside the ranking: it saw no image. A network that does no better has learned nothing from
   one.
+- Times are those of the machine that made the board, with whatever else it had to do meanwhile.
 - Select a heading to sort by it.
 """
 
