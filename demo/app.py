@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 import threading
@@ -34,6 +35,7 @@ CONCURRENCY = 2
 MOST_WAITING = 100
 # Gradio keeps a copy of the page's settings for each session; a tab that comes back after these is given a new one.
 _SESSIONS = 200
+_PATIENCE_S = 20.0
 
 
 def prepare_process() -> Path:
@@ -44,11 +46,11 @@ def prepare_process() -> Path:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     limit_arenas()
-    folder = os.environ.setdefault("GRADIO_TEMP_DIR", "") or str(private_folder())
-    os.environ["GRADIO_TEMP_DIR"] = folder
-    path = Path(folder).resolve()
-    path.mkdir(parents=True, exist_ok=True)
-    return path
+    given = os.environ.get("GRADIO_TEMP_DIR")
+    # Inside of a given one, which may hold what is not ours to delete.
+    folder = private_folder(Path(given) if given else None)
+    os.environ["GRADIO_TEMP_DIR"] = str(folder)
+    return folder
 
 
 def _keep_files_in(folder: Path) -> None:
@@ -127,15 +129,25 @@ def launch(concurrency: int = CONCURRENCY, **options: Any) -> None:
     shelf = shelf_from_environment()
     demo = build_demo(shelf, folder=folder, concurrency=concurrency)
     stop = keep_swept(folder)
-    # Else the folder with the uploads would outlive a process that is told to stop.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, _stop)
+    warming = None
     try:
         _, url, _ = demo.launch(**{**serving(), **options, "prevent_thread_lock": True})
         print(f"hemobench is at {url}", flush=True)
-        warm_up(shelf, folder)
+        warming = warm_up(shelf, folder)
         demo.block_thread()
     finally:
         stop.set()
+        demo.close(verbose=False)
+        if warming is not None:
+            warming.join(_PATIENCE_S)  # native code at work when the interpreter ends would abort it
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _stop(*_: object) -> None:
+    """End by way of `finally`, or the uploads would outlive the process; whoever insists does not interrupt that."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(0)
 
 
 def _masthead() -> str:

@@ -31,16 +31,18 @@ _PREFIX = "hemobench-demo-"
 _FRAMES = 6
 
 
-def private_folder() -> Path:
-    """A new folder that only this user may look into, deleted when the process ends.
+def private_folder(parent: Path | None = None) -> Path:
+    """A new folder that only this user may look into, in `parent` or the system's own, deleted when the process ends.
 
     Folders of demos that were killed are deleted too: their names hold the process' id.
     """
-    for old in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+    parent = parent or Path(tempfile.gettempdir())
+    parent.mkdir(parents=True, exist_ok=True)
+    for old in parent.glob(f"{_PREFIX}*"):
         owner = re.match(rf"{_PREFIX}(\d+)-", old.name)
         if owner is not None and not _is_alive(int(owner[1])):
             shutil.rmtree(old, ignore_errors=True)
-    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=parent)).resolve()
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
