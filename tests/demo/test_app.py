@@ -42,7 +42,9 @@ def test_the_app_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
         written = server.communicate(timeout=60)[0]
     assert server.returncode == 0, written
     assert f"hemobench is at {url}" in written
-    assert [path.name for path in tmp_path.iterdir()] == ["another's"]
+    assert not list(tmp_path.glob("hemobench-demo-*"))
+    assert not list(tmp_path.rglob("DOE_JOHN*"))
+    assert (tmp_path / "another's").read_text() == "not ours to delete"
 
 
 def _config(url: str, server: subprocess.Popen[str]) -> dict[str, object]:
