@@ -149,21 +149,21 @@ def _columns(board: Board) -> list[dict[str, Any]]:
         {"key": "rank", "label": "Rank", "title": "Rank, and below it the ranks it has in 95% of the resamples"},
         {"key": "entry", "label": "Entry", "title": "What was trained"},
     ]
-    for metric in board.shown:
+    chance = {"key": "better", "label": "P(better than next)", "falling": True,
+              "title": "Share of the resamples in which it beats the next entry"}  # fmt: skip
+    for metric in (board.rank_by, *(one for one in board.shown if one != board.rank_by)):
         known = METRICS.get(metric)
         columns.append(
             {
                 "key": metric,
-                "label": f"{metric} {direction_arrow(metric)}".strip(),
+                "label": f"{metric}\u00a0{direction_arrow(metric)}".strip(),
                 "title": known.description if known else metric,
                 "ranking": metric == board.rank_by,
                 "falling": known is None or known.higher_is_better is not False,
             }
         )
-    columns.append(
-        {"key": "better", "label": "P(better than next)", "falling": True,
-         "title": "Share of the resamples in which it beats the next entry"}
-    )  # fmt: skip
+        # It speaks of the ranking metric, so it stands beside it.
+        columns += [chance] if metric == board.rank_by else []
     titles = {
         "parameters": "How many numbers were learned",
         "train_seconds": "Time to train one seed",

@@ -34,7 +34,7 @@ Shown = list[Any]
 def leaderboard_tab(shipped: Path = SHIPPED) -> None:
     """Build the tab inside the current `gr.Tab` and wire it. Raises UserError where the shipped file is not usable."""
     first = read_leaderboard(shipped)
-    with gr.Row(elem_classes="scan-row"):
+    with gr.Row(elem_classes=["scan-row", "board-row"]):
         with gr.Column(elem_classes="scan-side"):
             gr.Markdown(LEADERBOARD_INTRO, container=False)
             board = gr.Radio(

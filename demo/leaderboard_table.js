@@ -9,6 +9,9 @@ function made(tag, className, text) {
   return node;
 }
 
+/** Names of models and metrics may go on in the next line behind their punctuation. */
+const breakable = (text) => text.replace(/[_:/]/g, "$&\u200b");
+
 function banner(className, role, strong, text) {
   const box = made("div", `banner ${className}`);
   box.setAttribute("role", role);
@@ -48,7 +51,7 @@ function bar([start, mean, end]) {
 function tableCell(column, cell, first) {
   const node = made(first ? "th" : "td", column.key === "entry" ? "entry" : column.ranking ? "ranking" : "");
   if (first) node.scope = "row";
-  const line = made("span", "main", cell.text);
+  const line = made("span", "main", first ? breakable(cell.text) : cell.text);
   node.append(line);
   if (cell.spread) line.append(made("span", "spread", ` ${cell.spread}`));
   if (cell.small) node.append(made("small", "", cell.small));
@@ -86,7 +89,7 @@ function table(view) {
     const cell = made("th", column.key === "entry" ? "entry" : column.ranking ? "ranking" : "");
     cell.scope = "col";
     cell.setAttribute("aria-sort", column.key === "rank" ? "ascending" : "none");
-    const button = made("button", "", column.label.replaceAll("_", "_\u200b"));
+    const button = made("button", "", breakable(column.label));
     button.type = "button";
     button.title = column.title;
     button.append(made("span", "arrow"));

@@ -25,7 +25,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--no-first-run",
 ]
-WAIT_MS = 20_000
+# Long, for machines that do other things as well; nothing waits longer than it must.
+WAIT_MS = 60_000
 Serve = Callable[[Any], str]
 
 
