@@ -59,10 +59,10 @@ class Recipe:
 
 
 RECIPES = (
-    Recipe("epidural", "Epidural", "A lens between skull and dura", 4, "epidural", "convexity", 0.75),
+    Recipe("epidural", "Epidural", "A lens between skull and dura", 3, "epidural", "convexity", 0.75),
     Recipe("intraparenchymal", "Intraparenchymal", "A clot deep in the brain", 3, "intraparenchymal", "deep", 0.75),
     Recipe("intraventricular", "Intraventricular", "A cast of the ventricles", 4, "intraventricular", "cast", 0.6),
-    Recipe("subarachnoid", "Subarachnoid", "Blood in the basal cisterns", 3, "subarachnoid", "cisterns", 0.6),
+    Recipe("subarachnoid", "Subarachnoid", "Blood in the basal cisterns", 4, "subarachnoid", "cisterns", 0.6),
     Recipe("subdural", "Subdural", "A crescent inside the skull", 3, "subdural", "convexity", 0.65),
     Recipe("healthy", "No blood", "A head without a bleed", 7),
     Recipe("mri-t1", "MRI", "T1-weighted, for the ventricles", 4, product="t1"),

@@ -65,6 +65,7 @@ def test_the_command_makes_the_same_scan_again(tmp_path: Path) -> None:
     recipe = next(one for one in RECIPES if one.name == "intraparenchymal")
     again = make_example(recipe, tmp_path)
     shipped = next(one for one in examples() if one.name == recipe.name)
+    # Where the phantoms have changed: python -m demo.examples, and look at the pictures.
     assert (again.volume_ml, again.slice_index) == pytest.approx((shipped.volume_ml, shipped.slice_index), abs=0.2)
     new, old = (read_scan(one.path).volume for one in (again, shipped))
     assert np.allclose(new.affine, old.affine, atol=1e-4)
