@@ -20,6 +20,7 @@ CHROMIUM = os.environ.get("HEMOBENCH_CHROMIUM") or shutil.which("chromium") or s
 ARGUMENTS = [
     "--no-sandbox",
     "--disable-gpu",
+    "--enable-unsafe-swiftshader",  # WebGL on the processor, for the 3D figure
     "--disable-quic",
     "--disable-background-networking",
     "--disable-component-update",
