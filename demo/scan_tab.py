@@ -16,9 +16,21 @@ import gradio as gr
 from demo.analysis import STAGES, Analyst, write_files
 from demo.example_cards import SCRIPT, cards
 from demo.examples import Example
+from demo.jobs import begin, end, folder_of, tidy
 from demo.memory import give_back
-from demo.privacy import delete_now, log_defect, new_folder
-from demo.status import DEFECT, DELETED, KEPT, NOTHING, WAITING, WELCOME, guard_script, panel, refused
+from demo.privacy import delete_now, log_defect
+from demo.status import (
+    DEFECT,
+    DELETED,
+    KEPT,
+    NOTHING,
+    NOTHING_THERE,
+    WAITING,
+    WELCOME,
+    guard_script,
+    panel,
+    refused,
+)
 from demo.surface_figure import surface_figure
 from demo.viewer.component import Viewer
 from demo.viewer.value import viewer_value
@@ -30,12 +42,13 @@ from hemobench.inference.surface import surfaces
 
 QUEUE = "analysis"
 NO_EXAMPLE = -1
+_RESULTS = 8  # what `_Page.results` counts
 UPLOAD_PIXELS = 132
 _PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 # No place in the queue and nothing drawn over the page: for what is done at once.
 _AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", **_PRIVATE}
 # Whether the page is dark is known in the browser; the 3D figure's ink depends on it.
-_WITH_DARK = "(files, example, weights) => [files, example, weights, document.body.classList.contains('dark')]"
+_WITH_DARK = "(...inputs) => [...inputs.slice(0, 4), document.body.classList.contains('dark')]"
 _SEG_NOTE = "A DICOM SEG must carry the patient's name and numbers, so it is made only when you ask for it."
 
 
@@ -57,6 +70,7 @@ class _Page:
     upload: gr.File
     scan: gr.File
     example: gr.Number
+    job: gr.Textbox
     dark: gr.Checkbox
     cards: gr.HTML
     weights: gr.Dropdown
@@ -74,7 +88,9 @@ class _Page:
     @property
     def results(self) -> list[Any]:
         """What a request fills, in the order of `_results`."""
-        return [self.status, self.viewer, self.report, self.mask, self.overview, self.seg, self.figure]
+        return [
+            self.status, self.viewer, self.report, self.mask, self.overview, self.seg, self.ask_seg, self.figure,
+        ]  # fmt: skip
 
 
 def scan_tab(workshop: Workshop) -> None:
@@ -85,7 +101,7 @@ def scan_tab(workshop: Workshop) -> None:
         with gr.Column(elem_classes="scan-main"):
             status = gr.HTML(panel(WELCOME), elem_id="scan-status", js_on_load=guard_script(), padding=False)
             viewer = Viewer(elem_id="scan-viewer")
-            with gr.Accordion("3D: head, ventricles and lesions", open=False, elem_id="scan-3d"):
+            with gr.Accordion("3D: head and what was outlined", open=False, elem_id="scan-3d"):
                 figure = gr.Plot(show_label=False, elem_id="scan-figure")
     _wire(_Page(status=status, viewer=viewer, figure=figure, **left), workshop)
 
@@ -102,6 +118,7 @@ def _left_column(workshop: Workshop) -> dict[str, Any]:
         cards(workshop.examples), js_on_load=SCRIPT, elem_id="scan-examples", elem_classes="first", padding=False
     )
     example = gr.Number(NO_EXAMPLE, visible=False, precision=0)
+    job = gr.Textbox("", visible=False)
     dark = gr.Checkbox(visible=False)
     weights = gr.Dropdown(shelf.choices(), value=shelf.default, label="Networks", elem_id="scan-weights")
     again = gr.Button("Analyse again", size="sm", elem_id="scan-again")
@@ -110,21 +127,21 @@ def _left_column(workshop: Workshop) -> dict[str, Any]:
         report = gr.DownloadButton("Report, JSON", size="sm", interactive=False, elem_id="take-report")
         mask = gr.DownloadButton("Mask, NIfTI", size="sm", interactive=False, elem_id="take-mask")
         overview = gr.DownloadButton("Overview, PNG", size="sm", interactive=False, elem_id="take-overview")
-        ask_seg = gr.Button("Make DICOM SEG", size="sm", elem_id="ask-seg")
+        ask_seg = gr.Button("Make DICOM SEG", size="sm", interactive=False, elem_id="ask-seg")
         seg = gr.DownloadButton("Take DICOM SEG", size="sm", visible=False, elem_id="take-seg")
     gr.HTML(f'<p class="side-note">{_SEG_NOTE}</p>', padding=False)
     forget = gr.Button("Delete my scan now", size="sm", elem_id="scan-forget")
     gr.HTML(f'<p class="side-note">Else it is deleted after {KEPT}.</p>', padding=False)
     return {
-        "upload": upload, "scan": scan, "example": example, "dark": dark, "cards": chooser, "weights": weights,
-        "again": again, "report": report, "mask": mask, "overview": overview, "ask_seg": ask_seg, "seg": seg,
-        "forget": forget,
+        "upload": upload, "scan": scan, "example": example, "job": job, "dark": dark, "cards": chooser,
+        "weights": weights, "again": again, "report": report, "mask": mask, "overview": overview,
+        "ask_seg": ask_seg, "seg": seg, "forget": forget,
     }  # fmt: skip
 
 
 def _wire(page: _Page, workshop: Workshop) -> None:
-    inputs = [page.scan, page.example, page.weights]
-    begun = [page.scan, page.upload, page.example, *page.results]
+    inputs = [page.scan, page.example, page.weights, page.job]
+    begun = [page.scan, page.upload, page.example, page.job, *page.results]
     in_turn: dict[str, Any] = {
         "concurrency_id": QUEUE, "concurrency_limit": workshop.concurrency, "show_progress_on": [page.status],
         **_PRIVATE,
@@ -134,32 +151,42 @@ def _wire(page: _Page, workshop: Workshop) -> None:
         "inputs": [*inputs, page.dark], "js": _WITH_DARK, "outputs": page.results, "trigger_mode": "always_last",
         **in_turn,
     }  # fmt: skip
-    answer = _answerer(workshop)
-    page.upload.upload(_uploaded, page.upload, begun, **_AT_ONCE).then(answer, **work)
-    page.cards.click(_chosen, None, begun, **_AT_ONCE).then(answer, **work)
-    page.again.click(_waiting, None, page.results, **_AT_ONCE).then(answer, **work)
-    page.weights.input(_waiting, None, page.results, **_AT_ONCE).then(answer, **work)
+    answer, starters = _answerer(workshop), _Starters(workshop.folder)
+    page.upload.upload(starters.uploaded, [page.upload, page.job], begun, **_AT_ONCE).then(answer, **work)
+    page.cards.click(starters.chosen, page.job, begun, **_AT_ONCE).then(answer, **work)
+    anew = [page.job, *page.results]
+    page.again.click(starters.anew, page.job, anew, **_AT_ONCE).then(answer, **work)
+    # Not `input`, which comes whenever the drop-down is left.
+    page.weights.change(starters.anew, page.job, anew, **_AT_ONCE).then(answer, **work)
     page.ask_seg.click(_segmenter(workshop), inputs, [page.status, page.seg], **in_turn)
-    page.forget.click(_forgetter(workshop), [page.scan, page.viewer], begun, **_AT_ONCE)
+    page.forget.click(_forgetter(workshop), [page.scan, page.job], begun, **_AT_ONCE)
 
 
-def _uploaded(files: list[str] | None) -> tuple[Any, ...]:
-    return files, None, NO_EXAMPLE, *_waiting()
+class _Starters:
+    """What happens at once when a scan is asked for: the page's earlier request ends and nothing of it is shown."""
 
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
-def _chosen(event: gr.EventData) -> tuple[Any, ...]:
-    """The number of the example that was clicked; the upload, if there was one, is put away."""
-    return None, None, event.index, *_waiting()
+    def uploaded(self, files: list[str] | None, job: str) -> tuple[Any, ...]:
+        return files, None, NO_EXAMPLE, *self.anew(job)
 
+    def chosen(self, job: str, event: gr.EventData) -> tuple[Any, ...]:
+        """The number of the example that was clicked; the upload, if there was one, is put away."""
+        return None, None, event.index, *self.anew(job)
 
-def _waiting() -> list[Any]:
-    """Nothing of the last scan is shown while another one is at work."""
-    return _results(panel(WAITING, "busy"), None)
+    def anew(self, job: str) -> list[Any]:
+        return [begin(self._folder, job), *_results(panel(WAITING, "busy"), None)]
 
 
 def _results(status: str, viewer: Any) -> list[Any]:
     """Values of `_Page.results`: this panel and this picture, and nothing else to show."""
-    return [status, viewer, *_taken(), None]
+    return [status, viewer, *_taken(), gr.Button(interactive=False), None]
+
+
+def _unchanged() -> list[Any]:
+    """Values of `_Page.results` that leave the page as it is."""
+    return [gr.skip() for _ in range(_RESULTS)]
 
 
 def _taken(files: Sequence[Path | None] = (None, None, None)) -> list[Any]:
@@ -173,68 +200,93 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
         files: list[str] | None,
         example: float,
         weights: str,
+        job: str,
         dark: bool,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Iterator[list[Any]]:
+        furthest = 0.0
+
         def tell(stage: str) -> None:
+            nonlocal furthest
             words, share = STAGES.get(stage, ("Working", 0.5))
-            progress(share, desc=words)
+            furthest = max(furthest, share)
+            progress(furthest, desc=words)
 
         try:
-            paths = _paths(files, example, workshop.examples)
-            if not paths:
-                yield _results(panel(NOTHING), None)
-                return
-            opened = workshop.shelf.open(weights)
-            found = workshop.analyst.answer(paths, opened, tell=tell)
-            folder = new_folder(workshop.folder)
-            assert found.encoded is not None
-            value = viewer_value(found.report, found.encoded, folder)
-            words = _done(found.report)
-            report = found.report
-            del found
-            yield [panel(words, "done", opened.remarks), value, *(gr.skip() for _ in range(5))]
-            written = write_files(report, folder)
-            figure = surface_figure(surfaces(report), lesions=report.lesions, dark=dark)
-            yield [gr.skip(), gr.skip(), *_taken((written.report, written.mask, written.overview)), figure]
+            for step in steps(_paths(files, example, workshop.examples), weights, job, dark, tell):
+                # Asked again before each step is shown: another scan may have been chosen meanwhile.
+                yield step if folder_of(workshop.folder, job) else _unchanged()
         except UserError as error:
-            yield _results(refused(str(error)), None)
+            yield _results(refused(str(error)), None) if folder_of(workshop.folder, job) else _unchanged()
         except Exception as error:
+            if folder_of(workshop.folder, job) is None:
+                yield _unchanged()  # its folder went under its hands, as it should
+                return
             log_defect(error)
             yield _results(panel(DEFECT, "failed"), None)
         finally:
+            tidy(workshop.folder, job)
             give_back()
+
+    def steps(
+        paths: list[Path], weights: str, job: str, dark: bool, tell: Callable[[str], None]
+    ) -> Iterator[list[Any]]:
+        folder = folder_of(workshop.folder, job)
+        if folder is None or not paths:
+            yield _results(panel(NOTHING), None)
+            return
+        opened = workshop.shelf.open(weights)
+        found = workshop.analyst.answer(paths, opened, tell=tell)
+        assert found.encoded is not None
+        value = viewer_value(found.report, found.encoded, folder)
+        report = found.report
+        del found
+        pending = (gr.skip() for _ in range(_RESULTS - 2))
+        yield [panel(_done(report), "done", opened.remarks), value, *pending]
+        written = write_files(report, folder)
+        figure = surface_figure(surfaces(report), lesions=report.lesions, dark=dark)
+        segmentable = report.source.kind == "dicom" and report.label_map is not None and report.ventricles is None
+        yield [
+            gr.skip(), gr.skip(), *_taken((written.report, written.mask, written.overview)),
+            gr.Button(interactive=segmentable), figure,
+        ]  # fmt: skip
 
     return answer
 
 
 def _segmenter(workshop: Workshop) -> Callable[..., list[Any]]:
-    def segment(files: list[str] | None, example: float, weights: str) -> list[Any]:
+    def segment(files: list[str] | None, example: float, weights: str, job: str) -> list[Any]:
         try:
-            paths = _paths(files, example, workshop.examples)
-            if not paths:
+            paths, folder = _paths(files, example, workshop.examples), folder_of(workshop.folder, job)
+            if not paths or folder is None:
                 return [panel(NOTHING), gr.skip()]
             opened = workshop.shelf.open(weights)
-            path = new_folder(workshop.folder) / SEGMENTATION
+            path = folder / SEGMENTATION
             report = workshop.analyst.answer(paths, opened, for_viewer=False, segmentation=path).report
+            if folder_of(workshop.folder, job) is None:
+                return [gr.skip(), gr.skip()]
             words = f"The DICOM SEG is ready to take. It was made anew by {in_words(report.model)}."
             return [panel(words, "done", opened.remarks), gr.DownloadButton(value=str(path), visible=True)]
         except UserError as error:
-            return [refused(str(error)), gr.skip()]
+            return [refused(str(error), "No DICOM SEG"), gr.skip()]
         except Exception as error:
+            if folder_of(workshop.folder, job) is None:
+                return [gr.skip(), gr.skip()]  # the scan was deleted meanwhile
             log_defect(error)
             return [panel(DEFECT, "failed"), gr.skip()]
         finally:
+            tidy(workshop.folder, job)
             give_back()
 
     return segment
 
 
 def _forgetter(workshop: Workshop) -> Callable[..., tuple[Any, ...]]:
-    def forget(files: list[str] | None, shown: Any) -> tuple[Any, ...]:
-        drawn = shown.get("volume", {}).get("path") if isinstance(shown, dict) else None
-        delete_now([Path(one) for one in [*(files or []), *([drawn] if drawn else [])]], workshop.folder)
-        return None, None, NO_EXAMPLE, *_results(panel(DELETED), None)
+    def forget(files: list[str] | None, job: str) -> tuple[Any, ...]:
+        there = bool(files) or folder_of(workshop.folder, job) is not None
+        end(workshop.folder, job)
+        delete_now([Path(one) for one in files or []], workshop.folder)
+        return None, None, NO_EXAMPLE, "", *_results(panel(DELETED if there else NOTHING_THERE), None)
 
     return forget
 

@@ -9,8 +9,8 @@ from demo.privacy import KEEP_S
 
 KEPT = f"{KEEP_S // 60} minutes"
 WELCOME = (
-    "DICOM (all files of a series, or a zip of it), NIfTI, PNG, JPEG or npz. A scan stays on this server, without its "
-    f"name, for {KEPT}, and is then deleted."
+    "DICOM (all files of a series, or a zip of it), NIfTI, MGZ, npz, or one PNG or JPEG at a time. A scan stays on "
+    f"this server, without its name, for {KEPT}, and is then deleted."
 )
 DEFECT = (
     "Something went wrong here, and not with you. Nothing of the scan was kept in a log. Please try again, and if it "
@@ -18,23 +18,25 @@ DEFECT = (
 )
 WAITING = "Your scan has arrived."
 NOTHING = "There is no scan to analyse. Drop one, or choose an example."
+NOTHING_THERE = "There is nothing to delete."
 DELETED = "Deleted: the scan and everything made of it."
 
 
-def panel(words: str, kind: str = "idle", remarks: tuple[str, ...] = ()) -> str:
-    """HTML of the panel. `kind`: idle, busy, done, refused (which screen readers speak at once) or failed."""
-    role = "alert" if kind in ("refused", "failed") else "status"
-    title = {"refused": "Not analysed", "failed": "Not analysed"}.get(kind, "")
-    heading = f"<strong>{title}</strong> " if title else ""
+def panel(words: str, kind: str = "idle", remarks: tuple[str, ...] = (), title: str = "Not analysed") -> str:
+    """HTML of the panel. `kind`: idle, busy, done, refused (which screen readers speak at once) or failed; the last two
+    begin with the title."""
+    wrong = kind in ("refused", "failed")
+    role = "alert" if wrong else "status"
+    heading = f"<strong>{escape(title)}</strong> " if wrong else ""
     lines = "".join(f'<p class="remark">{escape(one)}</p>' for one in remarks)
     return f'<div class="status {kind}" role="{role}"><p>{heading}{escape(words)}</p>{lines}</div>'
 
 
-def refused(line: str) -> str:
+def refused(line: str, title: str = "Not analysed") -> str:
     """The panel for a refusal: what came, what was expected, what to do, a sentence each."""
     parts = [part.strip() for part in line.split(";") if part.strip()]
     sentences = " ".join(f"{part[:1].upper()}{part[1:].rstrip('.')}." for part in parts)
-    return panel(sentences, "refused")
+    return panel(sentences, "refused", title=title)
 
 
 def guard_script() -> str:

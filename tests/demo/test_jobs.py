@@ -1,0 +1,47 @@
+"""A request lives as long as its folder is wanted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from demo.jobs import begin, end, folder_of, tidy
+
+
+def test_a_new_request_ends_the_earlier_one(tmp_path: Path) -> None:
+    first = begin(tmp_path)
+    folder = folder_of(tmp_path, first)
+    assert folder is not None
+    (folder / "report.json").write_text("{}")
+    second = begin(tmp_path, first)
+    assert folder_of(tmp_path, first) is None
+    assert not folder.exists()
+    assert folder_of(tmp_path, second) == tmp_path / second
+    assert first != second
+
+
+def test_what_is_written_after_the_end_does_not_bring_it_back(tmp_path: Path) -> None:
+    job = begin(tmp_path)
+    end(tmp_path, job)
+    late = tmp_path / job
+    late.mkdir()
+    (late / "overview.png").write_bytes(b"late")
+    assert folder_of(tmp_path, job) is None
+    tidy(tmp_path, job)
+    assert not late.exists()
+    kept = begin(tmp_path)
+    tidy(tmp_path, kept)
+    assert folder_of(tmp_path, kept) is not None
+
+
+@pytest.mark.parametrize("name", ["", None, "..", "../other", "a" * 31, "A" * 32, "/etc"])
+def test_names_that_nobody_gave_lead_nowhere(tmp_path: Path, name: str | None) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "wanted").touch()
+    assert folder_of(inside, name) is None
+    end(inside, name)
+    tidy(inside, name)
+    assert (tmp_path / "other" / "wanted").is_file()
