@@ -1,7 +1,17 @@
 // The panel beside the pictures: verdict, types, lesions, notes. All text goes in as text, never as markup.
 
-/** A line where call and outlines do not go together, which no single number shows. */
+/** Lines where calls and outlines do not go together, which no single number shows. */
 function disagreement(value) {
+  return [outlinesAgainstCall(value), typesAgainstCall(value.study)].filter(Boolean).join(" ");
+}
+
+function typesAgainstCall({ positive, calls }) {
+  const typed = Object.entries(calls).some(([name, call]) => name !== "any" && call.positive);
+  if (positive !== false || !typed) return "";
+  return "Types are called although haemorrhage as a whole is not: each has a threshold of its own.";
+}
+
+function outlinesAgainstCall(value) {
   const { positive } = value.study;
   const roles = value.models.map((one) => one.role);
   if (positive === null || !roles.includes("haemorrhage") || !roles.includes("slice-classifier")) return "";
@@ -106,6 +116,7 @@ class Findings {
     this.find(".lesions tbody").replaceChildren(...this.rows);
     this.find(".lesions").hidden = !this.rows.length;
     const segmented = value.models.some((one) => one.role === "haemorrhage");
+    this.find(".counting").hidden = !this.rows.length;
     this.find(".no-lesions").hidden = !segmented || this.rows.length > 0;
   }
 

@@ -408,11 +408,41 @@ def test_networks_that_disagree_are_shown_to(opened: Any) -> None:
     value["study"]["positive"] = False
     opened.evaluate(f"(value) => {{ {HOOK}.open(value); }}", value)
     assert text(opened, ".call") == "Not called"
-    assert text(opened, ".disagree") == "The networks disagree: not called, but 2 lesions outlined."
+    assert text(opened, ".disagree").startswith("The networks disagree: not called, but 2 lesions outlined. Types ")
 
     value["study"]["positive"], value["lesions"] = True, []
     opened.evaluate(f"(value) => {{ {HOOK}.open(value); }}", value)
     assert text(opened, ".disagree") == "The networks disagree: haemorrhage is called, and none is outlined."
+
+
+def test_types_called_without_the_whole_are_explained(opened: Any) -> None:
+    value = opened.evaluate(f"{HOOK}.state().value")
+    value["study"]["positive"] = value["study"]["calls"]["any"]["positive"] = False
+    value["study"]["calls"]["subdural"]["positive"] = True
+    opened.evaluate(f"(value) => {{ {HOOK}.open(value); }}", value)
+    types = "Types are called although haemorrhage as a whole is not: each has a threshold of its own."
+    assert text(opened, ".disagree") == f"The networks disagree: not called, but 2 lesions outlined. {types}"
+
+    value["lesions"] = []
+    opened.evaluate(f"(value) => {{ {HOOK}.open(value); }}", value)
+    assert text(opened, ".disagree") == types
+
+
+@pytest.mark.parametrize("width", [1366, 1440])
+def test_both_tables_end_at_the_same_edge(new_page: Any, url: str, width: int) -> None:
+    page = new_page(viewport={"width": width, "height": 900})
+    page.goto(url)
+    show(page, "ct")
+    value = page.evaluate(f"{HOOK}.state().value")
+    for name in value["study"]["calls"]:
+        value["study"]["calls"][name]["positive"] = True
+        value["study"]["probabilities"][name] = 0.999
+        value["volume_ml"]["total" if name == "any" else name] = 123.4
+    page.evaluate(f"(value) => {{ {HOOK}.open(value); }}", value)
+    text(page, ".types")
+    right = "(selector) => document.querySelector(`.viewer ${selector}`).getBoundingClientRect().right"
+    assert page.evaluate(right, ".types") == page.evaluate(right, ".lesions")
+    assert page.evaluate(right, ".types") <= page.evaluate(right, ".findings")
 
 
 def test_notes_are_text_and_never_markup(opened: Any) -> None:
