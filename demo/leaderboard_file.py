@@ -54,7 +54,7 @@ def parse_leaderboard(text: str) -> Leaderboard:
         raise UserError(f"the file is no JSON that can be read; expected leaderboard.json; {_REMEDY}") from error
     content = _mapping(content, "the file")
     if content.get("schema") != SCHEMA:
-        raise UserError(f"schema {_shown(content.get('schema'))}; expected {SCHEMA}; {_REMEDY}")
+        _refuse_schema(content.get("schema"))
     boards = _list(content.get("boards"), "boards", MOST_BOARDS)
     if not boards:
         _fault("boards", boards, "one board at least")
@@ -70,6 +70,11 @@ def parse_leaderboard(text: str) -> Leaderboard:
             _text(one, "skipped", _TEXT_LETTERS) for one in _list(content.get("skipped", []), "skipped", MOST_ENTRIES)
         ),
     )
+
+
+def _refuse_schema(schema: Any) -> NoReturn:
+    came = "the file names no schema" if schema is None else f"the file's schema is {_shown(schema)}"
+    raise UserError(f"{came}, so it is no leaderboard that is known here; expected the schema {SCHEMA}; {_REMEDY}")
 
 
 def _board(value: Any, where: str) -> Board:

@@ -40,9 +40,8 @@ def leaderboard_tab(shipped: Path = SHIPPED) -> None:
             board = gr.Radio(
                 choices(first.boards), value=0, label="Board", elem_id="board-choice", type="value", container=True
             )
-            file = gr.File(
-                label=LEADERBOARD_DROP, file_types=[".json"], file_count="single", height=132, elem_id="board-file"
-            )
+            # Every kind of file is taken here, so that another kind is refused in words and not by a bare "Error".
+            file = gr.File(label=LEADERBOARD_DROP, file_count="single", height=132, elem_id="board-file")
             gr.Markdown(LEADERBOARD_DROP_WORDS, container=False, elem_classes="board-drop")
             dark = gr.Checkbox(visible=False)
         with gr.Column(elem_classes="scan-main"):

@@ -54,7 +54,7 @@ function tableCell(column, cell, first) {
   const line = made("span", "main", first ? breakable(cell.text) : cell.text);
   node.append(line);
   if (cell.spread) line.append(made("span", "spread", ` ${cell.spread}`));
-  if (cell.small) node.append(made("small", "", cell.small));
+  if (cell.small) node.append(made("small", "", first ? breakable(cell.small) : cell.small));
   if (cell.bar) node.append(bar(cell.bar));
   return node;
 }

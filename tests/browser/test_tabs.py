@@ -20,6 +20,20 @@ from hemobench.inference.surface import Surface
 
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"><b>bold</b> %{x}"
 TABLE = ".leaderboard tbody"
+# The last letter of every line but the last, in each entry's name and the line below it.
+LINE_ENDS = """() => [...document.querySelectorAll(".leaderboard tbody .entry :is(.main, small)")].flatMap((node) => {
+  const text = node.firstChild, range = document.createRange(), ends = [];
+  let before = null, last = "";
+  for (let at = 0; at < text.length; at += 1) {
+    range.setStart(text, at);
+    range.setEnd(text, at + 1);
+    const box = range.getClientRects()[0];
+    if (!box || !box.width) { last = text.data[at]; continue; }
+    if (before !== null && box.top > before + 4) ends.push(last);
+    [before, last] = [box.top, text.data[at]];
+  }
+  return ends;
+})"""
 
 
 def entry(name: str, rank: int | None, mean: float, dice: float, tied: tuple[str, ...] = ()) -> Entry:
@@ -135,6 +149,36 @@ def test_another_file_is_refused_in_words(page: Any, tabs: str, tmp_path: Path, 
     alert.wait_for()
     assert "Take the leaderboard.json that python -m hemobench.compare wrote." in alert.inner_text()
     assert names(page) == ["alpha", "beta", "zero"]
+
+
+def test_a_file_of_another_kind_is_refused_in_the_same_words(page: Any, tabs: str, tmp_path: Path) -> None:
+    picture = tmp_path / "head.jpg"
+    picture.write_bytes(b"\xff\xd8\xff\xe0 no leaderboard")
+    page.goto(tabs)
+    page.wait_for_selector(TABLE)
+    drop(page, picture)
+    alert = page.locator("#board-view [role=alert]")
+    alert.wait_for()
+    assert "The file is no text. Expected leaderboard.json." in alert.inner_text()
+    assert page.locator(".error").count() == 0
+
+
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_long_name_breaks_behind_its_punctuation_alone(
+    new_page: Any, tabs: str, tmp_path: Path, width: int
+) -> None:
+    long, other = "timm:test_resnet_of_many_layers", "timm:test_resnet, class-weighted"
+    path = tmp_path / "leaderboard.json"
+    rows = (entry(long, 1, 0.85, 0.3, (other,)), entry(other, 2, 0.8, 0.3, (long,)))
+    path.write_text(to_json(leaderboard(board("Long", *rows))), encoding="utf-8")
+    page = new_page(viewport={"width": width, "height": 900})
+    page.goto(tabs)
+    page.wait_for_selector(TABLE)
+    drop(page, path)
+    page.locator(f"{TABLE} th", has_text="class-weighted").first.wait_for()
+    ends = page.evaluate(LINE_ENDS)
+    assert ends
+    assert all(end in ":_-/ \u200b" for end in ends), ends
 
 
 def test_a_name_never_becomes_markup(page: Any, tabs: str, tmp_path: Path) -> None:
