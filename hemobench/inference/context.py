@@ -14,7 +14,7 @@ def in_context(logits: NDArray[np.floating], step_mm: float, context_mm: float) 
     slice stands for those beyond it.
 
     >>> in_context(np.array([[0.0], [0.0], [4.0], [0.0], [0.0]]), 5.0, 5.0).round(2).ravel()
-    array([0.24, 0.97, 1.6 , 0.97, 0.24])
+    array([0.22, 0.97, 1.6 , 0.97, 0.22])
     """
     if not context_mm or len(logits) < 2:
         return logits

@@ -178,12 +178,12 @@ def test_offline_by_the_clients_own_variable(hub: LocalHub, tmp_path: Path) -> N
     command = [sys.executable, "-m", "hemobench.hub", "pull", NAME]
     env = {**os.environ, "HF_HUB_CACHE": str(tmp_path / "cache"), "HF_HUB_DISABLE_XET": "1"}
     done = subprocess.run(
-        [*command, "--output", "one"], capture_output=True, text=True, env=env, cwd=tmp_path, check=False
+        [*command, "--output", "one"], capture_output=True, encoding="utf-8", env=env, cwd=tmp_path, check=False
     )
     assert done.returncode == 0, done.stderr
     asked = len(hub.requests)
     again = subprocess.run(
-        command, capture_output=True, text=True, env={**env, "HF_HUB_OFFLINE": "1"}, cwd=tmp_path, check=False
+        command, capture_output=True, encoding="utf-8", env={**env, "HF_HUB_OFFLINE": "1"}, cwd=tmp_path, check=False
     )
     assert (again.returncode, again.stdout) == (0, "checkpoint in net\n"), again.stderr
     assert len(hub.requests) == asked

@@ -108,5 +108,7 @@ def test_a_fresh_process_uses_the_endpoint_of_its_environment(hub: LocalHub, tmp
     code = f"from hemobench.inference.checkpoint import open_checkpoint; print(open_checkpoint({NAME!r}).revision)"
     environment = {**os.environ, "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path / "home")}
     environment.pop("HF_HUB_CACHE", None)
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=True
+    )
     assert run.stdout.strip() == commit
