@@ -150,7 +150,10 @@ def test_wheel_keys_and_slider_step_through_the_slices(opened: Any) -> None:
     opened.keyboard.press("ArrowRight")
     opened.keyboard.press("ArrowRight")
     assert at(opened)[0] == 2
-    assert "Axial slice 3 of 12" in opened.get_attribute(".slices", "aria-valuetext")
+    # The words follow with the next picture.
+    opened.wait_for_function(
+        "document.querySelector('.slices').getAttribute('aria-valuetext').includes('Axial slice 3 of 12')"
+    )
 
 
 def test_a_small_turn_of_a_touchpad_adds_up(opened: Any) -> None:
