@@ -122,8 +122,7 @@ def warm_up(demo_shelf: WeightShelf, folder: Path) -> threading.Thread:
 
 def launch(concurrency: int = CONCURRENCY, **options: Any) -> None:
     """Serve the page until the process is stopped. `concurrency` is how many scans are looked at together; `options` go
-    to Gradio; address and port are also read from
-    `GRADIO_SERVER_NAME` and `GRADIO_SERVER_PORT`.
+    to Gradio; address and port are also read from `GRADIO_SERVER_NAME` and `GRADIO_SERVER_PORT`.
     """
     folder = prepare_process()
     shelf = shelf_from_environment()
