@@ -14,6 +14,8 @@ CLASSES = (*SUBTYPES, "any")
 LABEL_IDS = MappingProxyType({name: number for number, name in enumerate(SUBTYPES, start=1)})
 PAPER_CLASSES = (*SUBTYPES, "multiple")
 NO_PAPER_CLASS = -1
+UNKNOWN = 255
+"""In label maps of slices: it bleeds, nobody wrote down where (`datasets.slice_masks`)."""
 _MULTIPLE = PAPER_CLASSES.index("multiple")
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hemobench.errors import UserError, unknown_name
+from hemobench.labels import UNKNOWN
 from hemobench.weighting import ClassWeights
 
 
@@ -200,6 +201,58 @@ class BloodAndType(Loss):
         return blood + self.type_weight * surprise
 
 
+class SliceAndWhere(Loss):
+    """What a slice shows, by weighted BCE, and where, for a network that says both (`timm-unet`).
+
+    `compute` is the BCE of the slice logits alone; `where` adds the maps. Where the label maps know the blood, that is
+    `BloodAndType` at the maps' stride, with pixels that are partly blood as fractions. In a slice of which only the
+    labels are known, the `spot` largest blood logits of a slice that bleeds should say blood, of a type that the slice
+    has: multiple-instance learning, with the mean of the largest for the maximum.
+    """
+
+    def __init__(
+        self, weights: ClassWeights | None = None, *, map_weight: float = 1.0, type_weight: float = 0.3,
+        spot_weight: float = 0.3, spot: int = 12, positive_weight: float = 3.0,
+    ) -> None:
+        super().__init__(weights)
+        if min(map_weight, type_weight, spot_weight) < 0 or spot < 1 or not positive_weight > 0:
+            raise UserError("bce+where with a weight below 0, or spot below 1; expected weights of 0 or more and at "
+                            "least one pixel; try the defaults")
+        blood = ClassWeights(torch.ones(1), torch.full((1,), positive_weight))
+        self.slices, self.maps = WeightedBCE(weights), BloodAndType(blood, type_weight=type_weight)
+        self.map_weight, self.spot_weight, self.spot = map_weight, spot_weight, spot
+
+    def compute(self, logits: Tensor, targets: Tensor) -> Tensor:
+        return self.slices.compute(logits, targets)
+
+    def where(self, logits: Tensor, maps: Tensor, targets: Tensor, masks: Tensor) -> Tensor:
+        """Loss of slice logits (B, 6) and maps (B, 6, h, w) against targets (B, 6) and label maps (B, 1, H, W) of
+        labels 1..5, 255 where unknown (`slice_masks`)."""
+        with torch.autocast(device_type=logits.device.type, enabled=False):
+            logits, maps, targets = logits.float(), maps.float(), targets.float()
+            total = self.compute(logits, targets)
+            unknown = (masks == UNKNOWN).flatten(1).any(dim=1)
+            known = ~unknown
+            if known.any():
+                shares = torch.cat([masks[known] > 0, *(masks[known] == label for label in range(1, 6))], dim=1)
+                pooled = F.adaptive_avg_pool2d(shares.float(), maps.shape[2:])
+                total = total + self.map_weight * self.maps.compute(maps[known], pooled)
+            if unknown.any():
+                total = total + self.spot_weight * self._spots(maps[unknown], targets[unknown])
+            return total
+
+    def _spots(self, maps: Tensor, targets: Tensor) -> Tensor:
+        blood, places = maps[:, 0].flatten(1).topk(self.spot, dim=1)
+        of_type = F.log_softmax(maps[:, 1:].flatten(2), dim=1).gather(2, places[:, None].expand(-1, 5, -1))
+        types = targets[:, :-1]
+        named = types.any(dim=1)
+        surprise = F.softplus(-blood).mean()
+        if not named.any():
+            return surprise
+        allowed = of_type[named].masked_fill(types[named][:, :, None] == 0, -torch.inf)
+        return surprise - allowed.logsumexp(dim=1).mean()
+
+
 _LOSSES: dict[str, Callable[..., Loss]] = {
     "bce": WeightedBCE,
     "focal": Focal,
@@ -208,16 +261,21 @@ _LOSSES: dict[str, Callable[..., Loss]] = {
     "tversky": Tversky,
     "cross-entropy": CrossEntropy,
     "blood+type": BloodAndType,
+    "bce+where": SliceAndWhere,
 }
 TYPED_LOSSES = ("blood+type",)
 """Losses of networks whose first output is blood and whose others are its type."""
+
+
+WHERE_LOSSES = ("bce+where",)
+"""Losses of classifiers that also say where (`timm-unet`), which learn from label maps of their slices."""
 
 
 def known_losses() -> tuple[str, ...]:
     """Names `create_loss` takes.
 
     >>> known_losses()
-    ('bce', 'focal', 'dice', 'dice+bce', 'tversky', 'cross-entropy', 'blood+type')
+    ('bce', 'focal', 'dice', 'dice+bce', 'tversky', 'cross-entropy', 'blood+type', 'bce+where')
     """
     return tuple(_LOSSES)
 
@@ -227,7 +285,7 @@ def create_loss(name: str, weights: ClassWeights | None = None, **options: Any) 
 
     Options: focal `gamma`, `alpha`; dice `batch`, `smooth`; dice+bce `dice_weight`, `bce_weight`, `batch`;
     tversky `alpha`, `beta`, `batch`, `smooth`; cross-entropy `label_smoothing`; blood+type `dice_weight`,
-    `bce_weight`, `type_weight`.
+    `bce_weight`, `type_weight`; bce+where `map_weight`, `type_weight`, `spot_weight`, `spot`, `positive_weight`.
 
     Raises UserError for an unknown name or option, and for class weights given to `dice` or `tversky`, which have no
     place for them.

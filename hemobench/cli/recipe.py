@@ -57,7 +57,9 @@ def make_checkpoint(
             _check_serves(each, recipe)
         for other in others:
             check_disjoint_cases(dataset.cases, other.cases)
-        examples = build_examples(dataset, config.view, progress=counting(reporter, f"reading {dataset.info.name}"))
+        examples = build_examples(
+            dataset, config.view, masks=config.says_where, progress=counting(reporter, f"reading {dataset.info.name}")
+        )
         material = anatomies or (spec if dataset.info.phantom else "phantom")
         crossfitted = None
         if recipe.folds:
@@ -84,9 +86,10 @@ def make_checkpoint(
             ],
         )
     headline = f"dice_{config.view.suffix}" if isinstance(config.view, SegmentationView) else "auroc_any"
-    score = written.metrics["metrics"][headline]["mean"]
+    mean = written.metrics["metrics"][headline]["mean"]
+    score = "undefined" if mean is None else f"{mean:.4f}"
     kind = "patients, out of fold" if recipe.folds else "test patients"
-    typer.echo(f"{recipe.name}: {headline} {score:.4f} on {written.metrics['patients']} {kind}")
+    typer.echo(f"{recipe.name}: {headline} {score} on {written.metrics['patients']} {kind}")
     typer.echo(f"checkpoint in {checkpoint}, weights {written.sha256[:12]}")
 
 

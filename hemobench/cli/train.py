@@ -130,7 +130,10 @@ def _train(
         # The split has a seed of its own, so that training seeds share their patients.
         split = _split_of(dataset, split_path)
         assert settings.view is not None
-        examples = build_examples(dataset, settings.view, progress=counting(reporter, f"reading {dataset.info.name}"))
+        examples = build_examples(
+            dataset, settings.view, masks=settings.says_where,
+            progress=counting(reporter, f"reading {dataset.info.name}"),
+        )  # fmt: skip
         kind = "phantom" if examples.phantom else "real"
         sizes = f"{len(split.train)} train, {len(split.validation)} validate, {len(split.test)} test"
         reporter.say(f"{settings.model} for {settings.task} on {dataset.info.name}, {kind} patients: {sizes}; "

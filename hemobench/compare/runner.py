@@ -183,7 +183,7 @@ def _prepare(
     progress.begin(name)
     progress.start("patients", len(dataset.cases))
     with clock.stage(f"data: {name}"):
-        examples = build_examples(dataset, spec.view, progress=progress.reach)
+        examples = build_examples(dataset, spec.view, masks=spec.says_where, progress=progress.reach)
     board = PreparedBoard(spec, number, dataset, split, examples)
     split.save(output / "splits" / f"{board.label}.json")
     counts = ", ".join(f"{len(getattr(split, part))} {part}" for part in PARTS)
@@ -287,7 +287,7 @@ def _run_elsewhere(task: RunTask, dataset: Dataset, split: Split) -> float:
     """Run a task in a worker; its examples are in the cache already. Returns its seconds, the result is on disk."""
     assert task.config.view is not None
     own = StageClock()
-    _run(task, build_examples(dataset, task.config.view), split, None)
+    _run(task, build_examples(dataset, task.config.view, masks=task.config.says_where), split, None)
     return own.total_seconds
 
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from hemobench.datasets.case import Case
 from hemobench.datasets.home import cache_home, usable_cores
 from hemobench.datasets.registry import Dataset
+from hemobench.datasets.slice_masks import slice_masks
 from hemobench.datasets.views import (
     ClassificationView,
     SegmentationView,
@@ -62,6 +63,7 @@ class Examples:
     targets: uint8 (N, 6) in the order of labels.CLASSES, or (N, 1, D, H, W) masks.
     patient_ids, study_ids: (N,) str. slice_indices: (N,) int, -1 for volumes. spacing_mm: (N, 3) of the pixels in
     `images` (slice, row, column). fingerprint: of data and view together. phantom: True when no patient was scanned.
+    masks: label maps (N, 1, H, W) uint8 of a classification's slices (see `slice_masks`) where they were asked for.
     """
 
     task: str
@@ -75,6 +77,7 @@ class Examples:
     phantom: bool
     fingerprint: str
     view: View
+    masks: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         return len(self.patient_ids)
@@ -84,30 +87,37 @@ class Examples:
         return np.flatnonzero(np.isin(self.patient_ids, np.asarray(patients, dtype=np.str_)))
 
 
-def examples_key(dataset: Dataset, view: View) -> str:
+def examples_key(dataset: Dataset, view: View, *, masks: bool = False) -> str:
     """Name of the cache folder: changes with the data, with the view and with the code that renders it."""
-    text = json.dumps([CACHE_VERSION, dataset.fingerprint, type(view).__name__, view_to_mapping(view)], sort_keys=True)
+    parts = [CACHE_VERSION, dataset.fingerprint, type(view).__name__, view_to_mapping(view), *(["masks"] * masks)]
+    text = json.dumps(parts, sort_keys=True)
     return f"{dataset.info.name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
 
 def build_examples(
-    dataset: Dataset, view: View, *, jobs: int | None = None, progress: ProgressCallback | None = None
-) -> Examples:
+    dataset: Dataset, view: View, *, masks: bool = False, jobs: int | None = None,
+    progress: ProgressCallback | None = None,
+) -> Examples:  # fmt: skip
     """Examples of a data set under a view: built on the first call, opened as memory maps afterwards.
 
     Each case is loaded once, in `jobs` processes (default: the cores this process may use). Rows follow the order of
-    `dataset.cases`. `progress(done, total)` counts cases. Raises: UserError of the reader or of the view.
+    `dataset.cases`. masks: slices of a classification with label maps of them. `progress(done, total)` counts cases.
+    Raises: UserError of the reader or of the view, and for masks beside a segmentation, whose targets they are.
     """
-    key = examples_key(dataset, view)
+    if masks and not isinstance(view, ClassificationView):
+        raise UserError("masks beside the targets of a segmentation; expected a classification; leave masks out")
+    key = examples_key(dataset, view, masks=masks)
     folder = cache_home() / "cache" / key
     if not folder.is_dir():
         if not dataset.cases:
             raise UserError(f"data set '{dataset.info.name}' has no cases; expected at least one; check its path")
-        _build(dataset, view, folder, jobs or usable_cores(), progress)
-    return _open(dataset, view, key, folder)
+        _build(dataset, view, folder, masks, jobs or usable_cores(), progress)
+    return _open(dataset, view, key, folder, masks)
 
 
-def _build(dataset: Dataset, view: View, folder: Path, jobs: int, progress: ProgressCallback | None) -> None:
+def _build(
+    dataset: Dataset, view: View, folder: Path, masks: bool, jobs: int, progress: ProgressCallback | None
+) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         _sweep_stale(folder.parent)
@@ -117,11 +127,11 @@ def _build(dataset: Dataset, view: View, folder: Path, jobs: int, progress: Prog
                         "folder; set HEMOBENCH_HOME to one") from error
     try:
         parts: list[_Part] = [_Part("", "", 0)] * len(dataset.cases)
-        for done, (number, part) in enumerate(_rendered(dataset.cases, view, building, jobs), start=1):
+        for done, (number, part) in enumerate(_rendered(dataset.cases, view, building, masks, jobs), start=1):
             parts[number] = part
             if progress is not None:
                 progress(done, len(dataset.cases))
-        _join(parts, building)
+        _join(parts, building, masks)
         try:
             os.replace(building, folder)
         except OSError:
@@ -139,11 +149,13 @@ class _Part:
     rows: int
 
 
-def _rendered(cases: tuple[Case, ...], view: View, building: Path, jobs: int) -> Iterator[tuple[int, _Part]]:
+def _rendered(
+    cases: tuple[Case, ...], view: View, building: Path, masks: bool, jobs: int
+) -> Iterator[tuple[int, _Part]]:
     """(case number, its part) as they finish; the arrays themselves go to disk in the workers."""
     if jobs <= 1 or len(cases) == 1:
         for number, case in enumerate(cases):
-            yield number, _render_to_disk(number, case, view, building)
+            yield number, _render_to_disk(number, case, view, building, masks)
         return
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     pool = ProcessPoolExecutor(
@@ -152,7 +164,8 @@ def _rendered(cases: tuple[Case, ...], view: View, building: Path, jobs: int) ->
     )
     try:
         pending: dict[Future[_Part], int] = {
-            pool.submit(_render_to_disk, number, case, view, building): number for number, case in enumerate(cases)
+            pool.submit(_render_to_disk, number, case, view, building, masks): number
+            for number, case in enumerate(cases)
         }
         while pending:
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
@@ -165,11 +178,14 @@ def _rendered(cases: tuple[Case, ...], view: View, building: Path, jobs: int) ->
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _render_to_disk(number: int, case: Case, view: View, building: Path) -> _Part:
+def _render_to_disk(number: int, case: Case, view: View, building: Path, masks: bool) -> _Part:
     loaded = case.load()
     images, targets = render(loaded, view, f"case {case.study_id} of {case.dataset}")
     np.save(building / f"images-{number}.npy", images)
     np.save(building / f"targets-{number}.npy", targets)
+    if masks:
+        assert isinstance(view, ClassificationView)
+        np.save(building / f"masks-{number}.npy", slice_masks(loaded, view, targets))
     np.save(building / f"spacing-{number}.npy", _row_spacing(loaded.image.spacing_mm, loaded.image.shape, view))
     return _Part(case.patient_id, case.study_id, len(images))
 
@@ -181,11 +197,11 @@ def _row_spacing(spacing_mm: tuple[float, ...], shape: tuple[int, ...], view: Vi
     return np.asarray([spacing_mm[0], pixel_mm, pixel_mm], dtype=np.float64)
 
 
-def _join(parts: list[_Part], building: Path) -> None:
+def _join(parts: list[_Part], building: Path, masks: bool) -> None:
     """Copy the cases' files, one at a time, into one array a kind; memory stays that of one case."""
     rows = [part.rows for part in parts]
     starts = np.concatenate([[0], np.cumsum(rows)])
-    for kind in ("images", "targets"):
+    for kind in ("images", "targets", *(["masks"] * masks)):
         first = np.load(building / f"{kind}-0.npy", mmap_mode="r", allow_pickle=False)
         whole = np.lib.format.open_memmap(
             building / f"{kind}.npy", mode="w+", dtype=first.dtype, shape=(int(starts[-1]), *first.shape[1:])
@@ -207,11 +223,11 @@ def _join(parts: list[_Part], building: Path) -> None:
     np.save(building / "slice_indices.npy", indices.astype(np.int64))
 
 
-def _open(dataset: Dataset, view: View, key: str, folder: Path) -> Examples:
+def _open(dataset: Dataset, view: View, key: str, folder: Path, masks: bool) -> Examples:
     arrays: dict[str, Any] = {}
     try:
-        for name in _ARRAYS:
-            large = name in ("images", "targets")
+        for name in (*_ARRAYS, *(["masks"] * masks)):
+            large = name in ("images", "targets", "masks")
             # "c": writes stay in memory, so torch may wrap the map without warning and the file is safe.
             arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="c" if large else None, allow_pickle=False)
     except (OSError, ValueError) as error:

@@ -12,6 +12,7 @@ from hemobench.errors import UserError, unknown_name
 from hemobench.models.backbones import create_backbone
 from hemobench.models.monai_networks import create_monai_network, known_networks
 from hemobench.models.paper_cnn import PaperCNN
+from hemobench.models.timm_unet import FAMILY, create_locating_classifier, create_timm_unet
 from hemobench.models.unet import UNet, UNet2D, UNet3D
 
 TASKS = ("classification", "segmentation")
@@ -55,12 +56,13 @@ def known_models(task: str | None = None) -> tuple[str, ...]:
     """Names `create_model` takes, of one task or of both; `timm:<backbone>` stands for every backbone timm has.
 
     >>> known_models("classification")
-    ('paper_cnn', 'timm:<backbone>')
+    ('paper_cnn', 'timm:<backbone>', 'timm-unet:<backbone>')
     """
-    classifiers = ("paper_cnn", "timm:<backbone>")
+    classifiers = ("paper_cnn", "timm:<backbone>", f"{FAMILY}:<backbone>")
     own = tuple(name for name, entry in _MODELS.items() if entry[0] == "segmentation")
-    segmenters = (*own, *(f"monai:{network}" for network in known_networks()))
-    return {"classification": classifiers, "segmentation": segmenters}.get(task or "", classifiers + segmenters)
+    segmenters = (*own, classifiers[-1], *(f"monai:{network}" for network in known_networks()))
+    every = tuple(dict.fromkeys(classifiers + segmenters))
+    return {"classification": classifiers, "segmentation": segmenters}.get(task or "", every)
 
 
 def create_model(
@@ -89,6 +91,10 @@ def create_model(
     if family == "timm" and member:
         _check_task(name, "classification", task)
         return create_backbone(member, in_channels, num_outputs, image_size, **options)
+    if family == FAMILY and member and task == "classification":
+        return create_locating_classifier(member, in_channels, num_outputs, image_size, **options)
+    if family == FAMILY and member:
+        return create_timm_unet(member, in_channels, num_outputs, **options)
     if family == "monai" and member:
         _check_task(name, "segmentation", task)
         return create_monai_network(member, in_channels, num_outputs, image_size, **options)

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hemobench.augment import PRESETS, augment
+from hemobench.augment import PRESETS, Augmentation, augment
 from hemobench.datasets.cache import Examples
 from hemobench.training.hardware import batch_layout
 
@@ -18,16 +18,18 @@ class BatchSource:
     """Images and targets of all examples as tensors, memory-mapped, or on the GPU where they fit in half of it.
 
     targets: float loss targets are made from these, uint8 (N, K) or (N, 1, D, H, W). With `types` above 0 they are
-    label maps of that many types, and the loss gets (B, 1 + types, D, H, W): any of them, then each.
+    label maps of that many types, and the loss gets (B, 1 + types, D, H, W): any of them, then each. masks: label maps
+    (N, 1, H, W) of slices, for training batches that say where.
     """
 
     def __init__(
         self, examples: Examples, targets: NDArray[np.uint8], device: torch.device, *, channels_last: bool = False,
-        types: int = 0,
+        types: int = 0, masks: NDArray[np.uint8] | None = None,
     ) -> None:
         self.device, self.channels_last, self.types = device, channels_last, types
         self.images = torch.from_numpy(examples.images)
         self.targets = torch.from_numpy(targets)
+        self.masks = None if masks is None else torch.from_numpy(masks)
         if device.type == "cuda":
             free, _ = torch.cuda.mem_get_info(device)
             if self.images.nbytes + self.targets.nbytes < _GPU_SHARE * free:
@@ -46,8 +48,11 @@ class BatchSource:
         augmentation: str,
         patch: tuple[int, int, int] | None,
         on_foreground: bool,
-    ) -> tuple[Tensor, Tensor]:
-        """A training batch: random patches where asked for, then the named augmentation."""
+    ) -> tuple[Tensor, ...]:
+        """A training batch, images and targets: random patches where asked for, then the named augmentation. Where
+        there are masks, those of the slices are a third, label maps (B, 1, H, W) uint8."""
+        if self.masks is not None:
+            return self._located(rows, PRESETS[augmentation], generator)
         if patch is None:
             index = torch.from_numpy(np.ascontiguousarray(rows)).to(self.images.device)
             images, targets = self._as_input(self.images[index]), self.targets[index].to(self.device)
@@ -58,6 +63,16 @@ class BatchSource:
         masks = targets if targets.ndim == 5 else None
         images, moved = augment(images, masks, PRESETS[augmentation], generator)
         return batch_layout(images, self.channels_last), self._as_targets(targets if moved is None else moved)
+
+    def _located(
+        self, rows: NDArray[np.int64], preset: Augmentation, generator: torch.Generator
+    ) -> tuple[Tensor, ...]:
+        index = torch.from_numpy(np.ascontiguousarray(rows))
+        assert self.masks is not None
+        images, targets = self.whole(rows)
+        images, masks = augment(images, self.masks[index].to(self.device), preset, generator)
+        assert masks is not None
+        return batch_layout(images, self.channels_last), targets, masks
 
     def _patches(
         self, rows: NDArray[np.int64], patch: tuple[int, int, int], on_foreground: bool, generator: torch.Generator

@@ -22,6 +22,7 @@ from hemobench.datasets.views import (
     view_to_mapping,
 )
 from hemobench.errors import UserError, unknown_name
+from hemobench.losses import WHERE_LOSSES
 
 TASKS = ("classification", "segmentation")
 OPTIMIZERS = ("adam", "adamw")
@@ -99,6 +100,11 @@ class TrainConfig:
                             f"{expected.__name__}; give that one")
         if self.patch is not None and self.task == "classification":
             raise UserError("patch is given for classification; only volumes are cropped; leave patch out")
+
+    @property
+    def says_where(self) -> bool:
+        """Whether a classifier learns from label maps of its slices too."""
+        return self.loss in WHERE_LOSSES
 
     def resolved(self) -> TrainConfig:
         """The same run with every task-dependent default written out."""

@@ -83,7 +83,9 @@ def run_experiment(
         trained = train(
             config, problem, examples, (rows["train"], rows["validation"]), output,
             identity=identity, resume=resume, reporter=reporter,
-            stream=None if stream is None else stack.enter_context(ExampleStream(stream, config.view)),
+            stream=None if stream is None else stack.enter_context(
+                ExampleStream(stream, config.view, masks=config.says_where)
+            ),
             start=None if start is None else _weights(start),
         )
     reporter.say(f"{trained.plan.reason}; best epoch {trained.best_epoch}")

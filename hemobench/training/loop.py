@@ -20,6 +20,7 @@ from torch import nn
 
 from hemobench.datasets.cache import Examples
 from hemobench.errors import UserError, unknown_name
+from hemobench.losses import SliceAndWhere
 from hemobench.metrics import higher_is_better, metric_info
 from hemobench.training.batches import BatchSource
 from hemobench.training.checkpointing import load_tensors, load_training_state, save_tensors, save_training_state
@@ -136,8 +137,9 @@ class _Trainer:
         return model
 
     def begin_with(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Weights of another run of the same network instead of random ones."""
-        self.bare.load_state_dict(dict(weights))
+        """Weights of another run of the same network, or of one that has more parts, instead of random ones."""
+        own = self.bare.state_dict()
+        self.bare.load_state_dict({name: tensor for name, tensor in weights.items() if name in own})
 
     def resume(self) -> None:
         path = self.output / LAST
@@ -231,7 +233,7 @@ class _Trainer:
     def _source(self, examples: Examples, problem: Problem) -> BatchSource:
         return BatchSource(
             examples, problem.targets, self.accelerator.device, channels_last=self.plan.channels_last,
-            types=problem.types,
+            types=problem.types, masks=examples.masks if self.config.says_where else None,
         )
 
     def _step(
@@ -246,9 +248,14 @@ class _Trainer:
             )
             for source, rows in parts
         ]
-        images, targets = drawn[0] if len(drawn) == 1 else (torch.cat(column) for column in zip(*drawn, strict=True))
+        columns = drawn[0] if len(drawn) == 1 else tuple(torch.cat(column) for column in zip(*drawn, strict=True))
+        images, targets, *masks = columns
         self.optimizer.zero_grad(set_to_none=True)
-        loss: torch.Tensor = self.loss(self.model(images), targets)
+        if masks:
+            assert isinstance(self.loss, SliceAndWhere)
+            loss = self.loss.where(*self.model(images), targets, masks[0])
+        else:
+            loss = self.loss(self.model(images), targets)
         self.accelerator.backward(loss)
         if self.config.gradient_clip is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)

@@ -14,16 +14,17 @@ from hemobench.datasets.cache import Examples
 from hemobench.datasets.views import SegmentationView, default_view
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES, PAPER_CLASSES, to_paper_class
-from hemobench.losses import TYPED_LOSSES, create_loss
+from hemobench.losses import TYPED_LOSSES, WHERE_LOSSES, create_loss
 from hemobench.metrics.registry import METRICS
 from hemobench.models import create_model
+from hemobench.models.timm_unet import FAMILY
 from hemobench.training.config import LOSS_MONITOR, TrainConfig
 from hemobench.training.sampling import balanced_shares, shares_by_size
 from hemobench.weighting import ClassWeights, create_weighting
 
 EXCLUSIVE_LOSS = "cross-entropy"
 # Overlap losses have no base rate to start from: a rare class's prior would start them where gradients vanish.
-_PRIOR_LOSSES = ("bce", "focal", "dice+bce", *TYPED_LOSSES)
+_PRIOR_LOSSES = ("bce", "focal", "dice+bce", *TYPED_LOSSES, *WHERE_LOSSES)
 _PRIOR_RANGE = (1e-4, 1 - 1e-4)
 _CHUNK = 64
 
@@ -69,6 +70,9 @@ def pose_problem(config: TrainConfig, examples: Examples) -> Problem:
 
     Raises: UserError when the examples are of another task or the loss does not fit it.
     """
+    if config.says_where and examples.masks is None:
+        raise UserError(f"loss '{config.loss}' on examples without masks of their slices; expected them; build the "
+                        "examples with masks")
     if examples.task != config.task:
         raise UserError(f"examples for {examples.task} with a config for {config.task}; expected one task; "
                         "build the examples with the config's view")
@@ -119,6 +123,9 @@ def check_config(config: TrainConfig) -> None:
     if (config.loss in TYPED_LOSSES) != (config.task == "segmentation" and outputs > 1):
         raise UserError(f"loss '{config.loss}' for {outputs} outputs; expected {', '.join(TYPED_LOSSES)} for view "
                         "target subtypes and another loss for everything else; change one of the two")
+    if config.says_where != (config.task == "classification" and config.model.startswith(f"{FAMILY}:")):
+        raise UserError(f"loss '{config.loss}' for model '{config.model}'; expected {', '.join(WHERE_LOSSES)} "
+                        f"exactly for classifiers {FAMILY}:<backbone>, which say where; change one of the two")
     if config.monitor not in METRICS and config.monitor != LOSS_MONITOR:
         raise unknown_name("monitor", str(config.monitor), METRICS)
 

@@ -23,8 +23,8 @@ class Recipe:
     role: its place in the study pipeline. data: name and options of a data set. fractions, split_seed: of the split by
     patient into training, validation and test. config: the training run. folds: where patients are few, how many
     networks answer for each other's patients, instead of that split; 0 for none. start: a recipe whose network this one
-    begins with. stream: patients and passes (see `StreamSpec`) and options of the phantoms that `stream_share` comes
-    from, or None.
+    begins with. stream: patients, passes and `without` (see `StreamSpec`) and options of the phantoms that
+    `stream_share` comes from, or None.
     """
 
     name: str
@@ -43,7 +43,7 @@ def known_recipes() -> tuple[str, ...]:
     """Names of the shipped recipes.
 
     >>> known_recipes()
-    ('bleed-2d', 'slice-classifier', 'ventricles')
+    ('bleed-2d', 'slice-classifier', 'slice-classifier-phantom', 'ventricles')
     """
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
@@ -83,4 +83,5 @@ def stream_of(recipe: Recipe, anatomies: str, groups: tuple[str, ...] | None) ->
         return None
     options = dict(recipe.stream)
     patients, passes = int(options.pop("patients", 200)), int(options.pop("passes", 1))
-    return StreamSpec(anatomies, patients, options, passes, recipe.config.seed, groups)
+    without = tuple(str(name) for name in options.pop("without", ()))
+    return StreamSpec(anatomies, patients, options, passes, recipe.config.seed, groups, without)

@@ -30,7 +30,7 @@ class StreamSpec:
     """What a stream makes. data: `phantom`, `phantom:FOLDER` of label maps, or `phantom-t1`. patients: of one shard.
     options: of the data set. passes: epochs that learn from one shard. seed: shard n has the seed
     1,000,000 + 1,000 * seed + n. groups: anatomies that may be used ("anatomy 3"), or None for all: those of
-    validation and test patients must not.
+    validation and test patients must not. without: anatomies that may not be used, whatever `groups` says.
 
     Raises UserError for numbers below 1.
     """
@@ -41,6 +41,7 @@ class StreamSpec:
     passes: int = 1
     seed: int = 0
     groups: tuple[str, ...] | None = None
+    without: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("patients", "passes"):
@@ -56,11 +57,16 @@ class StreamSpec:
         made = open_dataset(
             self.data, patients=self.patients, seed=FIRST_SEED + 1_000 * self.seed + number, **self.options
         )
-        if self.groups is None:
+        if self.groups is None and not self.without:
             return made
-        kept = tuple(case for case in made.cases if case.group in self.groups)
-        key = sha256(f"{made.fingerprint} {','.join(self.groups)}".encode()).hexdigest()
+        kept = tuple(case for case in made.cases if self._allows(case.group))
+        chosen = "all" if self.groups is None else ",".join(self.groups)
+        chosen += f" without {','.join(self.without)}" if self.without else ""
+        key = sha256(f"{made.fingerprint} {chosen}".encode()).hexdigest()
         return replace(made, cases=kept, fingerprint=key)
+
+    def _allows(self, group: str) -> bool:
+        return (self.groups is None or group in self.groups) and group not in self.without
 
     @property
     def fingerprint(self) -> str:
@@ -71,11 +77,12 @@ class StreamSpec:
 class ExampleStream:
     """The shards of a stream as examples under a view, the next one made beforehand. A context manager.
 
-    jobs: processes that make patients (default: every core this process may use).
+    masks: with label maps of a classification's slices. jobs: processes that make patients (default: every core this
+    process may use).
     """
 
-    def __init__(self, spec: StreamSpec, view: View, *, jobs: int | None = None) -> None:
-        self.spec, self.view, self.jobs = spec, view, jobs
+    def __init__(self, spec: StreamSpec, view: View, *, masks: bool = False, jobs: int | None = None) -> None:
+        self.spec, self.view, self.masks, self.jobs = spec, view, masks, jobs
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="stream")
         self._made: dict[int, Future[Examples]] = {}
         self._found: set[int] = set()  # shards that were in the cache before: somebody else's, and left there
@@ -104,7 +111,7 @@ class ExampleStream:
     def _make(self, number: int) -> Examples:
         if self._folder(number).is_dir():
             self._found.add(number)
-        return build_examples(self.spec.shard(number), self.view, jobs=self.jobs)
+        return build_examples(self.spec.shard(number), self.view, masks=self.masks, jobs=self.jobs)
 
     def _delete(self, number: int) -> None:
         del self._made[number]
@@ -112,4 +119,4 @@ class ExampleStream:
             shutil.rmtree(self._folder(number), ignore_errors=True)
 
     def _folder(self, number: int) -> Path:
-        return cache_home() / "cache" / examples_key(self.spec.shard(number), self.view)
+        return cache_home() / "cache" / examples_key(self.spec.shard(number), self.view, masks=self.masks)

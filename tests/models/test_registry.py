@@ -14,7 +14,7 @@ def _create(name: str, task: str = "segmentation", **options: object) -> torch.n
 
 def test_known_models_are_split_by_task() -> None:
     classifiers, segmenters = known_models("classification"), known_models("segmentation")
-    assert classifiers == ("paper_cnn", "timm:<backbone>")
+    assert classifiers == ("paper_cnn", "timm:<backbone>", "timm-unet:<backbone>")
     assert {"unet2d", "unet2.5d", "unet3d", "monai:UNet", "monai:SwinUNETR"} <= set(segmenters)
     assert known_models() == classifiers + segmenters
 

@@ -1,0 +1,123 @@
+"""A timm backbone that also says where: its feature maps, from coarse to fine, made into a map of the blood.
+
+The classifier half is a plain timm network with timm's head, so that it can be used without the other half. Learning
+where the blood is teaches its features what a slice's label alone says too rarely.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from hemobench.errors import UserError
+from hemobench.models.backbones import TimmClassifier, create_backbone
+from hemobench.models.padding import check_rank, crop_to, pad_to_multiple, set_bias_prior
+from hemobench.models.unet import fold_slices
+
+FAMILY = "timm-unet"
+MAP_OUTPUTS = 6
+"""Blood of any type, then each type given that it is blood."""
+_WIDTHS = (16, 32, 64, 96)
+_BLOOD_PRIOR = 0.01
+
+
+class Decoder(nn.Module):
+    """Features at strides 2, 4, 8, 16, 32 to logits (B, outputs, H/2, W/2), by a U-Net's ascent: up-sample, join the
+    finer features (narrowed first), one convolution. widths: channels at strides 2, 4, 8 and 16."""
+
+    def __init__(self, channels: Sequence[int], outputs: int, widths: Sequence[int] = _WIDTHS) -> None:
+        super().__init__()
+        coarser = [*widths[1:], channels[-1]]
+        self.narrow = nn.ModuleList(nn.Conv2d(skip, width, 1) for skip, width in zip(channels, widths, strict=False))
+        self.join = nn.ModuleList(_normed(below + width, width) for below, width in zip(coarser, widths, strict=True))
+        self.final = nn.Conv2d(widths[0], outputs, 1)
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Features from fine to coarse; logits float32 also under autocast."""
+        found = features[-1]
+        stages = list(zip(self.narrow, self.join, features[:-1], strict=True))
+        for narrow, join, finer in reversed(stages):
+            found = F.interpolate(found, size=finer.shape[2:], mode="nearest")
+            found = join(torch.cat([found, narrow(finer)], dim=1))
+        with torch.autocast(device_type=found.device.type, enabled=False):
+            return F.conv2d(found.float(), self.final.weight, self.final.bias)
+
+
+class LocatingClassifier(TimmClassifier):
+    """A timm classifier with a decoder beside its head: (B, C, H, W) to logits (B, 6), and while it trains also to
+    maps (B, 6, H/2, W/2) of the blood and, given blood, its type."""
+
+    def __init__(self, classifier: TimmClassifier, decoder: Decoder) -> None:
+        super().__init__(classifier.name, classifier.backbone, classifier.in_channels, classifier.patch)
+        self.decoder = decoder
+
+    def forward(self, images: Tensor) -> Any:
+        """Logits (B, 6) in evaluation mode, (logits, maps) in training mode; float32."""
+        if not self.training:
+            return super().forward(images)
+        check_rank(images, (4,), self.in_channels, f"{FAMILY}:{self.name}")
+        backbone: Any = self.backbone
+        final, features = backbone.forward_intermediates(images)
+        return backbone.forward_head(final).float(), self.decoder(features)
+
+
+class TimmUNet(nn.Module):
+    """The same network without its head, as a segmenter slice by slice: (B, C, D, H, W) or (B, C, H, W) to logits
+    (B, K, ...) of the same size, the maps of stride 2 up-sampled bilinearly."""
+
+    def __init__(self, name: str, backbone: nn.Module, decoder: Decoder, in_channels: int) -> None:
+        super().__init__()
+        self.name, self.backbone, self.decoder, self.in_channels = name, backbone, decoder, in_channels
+
+    def forward(self, voxels: Tensor) -> Tensor:
+        """Logits float32; sizes that 32 does not divide are padded with the edge and cut again."""
+        check_rank(voxels, (4, 5), self.in_channels, f"{FAMILY}:{self.name}")
+        volumes = voxels if voxels.ndim == 5 else voxels[:, :, None]
+        batch, slices = volumes.shape[0], volumes.shape[2]
+        images = pad_to_multiple(fold_slices(volumes), (32, 32))
+        backbone: Any = self.backbone
+        maps = self.decoder(backbone.forward_intermediates(images, intermediates_only=True))
+        logits = F.interpolate(maps, size=images.shape[2:], mode="bilinear", align_corners=False)
+        logits = crop_to(logits, volumes.shape[3:])
+        unfolded = logits.unflatten(0, (batch, slices)).movedim(1, 2)
+        return unfolded if voxels.ndim == 5 else unfolded[:, :, 0]
+
+
+def create_locating_classifier(
+    name: str, in_channels: int, num_outputs: int, image_size: tuple[int, ...] | None, **options: Any
+) -> LocatingClassifier:
+    """timm's `name` with a decoder; options as for `create_backbone`. Raises: UserError."""
+    classifier = create_backbone(name, in_channels, num_outputs, image_size, **options)
+    return LocatingClassifier(classifier, _decoder(name, classifier.backbone, MAP_OUTPUTS))
+
+
+def create_timm_unet(name: str, in_channels: int, num_outputs: int, **options: Any) -> TimmUNet:
+    """timm's `name` as the descending half of a U-Net; options as for `create_backbone`. Raises: UserError."""
+    prior = options.pop("prior", None)
+    backbone: Any = create_backbone(name, in_channels, num_outputs, None, **options).backbone
+    decoder = _decoder(name, backbone, num_outputs)
+    backbone.reset_classifier(0, "")
+    if prior is not None:
+        set_bias_prior(decoder.final, prior)
+    return TimmUNet(name, backbone, decoder, in_channels)
+
+
+def _decoder(name: str, backbone: Any, outputs: int) -> Decoder:
+    """A decoder for a backbone whose features come at strides 2 to 32. Raises: UserError for any other."""
+    info = getattr(backbone, "feature_info", None)
+    strides = [stage["reduction"] for stage in info] if isinstance(info, list) else []
+    if strides != [2, 4, 8, 16, 32] or not hasattr(backbone, "forward_intermediates"):
+        raise UserError(f"{FAMILY}:{name} has features at strides {strides}; expected 2, 4, 8, 16, 32; take a "
+                        "convolutional backbone such as resnet10t")
+    decoder = Decoder([stage["num_chs"] for stage in info], outputs)
+    nn.init.normal_(decoder.final.weight, std=0.01)
+    set_bias_prior(decoder.final, [_BLOOD_PRIOR, *[0.5] * (outputs - 1)])
+    return decoder
+
+
+def _normed(before: int, after: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(before, after, 3, padding=1, bias=False), nn.BatchNorm2d(after), nn.ReLU())
