@@ -20,6 +20,8 @@ from hemobench.decision import OUT_OF_FOLD_WORDS, DecisionRule, fit_rule, select
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from hemobench.inference.config import CheckpointConfig
 from hemobench.labels import CLASSES
+from hemobench.models import count_parameters
+from hemobench.models.timm_unet import LocatingClassifier
 from hemobench.stats import WeightedStatistic, case_mean, classification_statistic, patient_bootstrap
 from hemobench.training.batches import BatchSource
 from hemobench.training.config import TrainConfig
@@ -59,6 +61,11 @@ def export_run(
     result = RunResult.load(run)
     model, config = load_model(run)
     assert config.view is not None
+    name = config.model
+    if isinstance(model, LocatingClassifier):
+        # What it learned from is not needed to use it, and timm alone can open what is left.
+        model, name = model.plain(), f"timm:{model.name}"
+        config = dataclasses.replace(config, loss="bce", loss_options={})
     taught, asked = examples.rows_of(split.train), examples.rows_of(split.test)
     if isinstance(result.validation, CaseScores):
         threshold = _voxel_threshold(model, config, examples, examples.rows_of(split.validation))
@@ -76,12 +83,12 @@ def export_run(
         "recipe": recipe.name, "data": data, "phantom": result.phantom, "patients": result.patients,
         "seed": result.seed, "commit": result.commit, "command": command, "hemobench": result.version,
         "seconds": round(result.timings["train_seconds"], 1), "hardware": dict(result.hardware),
-        "best_epoch": result.best_epoch, "config": config.to_mapping(), **(beside or {}),
+        "best_epoch": result.best_epoch, "config": result.config.to_mapping(), **(beside or {}),
     }
     if crossfitted is not None:
         training["folds"] = len(crossfitted.folds)
     checkpoint_config = CheckpointConfig(
-        name=output.name, role=recipe.role, task=config.task, model=config.model,
+        name=output.name, role=recipe.role, task=config.task, model=name,
         model_options={k: v for k, v in config.model_options.items() if k != "prior"},
         in_channels=config.view.channels, outputs=outputs_of(config), view=config.view,
         calibration=decision.calibration, thresholds=decision.thresholds, threshold_rule=decision.words,
@@ -99,7 +106,7 @@ def export_run(
             predictions = settled(predictions, _steps_mm(other, rows), decision)
             blind = position_predictions(examples, taught, other, rows)
         measured.append(measure(predictions, other, blind))
-    card = write_card(checkpoint_config, recipe.description, result.parameters, measured)
+    card = write_card(checkpoint_config, recipe.description, count_parameters(model), measured)
     write_checkpoint(
         output, model, checkpoint_config, metrics_mapping(measured), card, commit=result.commit, command=command,
         people=people,

@@ -55,12 +55,12 @@ class ClassificationView:
 
 @dataclass(frozen=True)
 class SegmentationView:
-    """Every study as one example: (1, D, H, W) uint8 on a grid of `spacing_mm`, its middle slice the volume's and its
+    """Every study as one example: (C, D, H, W) uint8 on a grid of `spacing_mm`, its middle slice the volume's and its
     middle column that of the head.
 
     `target` is blood of any type as a mask, `subtypes` as a label map 1..5, or the ventricles as a mask. `window` names
-    a display window for CT; with None, intensities between the volume's percentiles 0.5 and 99.5 become 0..255 (MR has
-    no unit). Down-sampling is anti-aliased; a voxel is foreground where at least half of it was.
+    a display window for CT, or several joined by "+", a channel each; with None, intensities between the volume's
+    percentiles 0.5 and 99.5 become 0..255 (MR has no unit). Down-sampling is anti-aliased; a voxel is foreground where at least half of it was.
     """
 
     target: str = "haemorrhage"
@@ -71,8 +71,9 @@ class SegmentationView:
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
             raise unknown_name("segmentation target", self.target, TARGETS)
-        if self.window is not None:
-            _check_window(self.window)
+        for name in self.windows:
+            if name is not None:
+                _check_window(name)
         if len(self.spacing_mm) != 3 or not all(0 < s < 100 for s in self.spacing_mm):
             raise UserError(f"view.spacing_mm is {list(self.spacing_mm)}; expected three lengths in mm, each above 0 "
                             "(slice, row, column); give e.g. [5, 2, 2]")
@@ -84,8 +85,13 @@ class SegmentationView:
                             "(slices, rows, columns); give e.g. [32, 112, 96]")
 
     @property
+    def windows(self) -> tuple[str | None, ...]:
+        """The window of each channel; (None,) for the volume's own percentiles."""
+        return (None,) if self.window is None else tuple(self.window.split("+"))
+
+    @property
     def channels(self) -> int:
-        return 1
+        return len(self.windows)
 
     @property
     def image_size(self) -> tuple[int, ...]:
@@ -160,7 +166,7 @@ def _check_window(name: str) -> None:
 def render(loaded: Loaded, view: View, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Images and targets of one case under a view; `where` names the case in errors.
 
-    Returns: ((D, C, S, S), (D, 6)) for classification, ((1, 1, D, H, W), the same shape) for segmentation, all uint8.
+    Returns: ((D, C, S, S), (D, 6)) for classification, ((1, C, D, H, W), (1, 1, D, H, W)) for segmentation, all uint8.
     """
     if isinstance(view, ClassificationView):
         return _render_slices(loaded, view, where)
@@ -220,7 +226,7 @@ def _render_volume(loaded: Loaded, view: SegmentationView, where: str) -> tuple[
     if mask is None:
         kind = "label map of types" if view.target == "subtypes" else "label map"
         raise UserError(f"{where} has no {kind}; segmentation needs one; choose another task or data set")
-    grey = display_grey(loaded.image, view.window, where)
+    grey = display_channels(loaded.image, view, where)
     grid = network_grid(loaded.image, view, view.shape)
     image = resample(grey, grid)
     labels = LABEL_IDS.values() if view.target == "subtypes" else (1,)
@@ -228,7 +234,12 @@ def _render_volume(loaded: Loaded, view: SegmentationView, where: str) -> tuple[
     # 0.5 itself counts, less one rounding error of the interpolation.
     filled = shares.sum(axis=0) >= 0.5 - 1e-4
     target = np.where(filled, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)[None, None], target[None, None]
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)[None], target[None, None]
+
+
+def display_channels(volume: Volume, view: SegmentationView, where: str) -> NDArray[np.float32]:
+    """Voxels as a segmenter sees them: float32 (C, D, H, W) in [0, 1], a channel for each of the view's windows."""
+    return np.stack([display_grey(volume, window, where) for window in view.windows])
 
 
 def display_grey(volume: Volume, window: str | None, where: str) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from typing import Any
 from hemobench.datasets.views import ClassificationView, View, view_from_mapping, view_to_mapping
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES, SUBTYPES
+from hemobench.models.timm_unet import FAMILY
 
 SCHEMA = 1
 # What a checkpoint does in the study pipeline: its task and its outputs in their order.
@@ -108,7 +109,7 @@ class CheckpointConfig:
         """Slices on each side that a slice-wise network looks at; None for a network that is none."""
         if self.model == "unet2.5d":
             return int(self.model_options.get("context", 1))
-        return 0 if self.model == "unet2d" else None
+        return 0 if self.model == "unet2d" or self.model.startswith(f"{FAMILY}:") else None
 
     def calibrated(self, level: str, name: str) -> tuple[float, float]:
         """(a, b) of a class at a level; (1, 0), which changes nothing, where none was fitted."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.views import SegmentationView, display_grey, head_box
+from hemobench.datasets.views import SegmentationView, display_channels, head_box
 from hemobench.resampling import AxisGrid, grid_around, resample
 from hemobench.volume import Volume
 
@@ -25,7 +25,7 @@ ASSUMED_HEAD_MM = 194.0
 
 @dataclass(frozen=True, eq=False)
 class NetworkInput:
-    """What a segmenter sees of a scan. array: float32 (1, D, H, W) in [0, 1]. grid: where it lies on the scan."""
+    """What a segmenter sees of a scan. array: float32 (C, D, H, W) in [0, 1]. grid: where it lies on the scan."""
 
     array: NDArray[np.float32]
     grid: AxisGrid
@@ -50,7 +50,7 @@ def network_input(volume: Volume, view: SegmentationView, *, crop: bool = True) 
         rows, columns = max(rows, view.shape[1]), max(columns, view.shape[2])
     shape = (max(1, depth), rows, columns)
     grid = grid_around(volume.shape, volume.spacing_mm, centre, view.spacing_mm, shape)
-    return NetworkInput(resample(display_grey(volume, view.window, "the scan"), grid)[None], grid)
+    return NetworkInput(resample(display_channels(volume, view, "the scan"), grid), grid)
 
 
 def to_source(

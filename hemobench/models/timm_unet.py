@@ -64,6 +64,10 @@ class LocatingClassifier(TimmClassifier):
         final, features = backbone.forward_intermediates(images)
         return backbone.forward_head(final).float(), self.decoder(features)
 
+    def plain(self) -> TimmClassifier:
+        """The classifier half alone; it shares its weights with this."""
+        return TimmClassifier(self.name, self.backbone, self.in_channels, self.patch).train(self.training)
+
 
 class TimmUNet(nn.Module):
     """The same network without its head, as a segmenter slice by slice: (B, C, D, H, W) or (B, C, H, W) to logits

@@ -220,7 +220,7 @@ class _Trainer:
             sources.append((self.source, batches))
         if streamed:
             assert self.stream is not None
-            shard = self.stream.at(epoch)
+            shard = self.stream.at(epoch, self.epochs)
             problem = pose_problem(config, shard)
             rows = np.flatnonzero(problem.usable)
             batches = epoch_batches(

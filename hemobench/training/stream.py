@@ -98,11 +98,13 @@ class ExampleStream:
         for number in list(self._made):
             self._delete(number)
 
-    def at(self, epoch: int) -> Examples:
-        """Examples of an epoch (from 1 on). Starts the next shard and deletes those before. Raises: UserError."""
+    def at(self, epoch: int, epochs: int | None = None) -> Examples:
+        """Examples of an epoch (from 1 on). Starts the next shard, unless the last of `epochs` is over before it, and
+        deletes those before. Raises: UserError."""
         number = (epoch - 1) // self.spec.passes
+        last = number + 1 if epochs is None else (epochs - 1) // self.spec.passes
         for wanted in (number, number + 1):
-            if wanted not in self._made:
+            if wanted not in self._made and wanted <= max(number, last):
                 self._made[wanted] = self._maker.submit(self._make, wanted)
         for earlier in [made for made in self._made if made < number]:
             self._delete(earlier)
