@@ -72,7 +72,8 @@ def limits(folder: Path | None = None) -> str:
 
 def _origin(name: str, config: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     training = config["training"]
-    taught = "phantoms alone" if training["phantom"] else f"patients of {training['data'].partition(':')[0]}"
+    simple = "phantoms alone" if training["phantom"] else f"patients of {training['data'].partition(':')[0]}"
+    taught = training.get("taught_by", simple)
     groups = [metrics, *metrics.get("others", ())]
     phantoms = sum(group["patients"] for group in groups if group["phantom"])
     real = [f"{group['patients']} patients of {group['data']}" for group in groups if not group["phantom"]]

@@ -20,7 +20,7 @@ from hemobench.inference.report import ModelUsed
 from hemobench.inference.shipped import ENVIRONMENT, SHIPPED, checkpoints_by_role, shipped_folder
 
 SHIPPED_ID = "shipped"
-SHIPPED_TITLE = "Shipped (phantom-trained)"
+SHIPPED_TITLE = "Shipped with hemobench"
 # The Hub is not asked again by every visitor while it does not answer.
 _RETRY_AFTER_S = 60.0
 _HASH_DIGITS = 8

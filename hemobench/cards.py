@@ -115,11 +115,13 @@ def _data_words(training: Any) -> str:
         return (f"{training['data']}: {patients['train']} patients, all of whom taught this network.{beside} Measured "
                 f"below are {training['folds']} networks of the same recipe, each on the patients that it did not see.")
     counts = f"{patients['train']} to train, {patients['validation']} to validate, {patients['test']} to test"
-    if training["phantom"]:
+    if training.get("generated", training["phantom"]):
         shared = "" if training.get("split_by_anatomy") else (
             "; the three groups share anatomies, so the test says little about other heads"
         )
-        return f"{training['data']}: generated phantoms, no patient data at all ({counts}{shared}).{beside}"
+        alone = ", no patient data at all" if training["phantom"] else ""
+        known = "" if training["phantom"] else f" In all it learned from {training['taught_by']}."
+        return f"{training['data']}: generated phantoms{alone} ({counts}{shared}).{beside}{known}"
     return f"{training['data']}: patients ({counts}), split by patient.{beside}"
 
 

@@ -17,12 +17,13 @@ from hemobench.datasets.support import first_lines, unsupported
 from hemobench.datasets.views import SegmentationView
 from hemobench.errors import UserError
 from hemobench.export import export_run
+from hemobench.inference.checkpoint import PEOPLE
 from hemobench.training.crossfit import EVERYBODY, crossfit, everybody
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter, counting
 from hemobench.training.problem import check_config
 from hemobench.training.recipes import Recipe, load_recipe, stream_of
-from hemobench.training.result import RESULT_FILE
+from hemobench.training.result import RESULT_FILE, read_json, write_json
 
 
 def make_checkpoint(
@@ -75,11 +76,13 @@ def make_checkpoint(
                 stream=stream_of(recipe, material, _groups(dataset, split)), start=begin,
             )
         split.save(folder / "split.json")
+        people = _people(dataset, split, begin)
+        write_json(folder / PEOPLE, people.to_mapping())
         reporter.say("fitting the decision rule, measuring, writing the card")
         written = export_run(
             folder, checkpoint, recipe, examples, split, data=_without_path(spec), crossfitted=crossfitted,
-            command=_command(recipe_name, spec, tests, seed, anatomies), people=People.of(dataset, split),
-            beside=_beside(recipe, material, dataset),
+            command=_command(recipe_name, spec, tests, seed, anatomies), people=people,
+            beside=_beside(recipe, material, dataset, people),
             others=[
                 build_examples(other, config.view, progress=counting(reporter, f"reading {other.info.name}"))
                 for other in others
@@ -106,14 +109,23 @@ def _start(recipe: Recipe, given: Path | None) -> Path | None:
     return run
 
 
+def _people(dataset: Dataset, split: Split, begin: Path | None) -> People:
+    """Real people whom a network knows: its own patients, and those of the network that it began with."""
+    own = People.of(dataset, split)
+    before = None if begin is None else begin / PEOPLE
+    if before is None or not before.is_file():
+        return own
+    return own.joined(People.from_mapping(read_json(before)))
+
+
 def _groups(dataset: Dataset, split: Split) -> tuple[str, ...] | None:
     """Anatomies that training may see; None where the data set has none."""
     found = {case.group for case in dataset.cases if case.patient_id in split.train}
     return tuple(sorted(found)) if dataset.info.phantom and all(found) else None
 
 
-def _beside(recipe: Recipe, material: str, dataset: Dataset) -> dict[str, Any]:
-    """What the card says of a network's other teachers."""
+def _beside(recipe: Recipe, material: str, dataset: Dataset, people: People) -> dict[str, Any]:
+    """What the card says of all that taught a network, beside its own data set."""
     words = []
     if recipe.stream is not None:
         share = round(100 * recipe.config.stream_share)
@@ -121,7 +133,19 @@ def _beside(recipe: Recipe, material: str, dataset: Dataset) -> dict[str, Any]:
     if recipe.start is not None:
         words.append(f"It began with the weights of {recipe.start}")
     grouped = dataset.info.phantom and all(case.group for case in dataset.cases)
-    return {"beside": words, "split_by_anatomy": grouped}
+    return {
+        "beside": words, "split_by_anatomy": grouped, "generated": dataset.info.phantom,
+        "phantom": dataset.info.phantom and not people.taught, "taught_by": _taught_by(recipe, dataset, people),
+    }  # fmt: skip
+
+
+def _taught_by(recipe: Recipe, dataset: Dataset, people: People) -> str:
+    """Whom a network learned from, the network that it began with included."""
+    phantoms = dataset.info.phantom or recipe.stream is not None or recipe.start is not None
+    if not people.taught:
+        return "phantoms alone"
+    known = f"{len(people.taught)} patients of {', '.join(people.lineages)}"
+    return f"phantoms and {known}" if phantoms else known
 
 
 def _check_serves(dataset: Dataset, recipe: Recipe) -> None:

@@ -60,7 +60,8 @@ class SegmentationView:
 
     `target` is blood of any type as a mask, `subtypes` as a label map 1..5, or the ventricles as a mask. `window` names
     a display window for CT, or several joined by "+", a channel each; with None, intensities between the volume's
-    percentiles 0.5 and 99.5 become 0..255 (MR has no unit). Down-sampling is anti-aliased; a voxel is foreground where at least half of it was.
+    percentiles 0.5 and 99.5 become 0..255 (MR has no unit). Down-sampling is anti-aliased; a voxel is foreground where
+    at least half of it was.
     """
 
     target: str = "haemorrhage"

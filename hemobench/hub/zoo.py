@@ -64,7 +64,9 @@ def _overview(checkpoints: list[Checkpoint]) -> str:
     for one in checkpoints:
         config = one.config
         size = (one.directory / WEIGHTS).stat().st_size / 1e6
-        learnt = str(config.training.get("data", "?")) + (" (phantoms alone)" if config.training.get("phantom") else "")
+        learnt = str(config.training.get("data", "?"))
+        taught_by = config.training.get("taught_by", "phantoms alone" if config.training.get("phantom") else "")
+        learnt += f" ({taught_by})" if taught_by else ""
         rows.append(f"| [{config.name}]({_link(one)}) | {config.model} | {_input(one)} | {learnt} | {size:.1f} | "
                     f"`{one.sha256[:12]}` | `{one.commit[:12]}` |")
     return "\n".join(rows)

@@ -63,7 +63,7 @@ def test_limits_say_of_each_network_what_it_learned_from() -> None:
     assert len(lines) == 3
     for line, name in zip(lines, ("slice-classifier", "bleed-2d", "ventricles"), strict=True):
         training = json.loads((shipped_folder() / name / "config.json").read_text())["training"]
-        assert line.startswith(f"**{name}** learned from {'phantoms alone' if training['phantom'] else 'patients of'}")
+        assert line.startswith(f"**{name}** learned from {training.get('taught_by', 'phantoms alone')}, ")
         assert line in limits()
     assert "{" not in limits()
 

@@ -79,6 +79,20 @@ def test_only_the_anatomies_that_may_be_seen_are_made(monkeypatch: pytest.Monkey
     assert chosen.fingerprint != made.fingerprint
 
 
+    rest = dataclasses.replace(SPEC, without=("anatomy 1",)).shard(0)
+    assert [case.group for case in rest.cases] == ["anatomy 0"]
+    assert len({made.fingerprint, chosen.fingerprint, rest.fingerprint}) == 3
+
+
+def test_no_shard_is_made_that_no_epoch_asks_for() -> None:
+    before = kept()
+    with ExampleStream(SPEC, CONFIG.view, jobs=1) as stream:
+        stream.at(1, 3)
+        stream.at(3, 3)
+        assert len(stream._made) == 1
+    assert kept() == before
+
+
 class _Stops(Silent):
     def say(self, text: str) -> None:
         if text.startswith("epoch 2"):

@@ -1,0 +1,81 @@
+"""A timm backbone with a decoder: a classifier that says where, and a segmenter of the same weights."""
+
+from __future__ import annotations
+
+import pytest
+import timm
+import torch
+
+from hemobench.errors import UserError
+from hemobench.models import count_parameters, create_model
+
+NAME = "timm-unet:test_resnet"
+
+
+def _both(size: int = 64) -> tuple[torch.nn.Module, torch.nn.Module]:
+    torch.manual_seed(0)
+    classifier = create_model(
+        "timm-unet:resnet10t", task="classification", in_channels=2, num_outputs=6, image_size=(size, size)
+    )
+    segmenter = create_model("timm-unet:resnet10t", task="segmentation", in_channels=2, num_outputs=6)
+    weights = classifier.state_dict()
+    segmenter.load_state_dict({name: weights[name] for name in segmenter.state_dict()})
+    return classifier, segmenter.eval()
+
+
+def test_while_it_trains_it_says_where_and_afterwards_it_is_a_classifier() -> None:
+    classifier, _ = _both()
+    images = torch.rand(3, 2, 64, 64)
+    logits, maps = classifier.train()(images)
+    assert (logits.shape, maps.shape) == ((3, 6), (3, 6, 32, 32))
+    assert classifier.eval()(images).shape == (3, 6)
+
+
+def test_its_classifier_half_is_timms_own_network() -> None:
+    classifier, _ = _both()
+    classifier.eval()
+    plain = classifier.plain()  # type: ignore[operator]
+    images = torch.rand(3, 2, 64, 64)
+    bare = timm.create_model("resnet10t", in_chans=2, num_classes=6).eval()
+    bare.load_state_dict({
+        name.removeprefix("backbone."): tensor for name, tensor in plain.state_dict().items()
+    })
+    with torch.no_grad():
+        assert torch.equal(classifier(images), plain(images))
+        torch.testing.assert_close(bare(images), plain(images))
+    assert count_parameters(plain) == count_parameters(bare) < count_parameters(classifier)
+
+
+def test_the_segmenter_gives_the_maps_of_the_classifier_slice_by_slice() -> None:
+    classifier, segmenter = _both()
+    volume = torch.rand(2, 2, 3, 64, 96)
+    with torch.no_grad():
+        logits = segmenter(volume)
+        assert logits.shape == (2, 6, 3, 64, 96)
+        slices = volume.movedim(2, 1).flatten(0, 1)
+        classifier.eval()
+        features = classifier.backbone.forward_intermediates(slices, intermediates_only=True)  # type: ignore
+        maps = classifier.decoder(features)  # type: ignore[operator]
+        expected = torch.nn.functional.interpolate(maps, scale_factor=2, mode="bilinear", align_corners=False)
+        torch.testing.assert_close(logits.movedim(1, 2).flatten(0, 1), expected)
+        assert torch.equal(segmenter(volume[:, :, 0]), logits[:, :, 0])
+
+
+def test_sizes_that_32_does_not_divide_come_back_whole() -> None:
+    _, segmenter = _both()
+    with torch.no_grad():
+        assert segmenter(torch.rand(1, 2, 2, 50, 71)).shape == (1, 6, 2, 50, 71)
+
+
+def test_at_the_start_blood_is_rare_and_no_type_is_likelier() -> None:
+    torch.manual_seed(1)
+    classifier = create_model(NAME, task="classification", in_channels=1, num_outputs=6, image_size=(64, 64))
+    assert classifier.decoder.final.bias[0].sigmoid().item() == pytest.approx(0.01, rel=1e-3)  # type: ignore
+    assert classifier.decoder.final.bias[1:].abs().max().item() == pytest.approx(0, abs=1e-6)  # type: ignore
+
+
+def test_backbones_without_such_features_are_refused() -> None:
+    with pytest.raises(UserError, match=r"timm-unet:test_vit has features at strides .*; expected 2, 4, 8, 16, 32"):
+        create_model("timm-unet:test_vit", task="classification", in_channels=3, num_outputs=6, image_size=(160, 160))
+    with pytest.raises(UserError, match="unknown timm backbone"):
+        create_model("timm-unet:resnet10", task="segmentation", in_channels=3, num_outputs=6)

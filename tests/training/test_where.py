@@ -1,0 +1,77 @@
+"""Classifiers that say where: from label maps of slices to weights that a segmenter begins with."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from blob_cases import make_dataset, make_split
+from safetensors.torch import load_file
+
+from hemobench.datasets.cache import ClassificationView, Examples, SegmentationView, build_examples
+from hemobench.errors import UserError
+from hemobench.training.batches import BatchSource
+from hemobench.training.config import TrainConfig
+from hemobench.training.experiment import load_model, run_experiment
+from hemobench.training.loop import BEST
+from hemobench.training.problem import check_config
+
+CONFIG = TrainConfig.from_mapping({
+    "model": "timm-unet:test_resnet", "view": {"windows": ["brain", "bone"], "size": 32}, "loss": "bce+where",
+    "epochs": 2, "batch_size": 8, "learning_rate": 2e-3, "optimizer": "adamw", "precision": "fp32",
+    "augment": "any-picture",
+}).resolved()  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def located(tmp_path_factory: pytest.TempPathFactory) -> Examples:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HEMOBENCH_HOME", str(tmp_path_factory.mktemp("home")))
+        return build_examples(make_dataset(), ClassificationView(("brain", "bone"), 32), masks=True, jobs=1)
+
+
+def test_masks_move_with_their_pictures(located: Examples) -> None:
+    source = BatchSource(located, located.targets, torch.device("cpu"), masks=located.masks)
+    rows = np.flatnonzero(located.targets[:, -1])[:6]
+    images, _, masks = source.training(
+        rows, torch.Generator().manual_seed(2), augmentation="light", patch=None, on_foreground=False
+    )
+    assert masks.shape == (6, 1, 32, 32)
+    for image, mask in zip(images[:, 0], masks[:, 0] > 0, strict=True):
+        assert mask.any()
+        assert image[mask].mean() > image[~mask].mean() + 0.2, "the blob is the brightest thing there is"
+    assert not np.array_equal(masks.numpy(), np.asarray(located.masks)[rows])
+
+
+def test_a_segmenter_begins_with_the_weights_of_the_classifier(located: Examples, tmp_path: Path) -> None:
+    result = run_experiment(CONFIG, located, make_split(), tmp_path / "slices")
+    assert np.isfinite(result.history[-1]["train_loss"])
+    model, _ = load_model(tmp_path / "slices")
+    assert model(torch.zeros(1, 2, 32, 32)).shape == (1, 6)
+
+    view = SegmentationView("subtypes", (5.0, 2.0, 2.0), (6, 24, 24), "brain+bone")
+    volumes = build_examples(make_dataset(), view, jobs=1)
+    assert volumes.images.shape == (12, 2, 6, 24, 24)
+    config = TrainConfig.from_mapping({
+        "task": "segmentation", "model": "timm-unet:test_resnet", "view": view, "loss": "blood+type", "epochs": 1,
+        "batch_size": 2, "learning_rate": 1e-12, "precision": "fp32", "prior": False,
+    }).resolved()  # fmt: skip
+    run_experiment(config, volumes, make_split(), tmp_path / "volumes", start=tmp_path / "slices")
+    before, after = load_file(tmp_path / "slices" / BEST), load_file(tmp_path / "volumes" / BEST)
+    assert set(after) == {name for name in before if not name.startswith("backbone.fc")}
+    learned = [name for name in after if "running" not in name and "num_batches" not in name]
+    for name in learned:
+        torch.testing.assert_close(after[name], before[name], atol=1e-6, rtol=0)
+
+
+def test_loss_and_network_must_fit(located: Examples, slices: Examples) -> None:
+    check_config(CONFIG)
+    with pytest.raises(UserError, match="expected bce\\+where exactly for classifiers timm-unet:<backbone>"):
+        check_config(dataclasses.replace(CONFIG, loss="bce"))
+    with pytest.raises(UserError, match="expected bce\\+where exactly for classifiers timm-unet:<backbone>"):
+        check_config(dataclasses.replace(CONFIG, model="timm:test_resnet"))
+    with pytest.raises(UserError, match="on examples without masks of their slices"):
+        run_experiment(CONFIG, slices, make_split(), Path("never"))
