@@ -15,6 +15,7 @@ from hemobench.datasets.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import PHANTOM, PHANTOM_T1
 from hemobench.datasets.phantom.generate import (
     GENERATOR_VERSION,
+    T1_VERSION,
     anatomy_number,
     generate_patient,
     generate_selected,
@@ -66,7 +67,8 @@ def open_phantom(
 def fingerprint(spec: PhantomSpec) -> str:
     """Changes with anything that changes a voxel: the spec, the anatomies and the version of the generator."""
     keys = [key for key, _ in anatomy_keys(spec.anatomy)]
-    text = json.dumps([GENERATOR_VERSION, spec.to_mapping(), keys], sort_keys=True)
+    versions = [GENERATOR_VERSION, *([T1_VERSION] if spec.product == "t1" else [])]
+    text = json.dumps([*versions, spec.to_mapping(), keys], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -23,6 +23,7 @@ from hemobench.labels import LABEL_IDS, SUBTYPES
 from hemobench.volume import Volume
 
 PLANE_MM = 1.5  # planes that make up a slice lie at most this far apart
+STRIPPED_SHARE = 0.5  # of T1 studies
 LABEL_AT = {"subarachnoid": 0.3}  # blood between gyri fills its voxels in part; every other type counts from one half
 MIN_AREA_MM2 = 12.0  # a slice is labelled when this much of it is blood: what a reader could see
 T1_SHAPE = (176, 208, 176)
@@ -302,17 +303,22 @@ def render_t1(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
     """One T1-weighted MRI study at 1 mm, and its ventricles as a binary label map; no bleeds, slice labels None."""
     rng = stream(plan.key, "t1")
     moves = displacement(anatomy, plan.person, ())
-    template = torch.stack((paint_t1(anatomy, plan.person, rng), (anatomy.tissue == Tissue.VENTRICLE).float()))
+    template = torch.stack((
+        paint_t1(anatomy, plan.person, rng), (anatomy.tissue == Tissue.VENTRICLE).float(), anatomy.depth_mm.float(),
+    ))
     geometry = mr_geometry(plan, anatomy)
     sampler = Sampler(geometry, moves, plan.person.warp_mm, rng)
-    bright, ventricle = torch.empty(geometry.shape), torch.empty(geometry.shape)
+    bright, ventricle, depth_mm = (torch.empty(geometry.shape) for _ in range(3))
     for index in range(geometry.shape[0]):
         displaced = sampler.displaced(sampler.positions(index))
-        bright[index], ventricle[index] = sample(template, displaced).mean(1)
+        bright[index], ventricle[index], depth_mm[index] = sample(template, displaced).mean(1)
     coarse = torch.from_numpy(rng.standard_normal((1, 1, 4, 4, 4)).astype(np.float32)) * 0.12
     bias = F.interpolate(coarse, size=geometry.shape, mode="trilinear", align_corners=True)[0, 0].exp()
     sigma = float(rng.uniform(0.012, 0.05))
     noise = torch.randn(2, *geometry.shape, generator=generator(rng)) * sigma
     magnitude = ((bright * bias + noise[0]) ** 2 + noise[1] ** 2).sqrt()  # Rician: noise in both channels
     scaled = (magnitude * float(rng.uniform(120, 400))).round()
+    if rng.random() < STRIPPED_SHARE:
+        # Much MRI is passed on without its skull, cut near the brain's surface by a program.
+        scaled[depth_mm < float(rng.uniform(0.0, 4.0))] = 0
     return Loaded(Volume(scaled.numpy(), geometry.affine, "MR"), (ventricle >= 0.5).to(torch.uint8).numpy(), None)

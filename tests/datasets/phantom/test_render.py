@@ -188,3 +188,15 @@ def test_t1_has_dark_ventricles_that_grow(plain_plan: MakePlan) -> None:
     ventricles, whole = small.image.voxels[small.label_map > 0], small.image.voxels
     brain = whole[60:120, 60:150, 40:136]
     assert np.median(ventricles) < 0.5 * np.median(brain)
+
+
+def test_some_t1_come_without_their_skull_and_keep_their_brain() -> None:
+    """Of seed 7, patient 4 is stripped and patient 5 is whole."""
+    stripped, whole = (generate_patient(PhantomSpec(patients=6, product="t1", seed=7), index) for index in (4, 5))
+    assert (whole.image.voxels == 0).mean() < 0.05
+    assert 0.5 < (stripped.image.voxels == 0).mean() < 0.95
+    assert stripped.label_map is not None
+    inside = ndimage.binary_dilation(stripped.label_map > 0, iterations=5)
+    assert (stripped.image.voxels[inside] > 0).mean() > 0.99, "what is around the ventricles is left alone"
+    edges = np.concatenate([stripped.image.voxels[:, side].ravel() for side in (0, -1)])
+    assert not edges.any(), "no scalp reaches the edge any more"
