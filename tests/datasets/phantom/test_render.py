@@ -191,8 +191,8 @@ def test_t1_has_dark_ventricles_that_grow(plain_plan: MakePlan) -> None:
 
 
 def test_some_t1_come_without_their_skull_and_keep_their_brain() -> None:
-    """Of seed 7, patient 4 is stripped and patient 5 is whole."""
-    stripped, whole = (generate_patient(PhantomSpec(patients=6, product="t1", seed=7), index) for index in (4, 5))
+    made = [generate_patient(PhantomSpec(patients=4, product="t1", seed=7), index) for index in range(4)]
+    whole, *_, stripped = sorted(made, key=lambda one: float((one.image.voxels == 0).mean()))
     assert (whole.image.voxels == 0).mean() < 0.05
     assert 0.5 < (stripped.image.voxels == 0).mean() < 0.95
     assert stripped.label_map is not None
