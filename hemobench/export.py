@@ -61,11 +61,12 @@ def export_run(
     result = RunResult.load(run)
     model, config = load_model(run)
     assert config.view is not None
-    name = config.model
+    name, left_out = config.model, {"prior"}
     if isinstance(model, LocatingClassifier):
-        # What it learned from is not needed to use it, and timm alone can open what is left.
-        model, name = model.plain(), f"timm:{model.name}"
-        config = dataclasses.replace(config, loss="bce", loss_options={})
+        if model.evidence == "head":
+            # What it learned from is not needed to use it, and timm alone can open what is left.
+            model, name, left_out = model.plain(), f"timm:{model.name}", {"prior", "evidence"}
+        config = dataclasses.replace(config, loss="bce", loss_options={})  # whoever is asked needs no masks
     taught, asked = examples.rows_of(split.train), examples.rows_of(split.test)
     if isinstance(result.validation, CaseScores):
         threshold = _voxel_threshold(model, config, examples, examples.rows_of(split.validation))
@@ -89,7 +90,7 @@ def export_run(
         training["folds"] = len(crossfitted.folds)
     checkpoint_config = CheckpointConfig(
         name=output.name, role=recipe.role, task=config.task, model=name,
-        model_options={k: v for k, v in config.model_options.items() if k != "prior"},
+        model_options={k: v for k, v in config.model_options.items() if k not in left_out},
         in_channels=config.view.channels, outputs=outputs_of(config), view=config.view,
         calibration=decision.calibration, thresholds=decision.thresholds, threshold_rule=decision.words,
         training=training, context_mm=decision.context_mm,

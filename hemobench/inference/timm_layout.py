@@ -7,7 +7,7 @@ normalisation, the names of the labels. Ours and timm's keys are different words
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from torch import Tensor, nn
 
@@ -26,7 +26,7 @@ def timm_keys(config: CheckpointConfig, model: nn.Module) -> dict[str, Any]:
     shape and is padded with black, which timm calls the crop mode "border".
     """
     view = config.view
-    if not isinstance(model, TimmClassifier) or not isinstance(view, ClassificationView) or view.size % model.patch:
+    if not _plain(model) or not isinstance(view, ClassificationView) or view.size % model.patch:
         return {}
     backbone: Any = model.backbone
     own = dict(getattr(backbone, "pretrained_cfg", None) or {})
@@ -60,9 +60,14 @@ def without_timm_keys(mapping: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in mapping.items() if key not in KEYS}
 
 
+def _plain(model: nn.Module) -> TypeGuard[TimmClassifier]:
+    """Whether timm alone can compute a network; one that also looks at maps it cannot."""
+    return type(model) is TimmClassifier
+
+
 def plain_names(model: nn.Module, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """State dict as it is stored: a backbone's weights under its own names."""
-    prefix = PREFIX if isinstance(model, TimmClassifier) else ""
+    prefix = PREFIX if _plain(model) else ""
     return {name.removeprefix(prefix): tensor for name, tensor in state.items()}
 
 
@@ -70,6 +75,6 @@ def load_plain(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     """Load a stored state dict; folders from before timm's layout have our prefix. Raises RuntimeError if it is none
     of this model's."""
     wrapped = any(name.startswith(PREFIX) for name in state)
-    target = model.backbone if isinstance(model, TimmClassifier) and not wrapped else model
+    target = model.backbone if _plain(model) and not wrapped else model
     assert isinstance(target, nn.Module)
     target.load_state_dict(dict(state))

@@ -79,3 +79,22 @@ def test_backbones_without_such_features_are_refused() -> None:
         create_model("timm-unet:test_vit", task="classification", in_channels=3, num_outputs=6, image_size=(160, 160))
     with pytest.raises(UserError, match="unknown timm backbone"):
         create_model("timm-unet:resnet10", task="segmentation", in_channels=3, num_outputs=6)
+
+
+def test_evidence_of_both_is_the_mean_of_the_head_and_of_the_likeliest_spots() -> None:
+    torch.manual_seed(2)
+    both = create_model(
+        "timm-unet:test_resnet", task="classification", in_channels=1, num_outputs=6, image_size=(64, 64),
+        evidence="both",
+    ).eval()
+    images = torch.rand(2, 1, 64, 64)
+    with torch.no_grad():
+        features = both.backbone.forward_intermediates(images, intermediates_only=True)  # type: ignore
+        maps, head = both.decoder(features), both.backbone(images)  # type: ignore[operator]
+        # 32 x 32 pixels: the likeliest one speaks (1024 / 768 rounds to 1).
+        blood = maps[:, 0].flatten(1)
+        shares = maps[:, 1:].flatten(2).softmax(dim=1).log()
+        spots = torch.cat([(blood[:, None] + shares).amax(dim=2), blood.amax(dim=1, keepdim=True)], dim=1)
+        torch.testing.assert_close(both(images), (head + spots) / 2)
+    with pytest.raises(UserError, match="evidence"):
+        create_model(NAME, task="classification", in_channels=1, num_outputs=6, evidence="map")
