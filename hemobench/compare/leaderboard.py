@@ -21,7 +21,7 @@ LEAK_MARK = "LEAK: patients unknown, pictures of one person may be in training a
 
 @dataclass(frozen=True)
 class MetricScore:
-    """One metric of one entry: mean over seeds, its 95% interval by patient, the spread over seeds.
+    """One metric of one entry: mean over seeds, its 95% interval by patient and seed, the spread over seeds.
 
     `n` counts the test units (slices, studies with `_study` metrics, volumes), `undefined` what the mean leaves out:
     volumes without a value, or types without an AUROC in `auroc_macro`; for one seed, as all see the same patients.
@@ -35,8 +35,37 @@ class MetricScore:
 
 
 @dataclass(frozen=True)
+class BestGap:
+    """An entry's ranking score minus the best entry's: limits that hold for all pairs of the board together with 95%,
+    and a p that is adjusted for all of them; the entry is tied with the best where p is above 0.05."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Bland and Altman's numbers in mL: mean difference from the true volume, its standard deviation over cases and
+    seeds, 95% limits of agreement, and how many cases they come from."""
+
+    bias_ml: float
+    sd_ml: float
+    low_ml: float
+    high_ml: float
+    n: int
+
+
+@dataclass(frozen=True)
 class Entry:
-    """One row of a board. A row with `rank` None stands outside the ranking (a reference that saw no image)."""
+    """One row of a board. A row with `rank` None stands outside the ranking (a reference that saw no image).
+
+    p_better_than_next: share of draws in which it beats the next, that pair alone; settled_from_next, tied_with,
+    tied_with_best and to_best take all pairs of the board together. variance_shares: which part of the variance of its
+    ranking score comes from patients, seeds and chance between them. calibration: slope and offset of the logit of
+    `any`, fitted on validation slices, one pair a seed.
+    """
 
     name: str
     rank: int | None
@@ -50,11 +79,22 @@ class Entry:
     config: Mapping[str, Any] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
     seed_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    settled_from_next: bool = False
+    tied_with_best: bool = False
+    to_best: BestGap | None = None
+    variance_shares: Mapping[str, float] = field(default_factory=dict)
+    calibration: tuple[tuple[float, float], ...] = ()
+    volume_agreement: Agreement | None = None
 
 
 @dataclass(frozen=True)
 class Board:
-    """One ranking: its task, data and split, and its entries, best first."""
+    """One ranking: its task, data and split, and its entries, best first.
+
+    `also` are metrics for a table of their own: misses and false alarms, operating points, calibration. `answer` is the
+    result in a sentence, `cautions` what limits it, `method` how the figures are to be read. abc2_agreement: how far
+    the bedside formula, applied to the true lesions, is from their volume.
+    """
 
     task: str
     title: str
@@ -68,6 +108,12 @@ class Board:
     resamples: int
     entries: tuple[Entry, ...]
     leaky: bool = False
+    also: tuple[str, ...] = ()
+    patients: int = 0
+    answer: str = ""
+    cautions: tuple[str, ...] = ()
+    method: str = ""
+    abc2_agreement: Agreement | None = None
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -134,6 +180,9 @@ def to_csv(leaderboard: Leaderboard) -> str:
                 row += [_cell(score.mean), _cell(score.ci[0]), _cell(score.ci[1]), _cell(score.sd_seeds)]
                 row += [score.n, score.undefined, _cell(entry.p_better_than_next), "; ".join(entry.tied_with)]
                 row += [_cell(entry.parameters), _cell(entry.train_seconds), _cell(entry.infer_ms_per_case)]
+                gap = entry.to_best
+                row += ["", "", "", ""] if gap is None else [_cell(value) for value in vars(gap).values()]
+                row += ["" if entry.rank is None else entry.tied_with_best]
                 writer.writerow([str(cell).lower() if isinstance(cell, bool) else cell for cell in row])
     return text.getvalue()
 
@@ -142,6 +191,7 @@ CSV_COLUMNS = (
     *("suite", "task", "data", "phantom", "rank_by", "rank", "rank_low", "rank_high", "entry", "metric"),
     *("mean", "ci_low", "ci_high", "sd_seeds", "n", "undefined", "p_better_than_next", "tied_with"),
     *("parameters", "train_seconds", "infer_ms_per_case"),
+    *("to_best", "to_best_low", "to_best_high", "to_best_p", "tied_with_best"),
 )
 
 

@@ -1,4 +1,4 @@
-"""From RunResults to a Board: a pure function, every metric over the same resamples of the test patients."""
+"""From RunResults to a Board: a pure function, every metric over the same draws of the test patients and of seeds."""
 
 from __future__ import annotations
 
@@ -10,16 +10,25 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.compare.leaderboard import Board, Entry, MetricScore
+from hemobench.compare import words
+from hemobench.compare.agreement import abc2_agreement, volume_agreement
+from hemobench.compare.calibrated import CALIBRATED, Calibrated, calibrated
+from hemobench.compare.leaderboard import BestGap, Board, Entry, MetricScore
 from hemobench.errors import UserError
 from hemobench.labels import SUBTYPES
 from hemobench.metrics.classification import STUDY
-from hemobench.metrics.registry import METRICS, higher_is_better
+from hemobench.metrics.registry import METRICS, higher_is_better, metric_range
 from hemobench.stats import EntrySummary, WeightedStatistic, case_mean, classification_statistic, summarise_entries
 from hemobench.training.result import CaseScores, RunResult, SlicePredictions
 
 Predictions = SlicePredictions | CaseScores
 EXCLUSIVE_METRIC = "accuracy_exclusive"
+FITTED = "ece_any_calibrated"
+# Beside the metrics that a suite shows, in a table of their own, where the runs hold them.
+OPERATING = (
+    *("sens_at_spec90_any", "spec_at_sens90_any", "ece_any", "ece_any_calibrated", "brier_any", "brier_any_calibrated"),
+)
+DETECTION = ("missed", "false_alarm", "lesion_sensitivity", "lesion_precision", "false_lesions", "volume_error_ml")
 TYPE_METRICS = ("auroc_any", *(f"auroc_{name}" for name in SUBTYPES))
 
 
@@ -40,6 +49,14 @@ class BoardFacts:
     leaky: bool = False
 
 
+@dataclass(frozen=True)
+class Scored:
+    """What a run is scored on: its test answers, and by metric what calibration made of them."""
+
+    test: Predictions
+    fits: Mapping[str, Calibrated] = field(default_factory=dict)
+
+
 def build_board(
     facts: BoardFacts,
     runs: Mapping[str, Sequence[RunResult]],
@@ -50,32 +67,62 @@ def build_board(
     Raises:
         UserError: no entries, entries scored on different test cases, a metric that the runs do not hold.
     """
-    predictions = {name: [run.test for run in group] for name, group in runs.items()}
+    tests = {name: [run.test for run in group] for name, group in runs.items()}
     references = dict(references or {})
-    patient_ids = _common_patients(predictions, references)
+    patient_ids = _common_patients(tests, references)
+    also = _also(facts, tests)
+    fits = [metric for metric in (*facts.shown, *also) if metric in CALIBRATED]
+    predictions = {name: [_scored(run, fits) for run in group] for name, group in runs.items()}
     names = list(predictions)
     summaries = {
         metric: _summaries(metric, [predictions[name] for name in names], patient_ids, facts.resamples)
-        for metric in _computed(facts, predictions)
+        for metric in _computed(facts, tests, also)
     }
     entries = [
-        _ranked_entry(name, number, names, runs[name], facts, summaries) for number, name in enumerate(names)
+        _ranked_entry(name, number, predictions, runs[name], facts, summaries) for number, name in enumerate(names)
     ]
     entries.sort(key=lambda entry: entry.rank or 0)
-    rows = [_reference_entry(name, item, patient_ids, facts, list(summaries)) for name, item in references.items()]
-    return Board(**vars(facts), entries=(*entries, *rows))
+    known = [metric for metric in summaries if metric not in CALIBRATED]
+    rows = [_reference_entry(name, item, patient_ids, facts, known) for name, item in references.items()]
+    patients = len(np.unique(patient_ids))
+    return Board(
+        **vars(facts), entries=(*entries, *rows), also=also, patients=patients,
+        answer=words.answer(facts.rank_by, entries, patients), cautions=words.cautions(entries, patients),
+        method=words.method(len(entries)), abc2_agreement=abc2_agreement(tests[names[0]][0]),
+    )  # fmt: skip
 
 
-def _computed(facts: BoardFacts, predictions: Mapping[str, Sequence[Predictions]]) -> list[str]:
+def _also(facts: BoardFacts, tests: Mapping[str, Sequence[Predictions]]) -> tuple[str, ...]:
+    """Metrics that no board goes without, as far as its runs hold them and it does not show them already."""
+    every = [item for group in tests.values() for item in group]
+    if any(_is_exclusive(item) for item in every):
+        return ()
+    if facts.task == "classification":
+        return tuple(metric for metric in OPERATING if metric not in facts.shown)
+    held = set.intersection(*(set(item.values) for item in every if isinstance(item, CaseScores)))
+    suffixes = sorted(name.removeprefix("volume_ml_true") for name in held if name.startswith("volume_ml_true"))
+    names = [f"{metric}{suffix}" for suffix in suffixes for metric in DETECTION]
+    return tuple(metric for metric in names if metric in held and metric not in facts.shown)
+
+
+def _computed(facts: BoardFacts, tests: Mapping[str, Sequence[Predictions]], also: Sequence[str]) -> list[str]:
     """The metrics that a board holds: those it shows and, for classifiers, the AUROC of each type."""
-    every = [item for group in predictions.values() for item in group]
+    every = [item for group in tests.values() for item in group]
     types = facts.task == "classification" and not any(_is_exclusive(item) for item in every)
     extra = TYPE_METRICS if types else ()
-    return list(dict.fromkeys((facts.rank_by, *facts.shown, *extra)))
+    return list(dict.fromkeys((facts.rank_by, *facts.shown, *extra, *also)))
+
+
+def _scored(run: RunResult, calibrated_metrics: Sequence[str]) -> Scored:
+    """A run's answers on test, with those calibrated on its own validation patients where a metric asks for them."""
+    fits = {}
+    if isinstance(run.test, SlicePredictions) and isinstance(run.validation, SlicePredictions):
+        fits = {metric: calibrated(metric, run.validation, run.test) for metric in calibrated_metrics}
+    return Scored(run.test, fits)
 
 
 def _summaries(
-    metric: str, entries: Sequence[Sequence[Predictions]], patient_ids: NDArray[np.str_], resamples: int
+    metric: str, entries: Sequence[Sequence[Scored]], patient_ids: NDArray[np.str_], resamples: int
 ) -> tuple[EntrySummary, ...]:
     direction = METRICS[metric].higher_is_better
     statistics = [[_statistic(metric, item) for item in group] for group in entries]
@@ -84,7 +131,10 @@ def _summaries(
     )
 
 
-def _statistic(metric: str, predictions: Predictions) -> WeightedStatistic:
+def _statistic(metric: str, scored: Scored) -> WeightedStatistic:
+    predictions = scored.test
+    if metric in scored.fits:
+        return scored.fits[metric].statistic
     if isinstance(predictions, CaseScores):
         if metric not in predictions.values:
             held = ", ".join(sorted(predictions.values))
@@ -110,11 +160,12 @@ def _is_exclusive(predictions: Predictions) -> bool:
 def _ranked_entry(
     name: str,
     number: int,
-    names: Sequence[str],
+    predictions: Mapping[str, Sequence[Scored]],
     runs: Sequence[RunResult],
     facts: BoardFacts,
     summaries: Mapping[str, Sequence[EntrySummary]],
 ) -> Entry:
+    names, own = list(predictions), predictions[name]
     higher_is_better(facts.rank_by)  # UserError for a metric without a better end
     ranking = summaries[facts.rank_by][number]
     better = ranking.p_better_than_next
@@ -132,8 +183,21 @@ def _ranked_entry(
         infer_ms_per_case=_mean([run.timings.get("infer_ms_per_case", math.nan) for run in runs]),
         config=config,
         seeds=tuple(run.seed for run in runs),
-        seed_scores={metric: _by_seed(metric, runs) for metric in summaries},
+        seed_scores={metric: _by_seed(metric, own) for metric in summaries},
+        settled_from_next=ranking.settled_from_next,
+        tied_with_best=ranking.tied_with_best,
+        to_best=BestGap(**vars(ranking.to_best)),
+        variance_shares=_variance_shares(ranking),
+        calibration=tuple(scored.fits[FITTED].platt for scored in own if FITTED in scored.fits),
+        volume_agreement=volume_agreement([run.test for run in runs]),
     )
+
+
+def _variance_shares(summary: EntrySummary) -> dict[str, float]:
+    """Shares of patients, seeds and chance between them in the variance of the mean; {} where it has none."""
+    parts = {name: value for name, value in vars(summary.variance).items() if math.isfinite(value)}
+    whole = sum(parts.values())
+    return {name: value / whole for name, value in parts.items()} if whole > 0 else {}
 
 
 def _reference_entry(
@@ -141,7 +205,7 @@ def _reference_entry(
 ) -> Entry:
     scores = {}
     for metric in metrics:
-        summary = _summaries(metric, [[predictions]], patient_ids, facts.resamples)[0]
+        summary = _summaries(metric, [[Scored(predictions)]], patient_ids, facts.resamples)[0]
         scores[metric] = _score(metric, summary, predictions, 1)
     return Entry(
         name=name, rank=None, rank_interval=None, metrics=scores, p_better_than_next=None, tied_with=(),
@@ -154,12 +218,14 @@ def _score(metric: str, summary: EntrySummary, predictions: Predictions, seeds: 
     ids = predictions.study_ids
     units = len(np.unique(ids)) if metric.endswith(STUDY) else len(ids)
     undefined = math.ceil(summary.undefined / seeds)
-    return MetricScore(summary.estimate, (summary.low, summary.high), summary.sd_seeds, units, undefined)
+    least, most = metric_range(metric)
+    low, high = np.clip([summary.low, summary.high], least, most)
+    return MetricScore(summary.estimate, (float(low), float(high)), summary.sd_seeds, units, undefined)
 
 
-def _by_seed(metric: str, runs: Sequence[RunResult]) -> tuple[float, ...]:
-    everyone = np.arange(len(runs[0].test.patient_ids))
-    return tuple(_statistic(metric, run.test)(everyone) for run in runs)
+def _by_seed(metric: str, seeds: Sequence[Scored]) -> tuple[float, ...]:
+    everyone = np.arange(len(seeds[0].test.patient_ids))
+    return tuple(_statistic(metric, scored)(everyone) for scored in seeds)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -28,6 +28,7 @@ from hemobench.compare.figures import (
 )
 from hemobench.compare.leaderboard import Board, Leaderboard, write_text
 from hemobench.compare.tables import duration, score_number
+from hemobench.compare.words import agreement_lines, better_than_next, gap_to_best
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,7 @@ class _Section:
     board: Board
     split_counts: list[tuple[str, str]]
     notes: tuple[str, ...]
+    agreement: tuple[str, ...]
     figures: list[_Figure]
     confusions: list[_Figure]
     confusion_caption: str
@@ -110,6 +112,7 @@ def render_report(leaderboard: Leaderboard, evidence: Sequence[Evidence], costs:
     """The page's HTML: plotly.js is in it once, pictures are data URIs, every text is escaped."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters.update(metric=metric_title, number=score_number, duration=duration, breakable=_breakable)
+    environment.filters.update(better=better_than_next, gap=gap_to_best)
     template = environment.from_string((files("hemobench.compare") / "report.html.j2").read_text(encoding="utf-8"))
     longest = max((seconds for _, seconds in costs.stages), default=1.0) or 1.0
     return template.render(
@@ -133,6 +136,7 @@ def _section(evidence: Evidence, number: int) -> _Section:
         board=board,
         split_counts=[(name.replace("_", " "), value) for name, value in counts],
         notes=evidence.notes,
+        agreement=agreement_lines(board),
         figures=_figures(evidence, number),
         confusions=[
             _Figure(
@@ -153,7 +157,7 @@ def _figures(evidence: Evidence, number: int) -> list[_Figure]:
     figures = [
         _Figure(
             "Ranking",
-            f"{metric_title(board.rank_by)}: the diamond is the mean over seeds, its bar the 95% interval by patient, "
+            f"{metric_title(board.rank_by)}: the diamond is the mean over seeds, its bar the 95% interval, "
             "the open circles are the seeds.",
             _html(forest_figure(board), f"forest-{number}"),
         )

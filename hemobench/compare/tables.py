@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hemobench.compare.leaderboard import Board, Entry, MetricScore, direction_arrow
+from hemobench.compare.words import agreement_lines, better_than_next, gap_to_best
 
 PLAIN_WIDTH = 120
 HEADING_WIDTH = 15
@@ -30,9 +31,11 @@ def print_board(console: Console, board: Board) -> None:
     ranked = sum(entry.rank is not None for entry in board.entries)
     heading = (
         f"{board.task} on {board.data}; {ranked} entries ranked by {board.rank_by}; mean ± spread over seeds, "
-        f"[95% interval over {board.resamples} resamples of the test patients]"
+        f"[95% interval over {board.resamples} draws of the test patients and of seeds]"
     )
     console.print(Text(heading), soft_wrap=True)
+    if board.answer:
+        console.print(Text(f"answer: {board.answer}", style="bold"), soft_wrap=True)
     for table in board_tables(board, console):
         console.print(table)
     above: set[str] = set()
@@ -41,15 +44,24 @@ def print_board(console: Console, board: Board) -> None:
         below = [name for name in entry.tied_with if name not in above]
         if below:
             console.print(Text(f"tied: {entry.name} with {', '.join(below)}"), soft_wrap=True)
+        if gap_to_best(entry):
+            console.print(Text(f"to the best: {entry.name} {gap_to_best(entry)}"), soft_wrap=True)
+    for line in agreement_lines(board):
+        console.print(Text(f"volume of {line}"), soft_wrap=True)
+    for line in (*board.cautions, *((board.method,) if board.method else ())):
+        console.print(Text(f"note: {line}"), soft_wrap=True)
 
 
 def board_tables(board: Board, console: Console) -> list[Table]:
-    """The board as tables no wider than the console: costs in the first, metrics over as many as needed."""
-    left, tables = list(board.shown), list[Table]()
+    """The board as tables no wider than the console: costs in the first, metrics over as many as needed.
+
+    What the board holds beside the metrics that it shows (misses, operating points, calibration) comes last.
+    """
+    left, tables = [*board.shown, *board.also], list[Table]()
     while left or not tables:
         first = not tables
         count = len(left)
-        while count > 1 and _too_wide(_table(board, left[:count], costs=first), console):
+        while count > (0 if first else 1) and _too_wide(_table(board, left[:count], costs=first), console):
             count -= 1
         tables.append(_table(board, left[:count], costs=first))
         left = left[count:]
@@ -136,7 +148,7 @@ def _score(score: MetricScore | None, trained: bool) -> Text:
 
 
 def _costs(entry: Entry) -> tuple[str, str, str, str]:
-    better = "" if entry.p_better_than_next is None else f"{100 * entry.p_better_than_next:.0f}%"
+    better = better_than_next(entry).replace(" ", "\n")
     parameters = "" if entry.parameters is None else _thousands(entry.parameters)
     train = "" if entry.train_seconds is None else f"{entry.train_seconds:.0f} s"
     infer = "" if entry.infer_ms_per_case is None else f"{entry.infer_ms_per_case:.3g}"

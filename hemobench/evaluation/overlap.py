@@ -11,7 +11,10 @@ from hemobench.labels import LABEL_IDS
 from hemobench.metrics.segmentation import segmentation_metrics, voxel_counts
 
 _TOUCHING = np.ones((3, 3, 3), dtype=bool)
-_OF_MILLIMETRES = ("nsd_2mm", "hd95_mm", "volume_ml_true", "volume_ml_pred", "volume_error_ml", "abs_volume_error_ml")
+_OF_MILLIMETRES = (
+    *("nsd_2mm", "hd95_mm", "volume_ml_true", "volume_ml_pred", "volume_error_ml", "abs_volume_error_ml"),
+    *("abc2_ml_true", "abc2_error_ml"),
+)
 
 
 def overlap_metrics(

@@ -15,9 +15,9 @@ from hemobench.metrics.classification import (
     study_maximum,
     undefined_subtypes,
 )
-from hemobench.metrics.ranking import auroc, average_precision, sensitivity_at_specificity
+from hemobench.metrics.ranking import auroc, average_precision, sensitivity_at_specificity, specificity_at_sensitivity
 from hemobench.metrics.registry import METRICS, SEGMENTATION_SUFFIXES, MetricInfo, higher_is_better, metric_info
-from hemobench.metrics.segmentation import lesion_f1, segmentation_metrics, voxel_counts
+from hemobench.metrics.segmentation import lesion_counts, lesion_f1, lesions_abc2_ml, segmentation_metrics, voxel_counts
 from hemobench.metrics.surface import hd95_mm, nsd, surface_distances
 from hemobench.metrics.volumetry import abc2_ml, bland_altman, volume_ml
 
@@ -39,7 +39,9 @@ __all__ = [
     "expected_calibration_error",
     "hd95_mm",
     "higher_is_better",
+    "lesion_counts",
     "lesion_f1",
+    "lesions_abc2_ml",
     "log_loss",
     "logloss_rsna",
     "metric_info",
@@ -47,6 +49,7 @@ __all__ = [
     "reliability_curve",
     "segmentation_metrics",
     "sensitivity_at_specificity",
+    "specificity_at_sensitivity",
     "study_maximum",
     "surface_distances",
     "undefined_subtypes",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,6 +108,20 @@ def weighted_calibration_error(
     member = width_bins(probabilities, bins)[:, None] == np.arange(bins)
     gaps = weights @ (member * (probabilities - targets)[:, None])
     error: FloatArray = np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
+    return error
+
+
+def clustered_calibration_error(
+    probabilities: FloatArray, targets: BoolArray, cluster: NDArray[np.intp], clusters: int, bins: int = ECE_BINS
+) -> Callable[[FloatArray], FloatArray]:
+    """The same as a function of weights of clusters (R, clusters); cluster (N,) from 0 to clusters - 1."""
+    place = cluster * bins + width_bins(probabilities, bins)
+    gaps = np.bincount(place, weights=probabilities - targets, minlength=clusters * bins).reshape(clusters, bins)
+    counts = np.bincount(cluster, minlength=clusters)
+
+    def error(weights: FloatArray) -> FloatArray:
+        return np.asarray(np.abs(weights @ gaps).sum(axis=1) / (weights @ counts), dtype=np.float64)
+
     return error
 
 

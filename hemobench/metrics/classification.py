@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES, SUBTYPES
-from hemobench.metrics.calibration import weighted_calibration_error
+from hemobench.metrics.calibration import clustered_calibration_error, weighted_calibration_error
 from hemobench.metrics.ranking import RankedScores
 from hemobench.metrics.validation import BoolArray, FloatArray, checked_probabilities
 
@@ -120,9 +120,30 @@ def weighted_classification_metric(name: str, probabilities: ArrayLike, targets:
     Known names are BASE_METRICS. UserError for another name, for shapes, NaN and values outside 0..1.
     """
     values, truth = checked_probabilities(probabilities, targets, len(CLASSES))
-    if name not in _BUILDERS:
+    if name not in BASE_METRICS:
         raise unknown_name("classification metric", name, BASE_METRICS)
-    return _BUILDERS[name](values, truth)
+    return _built(name, values, truth)
+
+
+def clustered_classification_metric(
+    name: str, probabilities: ArrayLike, targets: ArrayLike, cluster: NDArray[np.intp], clusters: int
+) -> WeightedMetric | None:
+    """The slice metric `name` as a function of weights of clusters (R, clusters), which all their rows share.
+
+    cluster: (N,) from 0 to clusters - 1. Equal to `weighted_classification_metric` at the weights of rows, and faster,
+    as rows are summed up once; None for what only rows give (average precision, operating points, and AUROC where
+    the clusters are very many).
+    """
+    values, truth = checked_probabilities(probabilities, targets, len(CLASSES))
+    if name in _AUROC_COLUMNS:
+        return _auroc_by_cluster(values, truth, _AUROC_COLUMNS[name], cluster, clusters)
+    counts = np.bincount(cluster, minlength=clusters).astype(np.float64)
+    if name in _ROW_MEANS:
+        sums = np.bincount(cluster, weights=_ROW_MEANS[name](values, truth), minlength=clusters).astype(np.float64)
+        return partial(_row_sum_ratio, sums, counts)
+    if name == "ece_any":
+        return clustered_calibration_error(values[:, _ANY], truth[:, _ANY], cluster, clusters)
+    return None
 
 
 def classification_metrics(
@@ -145,7 +166,7 @@ def classification_metrics(
 
 def _metrics_at_weight_one(values: FloatArray, truth: BoolArray, ending: str) -> dict[str, float]:
     weights = np.ones((1, len(values)))
-    return {name + ending: float(build(values, truth)(weights)[0]) for name, build in _BUILDERS.items()}
+    return {name + ending: float(_built(name, values, truth)(weights)[0]) for name in BASE_METRICS}
 
 
 def _row_log_loss(values: FloatArray, truth: BoolArray, class_weights: FloatArray) -> FloatArray:
@@ -172,16 +193,29 @@ def _mean_of_defined(parts: Sequence[WeightedMetric], weights: FloatArray) -> Fl
     return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
-def _auroc(values: FloatArray, truth: BoolArray, column: int) -> WeightedMetric:
-    return RankedScores.of(values[:, column], truth[:, column]).auroc
+def _built(name: str, values: FloatArray, truth: BoolArray) -> WeightedMetric:
+    if name in _AUROC_COLUMNS:
+        parts = [RankedScores.of(values[:, k], truth[:, k]).auroc for k in _AUROC_COLUMNS[name]]
+        return parts[0] if len(parts) == 1 else partial(_mean_of_defined, parts)
+    if name in _ROW_MEANS:
+        return partial(_weighted_mean, _ROW_MEANS[name](values, truth))
+    if name in _OF_RANKS:
+        return _OF_RANKS[name](RankedScores.of(values[:, _ANY], truth[:, _ANY]))
+    return partial(weighted_calibration_error, values[:, _ANY], truth[:, _ANY])
 
 
-def _macro_auroc(values: FloatArray, truth: BoolArray) -> WeightedMetric:
-    return partial(_mean_of_defined, [_auroc(values, truth, k) for k in range(len(SUBTYPES))])
+def _auroc_by_cluster(
+    values: FloatArray, truth: BoolArray, columns: Sequence[int], cluster: NDArray[np.intp], clusters: int
+) -> WeightedMetric | None:
+    found = [RankedScores.of(values[:, k], truth[:, k]).auroc_by_cluster(cluster, clusters) for k in columns]
+    parts = [part for part in found if part is not None]
+    if len(parts) < len(found):
+        return None
+    return parts[0] if len(parts) == 1 else partial(_mean_of_defined, parts)
 
 
-def _mean_builder(rows: Callable[[FloatArray, BoolArray], FloatArray]) -> Callable[..., WeightedMetric]:
-    return lambda values, truth: partial(_weighted_mean, rows(values, truth))
+def _row_sum_ratio(sums: FloatArray, counts: FloatArray, weights: FloatArray) -> FloatArray:
+    return np.asarray((weights @ sums) / (weights @ counts), dtype=np.float64)
 
 
 def _right_any(values: FloatArray, truth: BoolArray) -> FloatArray:
@@ -192,19 +226,24 @@ def _right_all(values: FloatArray, truth: BoolArray) -> FloatArray:
     return np.all((values >= CALL_THRESHOLD) == truth, axis=1).astype(np.float64)
 
 
-_BUILDERS: Mapping[str, Callable[[FloatArray, BoolArray], WeightedMetric]] = {
-    "auroc_any": partial(_auroc, column=_ANY),
-    "auroc_macro": _macro_auroc,
-    **{f"auroc_{name}": partial(_auroc, column=k) for k, name in enumerate(SUBTYPES)},
-    "ap_any": lambda values, truth: RankedScores.of(values[:, _ANY], truth[:, _ANY]).average_precision,
-    "logloss_rsna": _mean_builder(lambda values, truth: _row_log_loss(values, truth, np.array(RSNA_WEIGHTS))),
-    "brier_any": _mean_builder(lambda values, truth: (values[:, _ANY] - truth[:, _ANY]) ** 2),
-    "ece_any": lambda values, truth: partial(weighted_calibration_error, values[:, _ANY], truth[:, _ANY]),
-    "accuracy": _mean_builder(_right_any),
-    "accuracy_exact": _mean_builder(_right_all),
-    "sens_at_spec90_any": lambda values, truth: (
-        RankedScores.of(values[:, _ANY], truth[:, _ANY]).sensitivity_at_specificity
-    ),
+_AUROC_COLUMNS: Mapping[str, tuple[int, ...]] = {
+    "auroc_any": (_ANY,),
+    "auroc_macro": tuple(range(len(SUBTYPES))),
+    **{f"auroc_{name}": (k,) for k, name in enumerate(SUBTYPES)},
 }
-BASE_METRICS: tuple[str, ...] = tuple(_BUILDERS)
+_ROW_MEANS: Mapping[str, Callable[[FloatArray, BoolArray], FloatArray]] = {
+    "logloss_rsna": lambda values, truth: _row_log_loss(values, truth, np.array(RSNA_WEIGHTS)),
+    "brier_any": lambda values, truth: (values[:, _ANY] - truth[:, _ANY]) ** 2,
+    "accuracy": _right_any,
+    "accuracy_exact": _right_all,
+}
+_OF_RANKS: Mapping[str, Callable[[RankedScores], WeightedMetric]] = {
+    "ap_any": lambda ranked: ranked.average_precision,
+    "sens_at_spec90_any": lambda ranked: ranked.sensitivity_at_specificity,
+    "spec_at_sens90_any": lambda ranked: ranked.specificity_at_sensitivity,
+}
+BASE_METRICS: tuple[str, ...] = (
+    *_AUROC_COLUMNS, "ap_any", "logloss_rsna", "brier_any", "ece_any", "accuracy", "accuracy_exact",
+    "sens_at_spec90_any", "spec_at_sens90_any",
+)  # fmt: skip
 """Names of the classification metrics on slices; each exists on studies too, with `_study` at the end."""

@@ -1,4 +1,4 @@
-"""Metrics that depend on the order of scores only: AUROC, average precision, sensitivity at a specificity.
+"""Metrics that depend on the order of scores only: AUROC, average precision, sensitivity at a specificity and back.
 
 One sort serves any number of weightings of the rows. Resampling patients with replacement is the same as giving each
 row an integer weight, so a bootstrap of a thousand resamples is two cumulative sums over a (resamples, rows) array.
@@ -6,15 +6,19 @@ row an integer weight, so a bootstrap of a thousand resamples is two cumulative 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 
 from hemobench.metrics.validation import BoolArray, FloatArray, checked_scores
 
 # Keeps 0.1 * 10 negatives from being a hair below one whole negative.
 _ROUNDING = 1e-9
+# Elements of the matrix of pairs by cluster, 160 MB; beyond it rows are counted instead.
+_LARGEST_MATRIX = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,42 @@ class RankedScores:
         area = (steps * (hits + earlier_hits)).sum(axis=1) / 2
         return _ratio(area, hits[:, -1] * alarms[:, -1])
 
+    def auroc_by_cluster(
+        self, cluster: NDArray[np.intp], clusters: int
+    ) -> Callable[[FloatArray], FloatArray] | None:
+        """`auroc` as a function of cluster weights (R, clusters), rows (N,) belonging to `cluster` 0..clusters-1.
+
+        The pairs in the right order, counted by the cluster of the positive and of the negative, are one matrix: a
+        weighting is a quadratic form in it, whatever the number of rows. None where that matrix would be large.
+        """
+        own = np.asarray(cluster)[self.order]
+        group = np.searchsorted(self.ends, np.arange(own.size))
+        bleeding, of_positive = np.unique(own[self.positive], return_inverse=True)
+        healthy, of_negative = np.unique(own[~self.positive], return_inverse=True)
+        levels, level = np.unique(group[self.positive], return_inverse=True)
+        if not bleeding.size or not healthy.size:
+            return lambda weights: np.full(len(weights), np.nan)
+        if max(levels.size, bleeding.size) * healthy.size > _LARGEST_MATRIX:
+            return None
+        # Negatives below each level of the positives' scores, by cluster; those level with it count half.
+        place = np.searchsorted(levels, group[~self.positive])
+        level_with = np.append(levels, -1)[place] == group[~self.positive]
+        shape = (levels.size + 1, healthy.size)
+        below = np.bincount(place * healthy.size + of_negative, minlength=shape[0] * shape[1]).reshape(shape)
+        beside = np.bincount((place * healthy.size + of_negative)[level_with], minlength=below.size).reshape(shape)
+        below = below[::-1].cumsum(axis=0)[::-1]
+        beaten = below[1:] + beside[:-1] / 2
+        chosen = sparse.csr_array((np.ones(level.size), (of_positive, level)), shape=(bleeding.size, levels.size))
+        pairs = np.asarray(chosen @ beaten)
+        hits = np.bincount(of_positive).astype(np.float64)
+        alarms = np.bincount(of_negative).astype(np.float64)
+
+        def area(weights: FloatArray) -> FloatArray:
+            right, wrong = weights[:, bleeding], weights[:, healthy]
+            return _ratio(np.einsum("rn,rn->r", right @ pairs, wrong), (right @ hits) * (wrong @ alarms))
+
+        return area
+
     def average_precision(self, weights: FloatArray) -> FloatArray:
         """Sum over thresholds of precision times the gain in recall; NaN where no positive has weight."""
         hits, alarms = self.counts(weights)
@@ -70,6 +110,14 @@ class RankedScores:
         allowed = alarms <= negatives * (1 - specificity + _ROUNDING)
         best = np.where(allowed, hits, 0.0).max(axis=1)
         return np.where(negatives[:, 0] > 0, _ratio(best, hits[:, -1]), np.nan)
+
+    def specificity_at_sensitivity(self, weights: FloatArray, sensitivity: float = 0.9) -> FloatArray:
+        """Highest specificity of a threshold whose sensitivity is at least the given one; NaN with one class only."""
+        hits, alarms = self.counts(weights)
+        positives, negatives = hits[:, -1:], alarms[:, -1]
+        enough = hits >= positives * (sensitivity - _ROUNDING)
+        fewest = np.where(enough, alarms, np.inf).min(axis=1)
+        return np.where(positives[:, 0] > 0, _ratio(negatives - fewest, negatives), np.nan)
 
 
 def auroc(scores: ArrayLike, targets: ArrayLike) -> float:
@@ -94,6 +142,16 @@ def sensitivity_at_specificity(scores: ArrayLike, targets: ArrayLike, specificit
     """Highest sensitivity at a specificity of at least `specificity`; no interpolation between thresholds."""
     ranked = RankedScores.of(scores, targets)
     return float(ranked.sensitivity_at_specificity(_one_weighting(ranked), specificity)[0])
+
+
+def specificity_at_sensitivity(scores: ArrayLike, targets: ArrayLike, sensitivity: float = 0.9) -> float:
+    """Highest specificity at a sensitivity of at least `sensitivity`; no interpolation between thresholds.
+
+    >>> specificity_at_sensitivity([0.1, 0.4, 0.6, 0.8], [0, 1, 0, 1])
+    0.5
+    """
+    ranked = RankedScores.of(scores, targets)
+    return float(ranked.specificity_at_sensitivity(_one_weighting(ranked), sensitivity)[0])
 
 
 def _one_weighting(ranked: RankedScores) -> FloatArray:

@@ -2,13 +2,17 @@
 
 Empty masks, key by key (E = empty, F = filled):
 
-| prediction, target | dice, iou | sensitivity | precision | nsd | hd95_mm | lesion_f1 |
-|---|---|---|---|---|---|---|
-| E, F (missed) | 0 | 0 | NaN | 0 | field's diagonal | 0 |
-| F, E (invented) | 0 | NaN | 0 | 0 | field's diagonal | 0 |
-| E, E | NaN | NaN | NaN | NaN | NaN | NaN |
+| prediction, target | dice, iou | sensitivity | precision | nsd | hd95_mm | lesion_f1 | missed | false_alarm |
+|---|---|---|---|---|---|---|---|---|
+| E, F (missed) | 0 | 0 | NaN | 0 | field's diagonal | 0 | 1 | NaN |
+| F, E (invented) | 0 | NaN | 0 | 0 | field's diagonal | 0 | NaN | 1 |
+| E, E | NaN | NaN | NaN | NaN | NaN | NaN | NaN | 0 |
+| F, F, apart (missed) | 0 | 0 | 0 | by distance | by distance | 0 | 1 | NaN |
+| F, F, touching | > 0 | > 0 | > 0 | by distance | by distance | > 0 | 0 | NaN |
 
-NaN is undefined: it is counted beside the mean, never taken for a perfect score.
+NaN is undefined: it is counted beside the mean, never taken for a perfect score. The mean of `missed` is the share of
+cases with a lesion in which no voxel of one is found, that of `false_alarm` the share of cases without one in which
+something is called. lesion_sensitivity and lesion_precision are undefined where there is no true or predicted lesion.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ from scipy import ndimage
 
 from hemobench.metrics.surface import bounding_box, surface_distances
 from hemobench.metrics.validation import BoolArray, checked_masks, checked_spacing
-from hemobench.metrics.volumetry import volume_ml
+from hemobench.metrics.volumetry import abc2_ml, volume_ml
 
 _TOUCHING = np.ones((3, 3, 3), dtype=bool)
 
@@ -81,19 +85,61 @@ def voxel_counts(prediction: ArrayLike, target: ArrayLike) -> VoxelCounts:
     return VoxelCounts(hits, called - hits, present - hits, predicted.size - called - present + hits)
 
 
-def lesion_f1(prediction: ArrayLike, target: ArrayLike) -> float:
-    """F1 over lesions, that is components of touching voxels (26 neighbours); masks (D, H, W).
+@dataclass(frozen=True)
+class LesionCounts:
+    """Lesions of one case: true ones, those of them found, predicted ones, those of them right."""
+
+    true: int
+    found: int
+    predicted: int
+    right: int
+
+    @property
+    def sensitivity(self) -> float:
+        """Share of true lesions that are found; NaN where there is none."""
+        return _ratio(self.found, self.true)
+
+    @property
+    def precision(self) -> float:
+        """Share of predicted lesions that are right; NaN where there is none."""
+        return _ratio(self.right, self.predicted)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of both; 0 if one mask is empty, NaN if both are."""
+        if not self.true or not self.predicted:
+            return float("nan") if self.true == self.predicted else 0.0
+        recall, precision = self.sensitivity, self.precision
+        return 2 * recall * precision / (recall + precision) if recall + precision else 0.0
+
+
+def lesion_counts(prediction: ArrayLike, target: ArrayLike) -> LesionCounts:
+    """Count lesions, that is components of touching voxels (26 neighbours), of masks (D, H, W).
 
     A true lesion is found if the prediction shares one voxel with it, a predicted one is right if it shares one with
-    the target; F1 is the harmonic mean of the two shares. 0 if one mask is empty, NaN if both are.
+    the target.
     """
     predicted, truth = checked_masks(prediction, target)
-    if not predicted.any() or not truth.any():
-        return float("nan") if predicted.any() == truth.any() else 0.0
-    box = bounding_box(predicted | truth)
-    recall = _share_touched(truth[box], predicted[box])
-    precision = _share_touched(predicted[box], truth[box])
-    return 2 * recall * precision / (recall + precision) if recall + precision else 0.0
+    either = predicted | truth
+    if not either.any():
+        return LesionCounts(0, 0, 0, 0)
+    box = bounding_box(either)
+    return LesionCounts(*_touched(truth[box], predicted[box]), *_touched(predicted[box], truth[box]))
+
+
+def lesion_f1(prediction: ArrayLike, target: ArrayLike) -> float:
+    """F1 over lesions of masks (D, H, W): see `lesion_counts`. 0 if one mask is empty, NaN if both are."""
+    return lesion_counts(prediction, target).f1
+
+
+def lesions_abc2_ml(mask: ArrayLike, spacing_mm: ArrayLike, slice_rule: str = "kothari") -> float:
+    """Sum of ABC/2 in mL over the lesions (26 neighbours) of a mask (D, H, W), as a reader measures one at a time."""
+    filled, _ = checked_masks(mask, mask)
+    if not filled.any():
+        return 0.0
+    components, number = ndimage.label(filled[bounding_box(filled)], structure=_TOUCHING)
+    boxes = ndimage.find_objects(components)
+    return sum(abc2_ml(components[boxes[k]] == k + 1, spacing_mm, slice_rule) for k in range(number))
 
 
 def segmentation_metrics(
@@ -102,8 +148,10 @@ def segmentation_metrics(
     """All metrics of one case: masks (D, H, W), spacing (slice, row, column) in mm.
 
     Keys: voxel_accuracy, voxel_accuracy_background (what finding nothing would score) and, with `_<suffix>` at the end,
-    dice, iou, sensitivity, precision, specificity, nsd_2mm, hd95_mm, lesion_f1, volume_ml_true, volume_ml_pred,
-    volume_error_ml (prediction minus truth) and abs_volume_error_ml. Empty masks: see the module.
+    dice, iou, sensitivity, precision, specificity, nsd_2mm, hd95_mm, lesion_f1, lesion_sensitivity, lesion_precision,
+    false_lesions (predicted ones that touch no true one), missed, false_alarm, volume_ml_true, volume_ml_pred,
+    volume_error_ml (prediction minus truth), abs_volume_error_ml, and abc2_ml_true, abc2_error_ml (minus truth): what
+    the bedside formula makes of the true lesions. Empty masks: see the module.
     """
     predicted, truth = checked_masks(prediction, target)
     spacing = checked_spacing(spacing_mm)
@@ -111,6 +159,8 @@ def segmentation_metrics(
     surfaces = surface_distances(predicted, truth, spacing)
     voxel_volume_ml = spacing[0] * spacing[1] * spacing[2] / 1000.0
     true_ml, pred_ml = volume_ml(truth, voxel_volume_ml), volume_ml(predicted, voxel_volume_ml)
+    lesions = lesion_counts(predicted, truth)
+    abc2 = lesions_abc2_ml(truth, spacing)
     named = {
         "dice": counts.dice,
         "iou": counts.iou,
@@ -119,21 +169,27 @@ def segmentation_metrics(
         "specificity": counts.specificity,
         "nsd_2mm": surfaces.nsd(2.0),
         "hd95_mm": surfaces.hd95_mm(),
-        "lesion_f1": lesion_f1(predicted, truth),
+        "lesion_f1": lesions.f1,
+        "lesion_sensitivity": lesions.sensitivity,
+        "lesion_precision": lesions.precision,
+        "false_lesions": float(lesions.predicted - lesions.right),
+        "missed": float(counts.true_positive == 0) if lesions.true else float("nan"),
+        "false_alarm": float("nan") if lesions.true else float(lesions.predicted > 0),
         "volume_ml_true": true_ml,
         "volume_ml_pred": pred_ml,
         "volume_error_ml": pred_ml - true_ml,
         "abs_volume_error_ml": abs(pred_ml - true_ml),
+        "abc2_ml_true": abc2,
+        "abc2_error_ml": abc2 - true_ml,
     }
     overall = {"voxel_accuracy": counts.accuracy, "voxel_accuracy_background": counts.background_accuracy}
     return overall | {f"{name}_{suffix}": value for name, value in named.items()}
 
 
-def _share_touched(mask: BoolArray, other: BoolArray) -> float:
-    """Share of the components of `mask` that share a voxel with `other`."""
+def _touched(mask: BoolArray, other: BoolArray) -> tuple[int, int]:
+    """Number of components of `mask`, and of those that share a voxel with `other`."""
     components, number = ndimage.label(mask, structure=_TOUCHING)
-    touched = np.unique(components[other & mask])
-    return float(touched.size / number)
+    return int(number), int(np.unique(components[other & mask]).size)
 
 
 def _ratio(numerator: int, denominator: int) -> float:

@@ -32,15 +32,32 @@ def test_mean_spread_and_order_by_hand(segmentation_run):
     assert score.sd_seeds == pytest.approx(0.2 / math.sqrt(2))
     assert (score.n, score.undefined) == (4, 0)
     assert low.seed_scores["dice_any"] == pytest.approx((0.3, 0.5))
-    # No draw of patients can make low better: its best patient (0.5) is below high's worst (0.8).
-    assert high.p_better_than_next == 1.0
+    # No draw of patients can make low better, as its best patient (0.5) is below high's worst (0.8). But two seeds that
+    # lie 0.2 apart leave open what others would do.
+    assert 0.9 < high.p_better_than_next < 1.0
     assert low.p_better_than_next is None
-    assert high.tied_with == ()
-    assert high.rank_interval == (1, 1)
-    # Means over seeds of low's patients are 0.3, 0.5, 0.4, 0.4: an interval stays inside their range.
-    assert 0.3 <= score.ci[0] < 0.4 < score.ci[1] <= 0.5
+    assert high.tied_with == ("low",)
+    assert (high.settled_from_next, low.tied_with_best) == (False, True)
+    assert high.rank_interval == (1, 2)
+    assert score.ci[0] < 0.3 < 0.4 < 0.5 < score.ci[1]
     assert low.train_seconds == pytest.approx(11.0)
     assert low.seeds == (0, 1)
+
+
+def test_patients_settle_the_order_where_seeds_agree(segmentation_run):
+    low, high = [0.3, 0.5, 0.4, 0.4] * 3, [0.8, 0.9, 0.7, 0.8] * 3
+    runs = {
+        "low": [segmentation_run(low, seed=0), segmentation_run(np.add(low, 0.01), seed=1)],
+        "high": [segmentation_run(high, seed=0), segmentation_run(np.add(high, 0.01), seed=1)],
+    }
+    first, second = build_board(SEGMENTATION, runs).entries
+    assert (first.name, first.p_better_than_next, first.tied_with, first.rank_interval) == ("high", 1.0, (), (1, 1))
+    assert first.settled_from_next
+    assert not second.tied_with_best
+    assert second.to_best.difference == pytest.approx(-0.4)
+    assert -0.5 < second.to_best.low < -0.4 < second.to_best.high < -0.3
+    # One draw in 401 is the smallest p that 400 draws can give; twice that, being two-sided.
+    assert second.to_best.p == pytest.approx(2 / 401)
 
 
 def test_lower_is_better_reverses_the_order(segmentation_run):

@@ -48,7 +48,7 @@ def test_every_slice_metric_agrees_with_scikit_learn() -> None:
         "accuracy_exact": sk.accuracy_score(targets, probabilities >= 0.5),
     }
     assert {name: measured[name] for name in expected} == pytest.approx(expected, abs=1e-12)
-    assert set(measured) == set(BASE_METRICS) == {*expected, "ece_any", "sens_at_spec90_any"}
+    assert set(measured) == set(BASE_METRICS) == {*expected, "ece_any", "sens_at_spec90_any", "spec_at_sens90_any"}
 
 
 def test_rsna_log_loss_by_hand() -> None:
@@ -96,7 +96,7 @@ def test_no_haemorrhage_at_all_leaves_every_auroc_undefined_but_not_the_losses()
     measured = classification_metrics(probabilities, np.zeros_like(targets))
     undefined = {name for name, value in measured.items() if np.isnan(value)}
     ranked = {f"auroc_{name}" for name in (*SUBTYPES, "any", "macro")}
-    assert undefined == ranked | {"ap_any", "sens_at_spec90_any"}
+    assert undefined == ranked | {"ap_any", "sens_at_spec90_any", "spec_at_sens90_any"}
 
 
 def test_study_metrics_are_slice_metrics_of_the_maxima() -> None:

@@ -7,7 +7,13 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from hemobench.errors import UserError
-from hemobench.metrics.ranking import RankedScores, auroc, average_precision, sensitivity_at_specificity
+from hemobench.metrics.ranking import (
+    RankedScores,
+    auroc,
+    average_precision,
+    sensitivity_at_specificity,
+    specificity_at_sensitivity,
+)
 
 
 def _sample(seed: int, rows: int, levels: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,6 +75,33 @@ def test_sensitivity_at_specificity_agrees_with_scikit_learns_roc_curve() -> Non
     false_alarms, hits, _ = roc_curve(targets, scores, drop_intermediate=False)
     expected = hits[1 - false_alarms >= 0.9 - 1e-12].max()
     assert sensitivity_at_specificity(scores, targets, 0.9) == pytest.approx(expected, abs=1e-12)
+
+
+def test_specificity_at_sensitivity_agrees_with_scikit_learns_roc_curve_and_by_hand() -> None:
+    scores, targets = _sample(8, 400, 25)
+    false_alarms, hits, _ = roc_curve(targets, scores, drop_intermediate=False)
+    expected = (1 - false_alarms)[hits >= 0.9 - 1e-12].max()
+    assert specificity_at_sensitivity(scores, targets, 0.9) == pytest.approx(expected, abs=1e-12)
+    # Ten positives at 0.05..0.95: nine of them are called from 0.15 on, with two of the three negatives.
+    scores = np.concatenate((np.arange(10) / 10 + 0.05, [0.1, 0.2, 0.9]))
+    assert specificity_at_sensitivity(scores, np.repeat([1, 0], [10, 3])) == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("levels", [2, 30, 10**6])
+def test_auroc_of_clusters_is_that_of_their_rows(levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores, targets = _sample(9, 300, levels)
+    rng = np.random.default_rng(10)
+    cluster = rng.integers(0, 17, size=300)
+    targets[cluster == 3], targets[cluster == 5] = True, False
+    weights = rng.integers(0, 3, size=(20, 17)).astype(float)
+    weights[0], weights[0, 3] = 0, 1  # no negative
+    ranked = RankedScores.of(scores, targets)
+    by_cluster = ranked.auroc_by_cluster(cluster, 17)
+    assert by_cluster is not None
+    np.testing.assert_allclose(by_cluster(weights), ranked.auroc(weights[:, cluster]), atol=1e-12)
+    assert np.isnan(by_cluster(weights)[0])
+    monkeypatch.setattr("hemobench.metrics.ranking._LARGEST_MATRIX", 10)
+    assert ranked.auroc_by_cluster(cluster, 17) is None
 
 
 @pytest.mark.parametrize("targets", [[0, 0, 0], [1, 1, 1]])

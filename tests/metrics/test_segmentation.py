@@ -12,7 +12,15 @@ from sklearn import metrics as sk
 
 from hemobench.errors import UserError
 from hemobench.metrics.registry import METRICS
-from hemobench.metrics.segmentation import lesion_f1, segmentation_metrics, voxel_counts
+from hemobench.metrics.segmentation import (
+    LesionCounts,
+    lesion_counts,
+    lesion_f1,
+    lesions_abc2_ml,
+    segmentation_metrics,
+    voxel_counts,
+)
+from hemobench.metrics.volumetry import abc2_ml
 
 SPACING = (5.0, 0.5, 0.8)
 
@@ -76,7 +84,8 @@ DIAGONAL_MM = math.sqrt(20.0**2 + 5.0**2 + 8.0**2)
 def test_empty_prediction_of_a_lesion_scores_the_worst() -> None:
     target = _filled()
     measured = segmentation_metrics(np.zeros_like(target), target, SPACING)
-    assert _undefined(measured) == {"precision_any"}
+    assert _undefined(measured) == {"precision_any", "lesion_precision_any", "false_alarm_any"}
+    assert (measured["missed_any"], measured["lesion_sensitivity_any"], measured["false_lesions_any"]) == (1, 0, 0)
     zero = ("dice_any", "iou_any", "sensitivity_any", "nsd_2mm_any", "lesion_f1_any", "volume_ml_pred_any")
     assert [measured[name] for name in zero] == [0.0] * len(zero)
     assert measured["hd95_mm_any"] == pytest.approx(DIAGONAL_MM)
@@ -89,7 +98,8 @@ def test_empty_prediction_of_a_lesion_scores_the_worst() -> None:
 def test_empty_target_with_an_invented_lesion_scores_the_worst() -> None:
     prediction = _filled()
     measured = segmentation_metrics(prediction, np.zeros_like(prediction), SPACING)
-    assert _undefined(measured) == {"sensitivity_any"}
+    assert _undefined(measured) == {"sensitivity_any", "lesion_sensitivity_any", "missed_any"}
+    assert (measured["false_alarm_any"], measured["lesion_precision_any"], measured["false_lesions_any"]) == (1, 0, 1)
     zero = ("dice_any", "iou_any", "precision_any", "nsd_2mm_any", "lesion_f1_any", "volume_ml_true_any")
     assert [measured[name] for name in zero] == [0.0] * len(zero)
     assert measured["hd95_mm_any"] == pytest.approx(DIAGONAL_MM)
@@ -100,7 +110,9 @@ def test_empty_target_with_an_invented_lesion_scores_the_worst() -> None:
 def test_both_empty_is_undefined_and_not_perfect() -> None:
     empty = np.zeros((4, 10, 10), dtype=bool)
     measured = segmentation_metrics(empty, empty, SPACING)
-    names = ("dice", "iou", "sensitivity", "precision", "nsd_2mm", "hd95_mm", "lesion_f1")
+    names = ("dice", "iou", "sensitivity", "precision", "nsd_2mm", "hd95_mm", "lesion_f1", "lesion_sensitivity",
+             "lesion_precision", "missed")
+    assert (measured["false_alarm_any"], measured["false_lesions_any"]) == (0, 0)
     assert _undefined(measured) == {f"{name}_any" for name in names}
     assert measured["specificity_any"] == measured["voxel_accuracy"] == 1.0
     assert measured["volume_error_ml_any"] == 0.0
@@ -123,6 +135,34 @@ def test_lesions_are_counted_as_touching_components() -> None:
     prediction[0, 1, 18] = True  # invented
     # 2 of 3 true lesions found, 2 of 4 predicted ones right.
     assert lesion_f1(prediction, target) == pytest.approx(2 * (2 / 3) * 0.5 / (2 / 3 + 0.5))
+    assert lesion_counts(prediction, target) == LesionCounts(true=3, found=2, predicted=4, right=2)
+    measured = segmentation_metrics(prediction, target, SPACING)
+    assert measured["lesion_sensitivity_any"] == pytest.approx(2 / 3)
+    assert measured["lesion_precision_any"] == 0.5
+    assert (measured["false_lesions_any"], measured["missed_any"]) == (2, 0)
+
+
+def test_a_prediction_beside_the_lesion_misses_it_and_is_no_false_alarm_of_a_healthy_case() -> None:
+    target, prediction = np.zeros((2, 2, 12, 12), dtype=bool)
+    target[0, :3, :3] = prediction[0, 3:6, :3] = True
+    measured = segmentation_metrics(prediction, target, SPACING)
+    assert measured["missed_any"] == 1
+    assert math.isnan(measured["false_alarm_any"])
+    assert measured["false_lesions_any"] == 1
+
+
+def test_abc2_is_summed_over_lesions_and_stands_beside_the_volume() -> None:
+    target = np.zeros((6, 30, 30), dtype=bool)
+    target[0:2, 2:12, 2:12] = True
+    target[4, 20:24, 20:25] = True
+    apart = [target.copy(), target.copy()]
+    apart[0][3:], apart[1][:3] = False, False
+    expected = sum(abc2_ml(part, SPACING) for part in apart)
+    measured = segmentation_metrics(~target, target, SPACING)
+    assert measured["abc2_ml_true_any"] == pytest.approx(expected)
+    # One voxel is 2 mm3.
+    assert measured["abc2_error_ml_any"] == pytest.approx(expected - 220 * 0.002)
+    assert lesions_abc2_ml(np.zeros_like(target), SPACING) == 0.0
 
 
 def test_lesions_that_never_meet_score_zero() -> None:
@@ -140,7 +180,8 @@ def test_every_key_is_in_the_registry(suffix: str) -> None:
 def test_integer_masks_are_taken_and_label_maps_refused() -> None:
     prediction, target = _random_pair(5)
     expected = segmentation_metrics(prediction, target, SPACING)
-    assert segmentation_metrics(prediction.astype(np.uint8), target.astype(np.int64), SPACING) == expected
+    measured = segmentation_metrics(prediction.astype(np.uint8), target.astype(np.int64), SPACING)
+    assert measured == pytest.approx(expected, nan_ok=True, abs=0)
     with pytest.raises(UserError, match="value 3; expected 0 or 1"):
         segmentation_metrics(prediction, target * np.uint8(3), SPACING)
     with pytest.raises(UserError, match="one shape"):

@@ -70,7 +70,7 @@ def test_blocks_do_not_change_the_scores(monkeypatch: pytest.MonkeyPatch) -> Non
     probabilities, targets, ids = _slices(1)
     statistic = classification_statistic("auroc_any", probabilities, targets)
     whole = bootstrap_scores([statistic], ids, resamples=50, seed=3)
-    monkeypatch.setattr("hemobench.stats._CHUNK_ELEMENTS", 7 * ids.size)
+    monkeypatch.setattr("hemobench.stats.bootstrap._CHUNK_ELEMENTS", 7 * ids.size)
     np.testing.assert_array_equal(whole, bootstrap_scores([statistic], ids, resamples=50, seed=3))
 
 
@@ -97,15 +97,15 @@ def test_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     rng = np.random.default_rng(6)
     ids = np.repeat(np.arange(40), 5)
     covered_by_patient, covered_by_slice = 0, 0
-    for trial in range(400):
+    for trial in range(200):
         values = rng.normal(size=40)[ids] + 0.3 * rng.normal(size=200)
         interval = patient_bootstrap(case_mean(values), ids, resamples=300, seed=trial)
         covered_by_patient += interval.low <= 0 <= interval.high
         naive = patient_bootstrap(case_mean(values), np.arange(200), resamples=300, seed=trial)
         covered_by_slice += naive.low <= 0 <= naive.high
-    # 95% nominal; binomial noise has sd 1.1%, forty patients cost about 1.5% more.
-    assert 0.90 <= covered_by_patient / 400 <= 0.98
-    assert covered_by_slice / 400 < 0.75
+    # 95% nominal; binomial noise has sd 1.5%, forty patients cost about 1.5% more.
+    assert 0.89 <= covered_by_patient / 200 <= 0.98
+    assert covered_by_slice / 200 < 0.75
 
 
 def test_case_mean_leaves_out_and_counts_undefined_cases() -> None:

@@ -1,0 +1,127 @@
+"""A board in sentences: its answer, what limits it, and how its figures are to be read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+from hemobench.compare.leaderboard import Agreement, Board, Entry
+
+FEW_PATIENTS = 50
+# The parts of a variance in words; chance is between a seed and a patient.
+PARTS: Mapping[str, str] = {"patient": "patients", "seed": "seeds", "interaction": "chance between the two"}
+
+
+def answer(metric: str, entries: Sequence[Entry], patients: int) -> str:
+    """The result in a sentence: whether the best is better than which others, and by how much."""
+    best, others = entries[0], entries[1:]
+    score = best.metrics[metric]
+    if math.isnan(score.mean):
+        return f"{metric} is undefined for every entry."
+    if not others:
+        return f"{best.name} has {metric} {_interval(score.mean, *score.ci)}; nothing stands beside it."
+    tied = [entry for entry in others if entry.tied_with_best]
+    where = f"on these {patients} patients"
+    if len(tied) == len(others):
+        return f"No difference in {metric} is settled {where}: all {len(entries)} entries are tied."
+    beaten = [entry for entry in others if not entry.tied_with_best]
+    nearest = beaten[0]
+    assert nearest.to_best is not None
+    gap = nearest.to_best
+    # Of an entry minus the best: turned round, and without a sign where lower is better.
+    limits = sorted((abs(gap.low), abs(gap.high)))
+    more = f" and {len(beaten) - 1} more by as much or more" if len(beaten) > 1 else ""
+    by = _interval(abs(gap.difference), *limits)
+    sentence = f"{best.name} beats {nearest.name} by {by} {metric}{more} {where}"
+    return f"{sentence}; {_listed([entry.name for entry in tied])} tied with it." if tied else f"{sentence}."
+
+
+def cautions(entries: Sequence[Entry], patients: int) -> tuple[str, ...]:
+    """What a reader must allow for: few patients, one seed, seeds that make most of the spread."""
+    found = []
+    if patients < FEW_PATIENTS:
+        found.append(
+            f"Few patients: {patients} were tested, fewer than {FEW_PATIENTS}; intervals are rough, small differences "
+            "cannot be seen."
+        )
+    single = [entry for entry in entries if len(entry.seeds) < 2]
+    if single:
+        which = "every entry" if len(single) == len(entries) else _listed([entry.name for entry in single])
+        found.append(
+            f"One seed for {which}: intervals and comparisons hold for these trained networks and leave out what "
+            "training again would change."
+        )
+    elif any(len(entry.seeds) == 2 for entry in entries):
+        found.append("Two seeds say little of what training again would change; intervals are wide because of it.")
+    shares = [entry.variance_shares for entry in entries if "seed" in entry.variance_shares]
+    if shares:
+        mean = {name: sum(share[name] for share in shares) / len(shares) for name in PARTS}
+        parts = ", ".join(f"{100 * mean[name]:.0f}% {PARTS[name]}" for name in PARTS)
+        helps = "more seeds" if mean["seed"] > mean["patient"] else "more patients"
+        found.append(f"Variance of a score, mean over entries: {parts}; {helps} would narrow the intervals most.")
+    return tuple(found)
+
+
+def method(entries: int) -> str:
+    """How P(better than next), ties and intervals are defined, with the number of comparisons."""
+    pairs = entries * (entries - 1) // 2
+    together = f"all {pairs} pairs of this board tested together" if pairs > 1 else "one pair, so nothing to correct"
+    return (
+        "Intervals (95%) are over draws of test patients, the same for every entry, and over seeds. 'Better than the "
+        "next' is the share of draws in which an entry is the better of the two, that pair taken alone; it is called "
+        f"settled only if the difference stands at 5% with {together} (max-t over the draws, family-wise). That takes "
+        "more than 97.5%, and more yet with more pairs: 97% beside 'not settled' means likely, not shown. An entry is "
+        "tied with another whose difference is not settled, by the same rule; limits of a difference to the best leave "
+        "out 0 exactly where it is settled."
+    )
+
+
+def agreement_lines(board: Board) -> tuple[str, ...]:
+    """Bland-Altman in words: each entry's volumes, then ABC/2's."""
+    rows = [(entry.name, entry.volume_agreement) for entry in board.entries]
+    rows.append(("ABC/2 of the true lesions", board.abc2_agreement))
+    return tuple(f"{name}: {_agreement(found)}" for name, found in rows if found is not None)
+
+
+def better_than_next(entry: Entry) -> str:
+    """The cell of 'better than the next': the share and whether it is settled.
+
+    >>> from dataclasses import replace
+    >>> row = Entry("a", 1, (1, 1), {}, 0.97, (), None, None, None)
+    >>> better_than_next(row), better_than_next(replace(row, p_better_than_next=1.0, settled_from_next=True))
+    ('97%, not settled', '>99%, settled')
+    """
+    if entry.p_better_than_next is None:
+        return ""
+    percent = 100 * entry.p_better_than_next
+    shown = ">99%" if percent > 99.5 else "<1%" if percent < 0.5 else f"{percent:.0f}%"
+    return f"{shown}, {'settled' if entry.settled_from_next else 'not settled'}"
+
+
+def gap_to_best(entry: Entry) -> str:
+    """The cell of 'to the best': the difference with its limits; nothing for the best and for references."""
+    gap = entry.to_best
+    if gap is None or (gap.difference == 0 and gap.low == 0 == gap.high) or not math.isfinite(gap.difference):
+        return ""
+    return _interval(gap.difference, gap.low, gap.high)
+
+
+def _agreement(found: Agreement) -> str:
+    return (
+        f"{found.bias_ml:+.1f} mL on average, 95% limits of agreement {found.low_ml:+.1f} to {found.high_ml:+.1f} mL "
+        f"({found.n} cases)"
+    )
+
+
+def _interval(value: float, low: float, high: float) -> str:
+    return f"{value:.3g} [{low:.3g}, {high:.3g}]"
+
+
+def _listed(names: Sequence[str]) -> str:
+    """
+    >>> _listed(["a"]), _listed(["a", "b"]), _listed(["a", "b", "c", "d", "e"])
+    ('a is', 'a and b are', 'a, b and 3 more are')
+    """
+    if len(names) > 3:
+        return f"{names[0]}, {names[1]} and {len(names) - 2} more are"
+    return f"{' and '.join([', '.join(names[:-1]), names[-1]])} are" if len(names) > 1 else f"{names[0]} is"
