@@ -67,6 +67,7 @@ def export_run(
             # What it learned from is not needed to use it, and timm alone can open what is left.
             model, name, left_out = model.plain(), f"timm:{model.name}", {"prior", "evidence"}
         config = dataclasses.replace(config, loss="bce", loss_options={})  # whoever is asked needs no masks
+    assert config.view is not None
     taught, asked = examples.rows_of(split.train), examples.rows_of(split.test)
     if isinstance(result.validation, CaseScores):
         threshold = _voxel_threshold(model, config, examples, examples.rows_of(split.validation))

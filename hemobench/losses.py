@@ -235,7 +235,7 @@ class SliceAndWhere(Loss):
             known = ~unknown
             if known.any():
                 shares = torch.cat([masks[known] > 0, *(masks[known] == label for label in range(1, 6))], dim=1)
-                pooled = F.adaptive_avg_pool2d(shares.float(), maps.shape[2:])
+                pooled = F.adaptive_avg_pool2d(shares.float(), (maps.shape[2], maps.shape[3]))
                 total = total + self.map_weight * self.maps.compute(maps[known], pooled)
             if unknown.any():
                 total = total + self.spot_weight * self._spots(maps[unknown], targets[unknown])

@@ -116,6 +116,7 @@ def create_locating_classifier(
     """timm's `name` with a decoder; options as for `create_backbone`, and `evidence`. Raises: UserError."""
     evidence = str(options.pop("evidence", "head"))
     classifier = create_backbone(name, in_channels, num_outputs, image_size, **options)
+    assert isinstance(classifier, TimmClassifier)
     return LocatingClassifier(classifier, _decoder(name, classifier.backbone, MAP_OUTPUTS), evidence)
 
 
@@ -133,11 +134,12 @@ def create_timm_unet(name: str, in_channels: int, num_outputs: int, **options: A
 def _decoder(name: str, backbone: Any, outputs: int) -> Decoder:
     """A decoder for a backbone whose features come at strides 2 to 32. Raises: UserError for any other."""
     info = getattr(backbone, "feature_info", None)
-    strides = [stage["reduction"] for stage in info] if isinstance(info, list) else []
+    stages = info if isinstance(info, list) else []
+    strides = [stage["reduction"] for stage in stages]
     if strides != [2, 4, 8, 16, 32] or not hasattr(backbone, "forward_intermediates"):
         raise UserError(f"{FAMILY}:{name} has features at strides {strides}; expected 2, 4, 8, 16, 32; take a "
                         "convolutional backbone such as resnet10t")
-    decoder = Decoder([stage["num_chs"] for stage in info], outputs)
+    decoder = Decoder([stage["num_chs"] for stage in stages], outputs)
     nn.init.normal_(decoder.final.weight, std=0.01)
     set_bias_prior(decoder.final, [_BLOOD_PRIOR, *[0.5] * (outputs - 1)])
     return decoder

@@ -253,7 +253,8 @@ class _Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         if masks:
             assert isinstance(self.loss, SliceAndWhere)
-            loss = self.loss.where(*self.model(images), targets, masks[0])
+            logits, maps = self.model(images)
+            loss = self.loss.where(logits, maps, targets, masks[0])
         else:
             loss = self.loss(self.model(images), targets)
         self.accelerator.backward(loss)
