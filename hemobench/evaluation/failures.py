@@ -115,7 +115,7 @@ def segmenter_failures(scores: CaseScores, examples: Examples, masks: Masks) -> 
     true_ml, pred_ml = (scores.values[f"volume_ml_{kind}_{suffix}"] for kind in ("true", "pred"))
     found = np.nan_to_num(scores.values[f"sensitivity_{suffix}"])
     false_ml = pred_ml - true_ml * found
-    present = np.flatnonzero(true_ml > 0)
+    present = np.flatnonzero((true_ml > 0) & (found < 1))
     missed = present[np.lexsort((-true_ml[present], found[present]))][:EACH]
     alarms = [one for one in np.argsort(-false_ml, kind="stable") if false_ml[one] > 0][:EACH]
     row_of = {study: row for row, study in enumerate(examples.study_ids.tolist())}

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hemobench.datasets.case import Case, Dataset, DatasetInfo, Loaded
 from hemobench.datasets.people import person_hash
@@ -130,7 +131,7 @@ def truth_of(loaded: Loaded, case: Case) -> Truth:
     if known is None:
         return Truth()
     targets, typed, by_slice = known
-    present = targets.any(axis=0)
+    present: NDArray[np.bool_] = np.asarray(targets > 0).max(axis=0)
     types = tuple(name for name, found in zip(SUBTYPES, present[:-1], strict=True) if found and typed)
     slices = np.asarray(targets[:, -1] > 0) if by_slice else None
     return Truth(bool(present[-1]), types, slices, label_map, _volume_ml(loaded, case))
