@@ -19,7 +19,7 @@ from hemobench.datasets.views import SegmentationView
 from hemobench.inference.overview.canvas import FAINT, MUTED, PANEL, TEXT, Canvas, Colour, mixed
 from hemobench.inference.overview.frame import MARGIN, draw_footer, draw_header, draw_swatches
 from hemobench.inference.overview.slices import BLOOD_COLOURS, RGB, VENTRICLE_COLOURS, SlicePictures, fullest_slice
-from hemobench.inference.overview.style import ANY_COLOUR, TYPE_COLOURS, VENTRICLE_COLOUR, counted, millilitres
+from hemobench.inference.overview.style import CAUTION, TYPE_COLOURS, VENTRICLE_COLOUR, counted, millilitres
 from hemobench.inference.report import NOTICE
 from hemobench.labels import LABEL_IDS, SUBTYPES
 from hemobench.training.result import CaseScores, SlicePredictions
@@ -30,6 +30,7 @@ MOST_BYTES = 250_000
 _TILE, _ASPECT, _GAP, _GUTTER = 150, 1.2, 3, 14
 _WIDTH = 2 * MARGIN + EACH * (2 * _TILE + _GAP) + (EACH - 1) * _GUTTER
 _HEIGHT = round(_TILE * _ASPECT)
+_ANSWER: Colour = (190, 240, 60)  # of no type, and seen on blood and bone
 _GREYS = (128, 96, 64, 48, 32, 24, 16, 12)
 # Masks (D, H, W) of rows of examples, as np.packbits leaves them.
 Masks = Callable[[Examples, NDArray[np.int64]], Mapping[int, NDArray[np.uint8]]]
@@ -141,7 +142,7 @@ def _outlined_case(
     colours = _colours_of(examples.view)
     wrong = (truth > 0) & (mask == 0) if missing else (truth == 0) & (mask > 0)
     index = fullest_slice(wrong.astype(np.uint8)) or 0
-    true, answer = SlicePictures(volume, truth, colours), SlicePictures(volume, mask, {1: colours.get(0, ANY_COLOUR)})
+    true, answer = SlicePictures(volume, truth, colours), SlicePictures(volume, mask, {1: colours.get(0, _ANSWER)})
     amount = _millilitres(volume, wrong)
     told = f"{amount} of {_millilitres(volume, truth > 0)} missed" if missing else f"{amount} outlined where none is"
     kinds = _types(true) if examples.view.target == "subtypes" else examples.view.suffix.replace("any", "blood")
@@ -155,7 +156,7 @@ def _colours_of(view: SegmentationView) -> Mapping[int, Colour]:
     """Colours of a view's labels; under 0 that of an outlined answer where it is not the one of blood of any type."""
     if view.target == "ventricles":
         return {**VENTRICLE_COLOURS, 0: VENTRICLE_COLOUR}
-    return BLOOD_COLOURS if view.target == "subtypes" else {1: ANY_COLOUR}
+    return BLOOD_COLOURS if view.target == "subtypes" else {1: _ANSWER}
 
 
 def _types(pictures: SlicePictures) -> str:
@@ -173,7 +174,7 @@ def draw_failures(failures: Failures, name: str, data: str, role: str) -> bytes:
     canvas = Canvas(_WIDTH, 200 + 2 * (block + 40))
     y = draw_header(canvas, f"where {name} fails: the worst of {data}, which are PHANTOMS")
     entries = [("ventricles", VENTRICLE_COLOUR)] if role == "ventricles" else list(TYPE_COLOURS.items())
-    entries += [("blood, as answered", ANY_COLOUR)] if role == "haemorrhage" else []
+    entries += [("blood, as answered", _ANSWER)] if role == "haemorrhage" else []
     x = draw_swatches(canvas, MARGIN, y + 8, entries)
     canvas.text(x + 8, y + 8, failures.rule, 14, MUTED, anchor="lm")
     y += 30
@@ -206,7 +207,7 @@ def _encoded(page: Image.Image) -> bytes:
         ramp: list[Colour] = [(level, level, level) for level in np.linspace(0, 255, greys).astype(int).tolist()]
         tints = [
             mixed((level, level, level), colour, share)
-            for colour in (*TYPE_COLOURS.values(), VENTRICLE_COLOUR, (255, 205, 92))
+            for colour in (*TYPE_COLOURS.values(), VENTRICLE_COLOUR, CAUTION, _ANSWER)
             for level in (20, 80, 140, 200) for share in (0.32, 0.66, 1.0)
         ]  # fmt: skip
         palette = Image.new("P", (1, 1))
