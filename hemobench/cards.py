@@ -57,9 +57,11 @@ def metrics_mapping(measured: Sequence[Measured]) -> dict[str, Any]:
 
 
 def write_card(
-    config: CheckpointConfig, description: str, parameters: int, measured: Sequence[Measured]
+    config: CheckpointConfig, description: str, parameters: int, measured: Sequence[Measured],
+    sections: Sequence[str] = (),
 ) -> str:
-    """The README.md of a checkpoint, with the Hub's metadata on top. `measured`: the test patients, then others."""
+    """The README.md of a checkpoint, with the Hub's metadata on top. `measured`: the test patients, then others.
+    `sections` are further ones, in Markdown."""
     training = config.training
     metrics = metrics_mapping(measured)
     parts = [
@@ -80,6 +82,7 @@ def write_card(
         "## Measured",
         *[_table(each, _role(training, number)) for number, each in enumerate(measured)],
         "Intervals are 95%, from resampled patients. One seed: the spread over seeds is not known.",
+        *sections,
         "## Calls",
         f"Rule: {config.threshold_rule}. The numbers are in `config.json`. They are fitted to the share of bleeding "
         "patients in the training data, which is not that of any hospital.",

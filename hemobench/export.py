@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from numpy.typing import NDArray
 from hemobench.cards import Measured, metrics_mapping, write_card
 from hemobench.compare.references import position_predictions
 from hemobench.datasets.cache import Examples
+from hemobench.datasets.case import Dataset
 from hemobench.datasets.people import People
 from hemobench.datasets.splits import Split
 from hemobench.decision import OUT_OF_FOLD_WORDS, DecisionRule, fit_rule, selected, settled
+from hemobench.evaluation.card_files import card_files
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from hemobench.inference.config import CheckpointConfig
 from hemobench.labels import CLASSES
@@ -46,8 +49,8 @@ _CASE_METRICS = ("dice", "sensitivity", "precision", "nsd_2mm", "hd95_mm", "lesi
 
 def export_run(
     run: Path, output: Path, recipe: Recipe, examples: Examples, split: Split, *, data: str, command: str,
-    people: People | None = None, others: Sequence[Examples] = (), crossfitted: CrossFitted | None = None,
-    beside: Mapping[str, Any] | None = None,
+    datasets: Sequence[Dataset], people: People | None = None, others: Sequence[Examples] = (),
+    crossfitted: CrossFitted | None = None, beside: Mapping[str, Any] | None = None,
 ) -> Checkpoint:
     """Write the checkpoint folder of a finished run on `examples` and `split`.
 
@@ -56,6 +59,7 @@ def export_run(
     people: the patients who taught and chose it, of all real data sets that it learnt from. beside: what else taught it
     (stream, start), for the card. With `crossfitted` the run is the one that learned from everybody; metrics come from
     the out-of-fold answers, each fold's calibrated by the other folds' patients, and the rule from all of them.
+    datasets: what `examples` and `others` were made of, for the card's pictures of failures.
     Raises: UserError where the run is not finished.
     """
     result = RunResult.load(run)
@@ -100,20 +104,30 @@ def export_run(
     if config.task == "classification":
         asks = [(taught, asked)] if crossfitted is None else _fold_rows(crossfitted, examples)
         blind = joined([position_predictions(examples, learnt, examples, rows) for learnt, rows in asks], examples)
-    measured = [measure(test, examples, blind)]
+    measured, answers = [measure(test, examples, blind)], [(test, examples)]
     for other in others:
-        rows = np.arange(len(other))
-        predictions = _predictions(model, config, other, rows, threshold)
-        if isinstance(predictions, SlicePredictions):
-            predictions = settled(predictions, _steps_mm(other, rows), decision)
-            blind = position_predictions(examples, taught, other, rows)
+        predictions, blind = _on_others(model, config, other, threshold, decision, (examples, taught))
         measured.append(measure(predictions, other, blind))
-    card = write_card(checkpoint_config, recipe.description, count_parameters(model), measured)
+        answers.append((predictions, other))
+    shown = card_files(run, result, checkpoint_config, answers, datasets, partial(_masks, model, config, threshold))
+    card = write_card(checkpoint_config, recipe.description, count_parameters(model), measured, shown.sections)
     write_checkpoint(
         output, model, checkpoint_config, metrics_mapping(measured), card, commit=result.commit, command=command,
-        people=people,
+        people=people, attached=shown.files,
     )
     return open_checkpoint(output)
+
+
+def _on_others(
+    model: torch.nn.Module, config: TrainConfig, other: Examples, threshold: float, decision: DecisionRule,
+    taught_by: tuple[Examples, NDArray[np.int64]],
+) -> tuple[SlicePredictions | CaseScores, SlicePredictions | None]:
+    """Answers to data that the run never saw, and those of slice positions alone where they are of slices."""
+    rows = np.arange(len(other))
+    predictions = _predictions(model, config, other, rows, threshold)
+    if isinstance(predictions, CaseScores):
+        return predictions, None
+    return settled(predictions, _steps_mm(other, rows), decision), position_predictions(*taught_by, other, rows)
 
 
 def _fold_rows(crossfitted: CrossFitted, examples: Examples) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
@@ -176,6 +190,14 @@ def _predictions(
         if config.task == "classification":
             return slice_predictions(model, problem, examples, source, rows, 32, Stopwatch())
         return case_scores(model, problem, examples, source, rows, Stopwatch(), threshold)[0]
+
+
+def _masks(
+    model: torch.nn.Module, config: TrainConfig, threshold: float, examples: Examples, rows: NDArray[np.int64]
+) -> dict[int, NDArray[np.uint8]]:
+    problem, source, precision = _asked(model, config, examples)
+    with precision:
+        return case_scores(model, problem, examples, source, rows, Stopwatch(), threshold)[1]
 
 
 def _voxel_threshold(

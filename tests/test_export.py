@@ -93,6 +93,13 @@ def test_the_card_names_its_patients_and_gives_intervals(made: Path) -> None:
     assert "24 real patients of image-folder (never trained on), 144 slices" in card
     assert "Research use only" in card
     assert "python -m hemobench.train --recipe tiny.yaml" in card
+    assert "measured on patients alone, and no picture of a patient" in card
+    assert "](training.png)" in card
+    folder = made / "checkpoints" / "tiny"
+    assert not (folder / "failures.png").exists()
+    listed = json.loads((folder / "manifest.json").read_text())["files"]
+    assert {"history.csv", "training.png"} < set(listed)
+    assert (folder / "history.csv").read_bytes() == (made / "runs" / "tiny" / "history.csv").read_bytes()
     metrics = json.loads((made / "checkpoints" / "tiny" / "metrics.json").read_text())
     assert metrics["others"][0]["patients"] == 24
     scores = metrics["metrics"]

@@ -17,6 +17,7 @@ import hemobench
 from hemobench.cli.predictions import DONE, FAILED, REFUSED, SUMMARY, Outcome, PredictionFolder, claim_of
 from hemobench.cli.run import EXIT_USER_ERROR
 from hemobench.cli.scans import folder_names, list_scans
+from hemobench.cli.sheet import draw_cases, sheet_of
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.overview.style import counted
 from hemobench.inference.report import StudyReport
@@ -52,10 +53,17 @@ class Options:
 @app.command()
 def predict(
     scans: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(metavar="SCAN...", help="DICOM folder or zip, NIfTI, PNG, JPEG, npz, or a folder of such."),
-    ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder; gets one folder a scan and summary.csv.")],
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder; gets one folder a scan and summary.csv.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(metavar="NAME:PATH", help="Cases of a data set instead of scans: ct-ich:DIR ...")
+    ] = None,
+    sheet: Annotated[Path | None, typer.Option(metavar="PNG", help="One page with a panel for each of them.")] = None,
+    cases: Annotated[int, typer.Option(min=1, max=60, help="How many, evenly over its patients.")] = 12,
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(metavar="FOLDER|USER/NAME", help="One a role, by repeating it. Default: the shipped ones."),
@@ -73,8 +81,9 @@ def predict(
 ) -> None:
     """Analyse head scans: is there a haemorrhage, which types, where, how many millilitres. Research use only.
 
-    Scans that an earlier run finished with the same models and options are not analysed again. A scan that cannot be
-    read does not stop the others; it is named at the end, and the exit code is 2.
+    With --data and --sheet: some cases of a data set on one page, beside what their labels say. Scans that an earlier
+    run finished with the same models and options are not analysed again. A scan that cannot be read does not stop the
+    others; it is named at the end, and the exit code is 2.
     """
     # Here, not above: --help should not pay for loading torch.
     from hemobench.inference.engine import KINDS
@@ -85,6 +94,16 @@ def predict(
         raise unknown_name("engine", engine, KINDS)
     if modality is not None and modality not in MODALITIES:
         raise unknown_name("modality", modality, MODALITIES)
+    asked = {"SCAN": scans, "--output": output, "--series": series, "--modality": modality, "--dicom-seg": dicom_seg,
+             "--again": again}
+    if data is not None or sheet is not None:
+        of_data = sheet_of(data, sheet, [name for name, value in asked.items() if value])
+        draw_cases(*of_data, checkpoints_by_role(checkpoint or None), cases=cases, engine=engine, flip_tta=tta)
+        return
+    if not scans:
+        raise UserError("no SCAN given; expected one or more, or --data NAME:PATH with --sheet PNG; add it")
+    if output is None:
+        raise UserError("no --output given; expected a folder for the answers; add --output FOLDER")
     folder = PredictionFolder(output)
     options = Options(checkpoints_by_role(checkpoint or None), engine, tta, series, modality, dicom_seg)
     listing = list_scans(scans, output)

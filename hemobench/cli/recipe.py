@@ -87,6 +87,7 @@ def make_checkpoint(
                 build_examples(other, config.view, progress=counting(reporter, f"reading {other.info.name}"))
                 for other in others
             ],
+            datasets=(dataset, *others),
         )
     headline = f"dice_{config.view.suffix}" if isinstance(config.view, SegmentationView) else "auroc_any"
     mean = written.metrics["metrics"][headline]["mean"]

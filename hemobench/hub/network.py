@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from hemobench.hub.metadata import with_front_matter
 from hemobench.hub.transfer import Pushed, check_replaceable, publish, push, verified_files
-from hemobench.inference.checkpoint import CARD, Checkpoint, open_checkpoint, write_checkpoint
+from hemobench.inference.checkpoint import ATTACHED, CARD, Checkpoint, open_checkpoint, write_checkpoint
 from hemobench.inference.config import CheckpointConfig
 
 CHANGED = (
@@ -71,6 +71,7 @@ class PretrainedNetwork(nn.Module):
         write_checkpoint(
             directory, self.network, self.config, {}, card, commit=checkpoint.commit,
             command=f"changed from weights {checkpoint.sha256}", people=checkpoint.people, half=False,
+            attached={name: files[name] for name in ATTACHED if name in files},
         )
         return directory
 

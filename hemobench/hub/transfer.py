@@ -15,6 +15,7 @@ from typing import Any
 from hemobench.errors import UserError
 from hemobench.hub.metadata import EVAL_RESULTS, check_shareable, eval_result_files, with_front_matter
 from hemobench.inference.checkpoint import (
+    ATTACHED,
     CARD,
     CONFIG,
     FETCHED,
@@ -175,7 +176,7 @@ def _commit(
     if dangerous:
         raise ValueError(f"the repository holds {dangerous[0]}, which can run code; delete it there, or push elsewhere")
     # What an earlier push left and this one has not, or the page would show scores of other weights.
-    ours = [name for name in there if name.startswith(f"{EVAL_RESULTS}/hemobench-") or name == PEOPLE]
+    ours = [name for name in there if name.startswith(f"{EVAL_RESULTS}/hemobench-") or name in (PEOPLE, *ATTACHED)]
     operations: list[Any] = [CommitOperationAdd(path, content) for path, content in contents.items()]
     operations += [CommitOperationDelete(name) for name in ours if name not in contents]
     summary = f"{checkpoint.config.name}, weights {checkpoint.sha256[:12]}"

@@ -32,6 +32,9 @@ WEIGHTS, CONFIG, CARD, METRICS, MANIFEST = (
     "model.safetensors", "config.json", "README.md", "metrics.json", "manifest.json",
 )
 FILES = (WEIGHTS, CONFIG, CARD, METRICS, MANIFEST)
+# Beside the card, where there is something to show.
+HISTORY_TABLE, TRAINING_PICTURE, FAILURES_PICTURE = "history.csv", "training.png", "failures.png"
+ATTACHED = (HISTORY_TABLE, TRAINING_PICTURE, FAILURES_PICTURE)
 PEOPLE = "patients.json"  # who taught it, as hashes; older checkpoints have none
 FETCHED = (*FILES, PEOPLE, "*.png", "*.jpg", "*.csv")  # of a repository: the card's pictures too
 _HUB_ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?")
@@ -99,12 +102,14 @@ def open_checkpoint(where: str | Path, *, local_files_only: bool = False) -> Che
 def write_checkpoint(
     directory: Path, model: nn.Module, config: CheckpointConfig, metrics: Mapping[str, Any], card: str, *,
     commit: str, command: str, half: bool = True, people: People | None = None,
+    attached: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a checkpoint's files under a temporary name, then move the folder in place.
 
     people: real people who taught and chose it, none for phantoms; None where that is not known. half: weights with two
     or more axes become float16, half the file; biases and statistics stay float32, as does a tensor that float16 cannot
-    hold. commit, command: of the code and the run that made it. A checkpoint that stands at `directory` is replaced.
+    hold. commit, command: of the code and the run that made it. attached: other files by name, such as the card's
+    pictures. A checkpoint that stands at `directory` is replaced.
 
     Raises: UserError where `directory` holds something else.
     """
@@ -121,6 +126,8 @@ def write_checkpoint(
         write_json(part / METRICS, dict(metrics))
         if people is not None:
             write_json(part / PEOPLE, people.to_mapping())
+        for name, content in (attached or {}).items():
+            (part / name).write_bytes(content)
         files = {path.name: _entry(path) for path in sorted(part.iterdir())}
         write_json(part / MANIFEST, {"files": files, "commit": commit, "command": command})
         move_in_place(part, directory)

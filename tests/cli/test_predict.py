@@ -185,6 +185,9 @@ def test_a_terminal_has_a_bar_and_keeps_a_line_for_each_scan() -> None:
         (("a.nii", "--output", "a.nii"), "a.nii is a file; expected a folder"),
         (("a.nii", "--series", "3"), "series '3'"),
         ((), "SCAN"),
+        (("--data", "phantom"), "--data phantom without --sheet"),
+        (("--sheet", "s.png"), "--sheet s.png without --data"),
+        (("a.nii", "--data", "phantom", "--sheet", "s.png"), "--data phantom with SCAN, --output"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -199,6 +202,37 @@ def test_mistakes_are_one_line(
     assert words in err.splitlines()[-1]
     assert "Traceback" not in err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_sheet_of_cases_of_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for patient in ("one", "two"):
+        write_scan(tmp_path / "data" / "images" / f"{patient}.nii.gz", head(6))
+        write_scan(tmp_path / "data" / "masks" / f"{patient}.nii.gz", (head(6) > 70).astype(np.int16))
+    with pytest.raises(SystemExit) as caught:
+        run_app(app, args=["--data", f"nifti-folder:{tmp_path / 'data'}", "--sheet", str(tmp_path / "sheet.png"),
+                           "--engine", "torch", "--cases", "2"])
+    out, err = capsys.readouterr()
+    assert caught.value.code == 0, err
+    assert out.splitlines() == [f"2 cases of nifti-folder drawn; {tmp_path / 'sheet.png'}",
+                                "it shows patients: for looking at, not for committing"]
+    assert "analysing nifti-folder: 2 of 2" in err
+    with Image.open(tmp_path / "sheet.png") as page:
+        page.load()
+    with pytest.raises(SystemExit) as caught:
+        run_app(app, args=["--data", "phantom", "--sheet", str(tmp_path / "sheet.jpg")])
+    assert caught.value.code == 2
+    assert "expected a name ending in .png" in capsys.readouterr().err
+
+
+def test_scans_without_a_folder_for_the_answers_are_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_app(app, args=[str(write_scan(tmp_path / "a.nii", head(3)))])
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == (
+        "hemobench: no --output given; expected a folder for the answers; add --output FOLDER\n"
+    )
 
 
 def test_help_does_not_wait_for_torch() -> None:

@@ -34,9 +34,9 @@ def scores(role: str, mean: float = 0.8125) -> dict[str, Any]:
 
 
 def shareable(folder: Path, role: str = "slice-classifier", *, body: str = BODY, **changes: Any) -> Checkpoint:
-    """Write and open one; `metrics` and `people` may be given, the others of `changes` go to its config."""
+    """Write and open one; `metrics`, `people` and `attached` may be given, the others of `changes` go to its config."""
     metrics = changes.pop("metrics", scores(role))
-    people = changes.pop("people", People())
+    people, attached = changes.pop("people", People()), changes.pop("attached", None)
     tiny = TINY if role == "slice-classifier" and "model" not in changes else {}
     config = small_config(role, **{"training": TRAINING, **tiny, **changes})
     torch.manual_seed(0)
@@ -46,6 +46,6 @@ def shareable(folder: Path, role: str = "slice-classifier", *, body: str = BODY,
     )  # fmt: skip
     write_checkpoint(
         folder, model, config, metrics, front_matter(config, metrics) + body, commit="c0ffee",
-        command="python train", people=people,
+        command="python train", people=people, attached=attached,
     )
     return open_checkpoint(folder)

@@ -83,6 +83,20 @@ def test_a_second_push_replaces_and_leaves_nothing_of_the_first(hub: LocalHub, t
     assert open_checkpoint(pull(NAME, output=tmp_path / "back")).metrics == metrics
 
 
+def test_what_lies_beside_the_card_travels_and_goes_with_it(hub: LocalHub, tmp_path: Path) -> None:
+    attached = {"history.csv": b"epoch,train_loss\n1,0.5\n", "training.png": b"curve", "failures.png": b"failures"}
+    push(shareable(tmp_path / "one", attached=attached).directory, NAME)
+    back = pull(NAME, output=tmp_path / "back")
+    assert {name: (back / name).read_bytes() for name in attached} == attached
+    assert {name: len(content) for name, content in attached.items()} == {
+        name: entry["bytes"] for name, entry in json.loads((back / "manifest.json").read_text())["files"].items()
+        if name in attached
+    }
+    push(shareable(tmp_path / "two").directory, NAME)
+    repository = hub.repositories[NAME]
+    assert not set(attached) & set(repository.commits[repository.references["main"]]), "pictures of other weights"
+
+
 def test_private_and_branches(hub: LocalHub, tmp_path: Path) -> None:
     folder = shareable(tmp_path / "net").directory
     push(folder, NAME, private=True)

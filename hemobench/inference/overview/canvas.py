@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -90,6 +91,13 @@ class Canvas:
     def tick(self, x: int, top: int, bottom: int, colour: Colour = TEXT, width: int = 1) -> None:
         """A vertical mark."""
         self._draw.rectangle((x - width // 2, top, x - width // 2 + width - 1, bottom - 1), fill=colour)
+
+    def curve(self, points: Sequence[tuple[float, float]], colour: Colour, width: int = 2) -> None:
+        """A line through points; one point alone is a dot."""
+        if len(points) > 1:
+            self._draw.line(list(points), fill=colour, width=width, joint="curve")
+        for x, y in points[:1] if len(points) == 1 else ():
+            self._draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=colour)
 
     def picture(self, x: int, y: int, rgb: NDArray[np.uint8]) -> None:
         """Put a picture (H, W, 3) with its top left corner at (x, y)."""

@@ -9,27 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from hemobench.errors import UserError
 from hemobench.inference.lesions import lesion_voxels
-from hemobench.inference.overview.canvas import FAINT, MUTED, PAGE, TEXT, Canvas, mixed, text_width
+from hemobench.inference.overview.canvas import FAINT, MUTED, TEXT, Canvas, mixed, text_width
+from hemobench.inference.overview.frame import MARGIN, draw_footer, draw_header, draw_swatches
 from hemobench.inference.overview.panel import CARD_GAP, Panel, models_height, scan_height
-from hemobench.inference.overview.slices import RGB, WINDOW, SlicePictures, even_slices
-from hemobench.inference.overview.style import (
-    CAUTION,
-    MOST_MARKED,
-    RESEARCH_ONLY,
-    TYPE_COLOURS,
-    VENTRICLE_COLOUR,
-)
+from hemobench.inference.overview.slices import RGB, WINDOW, even_slices, fullest_slice, pictures_of
+from hemobench.inference.overview.style import MOST_MARKED, TYPE_COLOURS, VENTRICLE_COLOUR
 from hemobench.inference.report import Lesion, StudyReport
 from hemobench.io.atomic import replacing
-from hemobench.labels import LABEL_IDS
 
 PAGE_WIDTH = 1640
-_MARGIN = 28
 _PANEL_WIDTH = 500
 _LONGEST = 6000
 _TALLEST = 820  # of one picture alone
@@ -69,11 +61,11 @@ def draw_overview(report: StudyReport) -> Image.Image:
     if report.scan is None:
         raise UserError("report without its scan; expected one that analyse gave; analyse the scan again")
     canvas = Canvas(PAGE_WIDTH, _LONGEST)
-    top = _header(canvas)
-    panel = Panel(canvas, PAGE_WIDTH - _MARGIN - _PANEL_WIDTH, top, _PANEL_WIDTH)
+    top = draw_header(canvas, "study overview")
+    panel = Panel(canvas, PAGE_WIDTH - MARGIN - _PANEL_WIDTH, top, _PANEL_WIDTH)
     gallery = _Gallery(canvas, report, top, panel.left - _GUTTER)
     panel.findings(report, gallery.draw())
-    return canvas.finished(_footer(canvas, report, _place_facts(canvas, report, panel, gallery)))
+    return canvas.finished(draw_footer(canvas, report.notice, _place_facts(canvas, report, panel, gallery)))
 
 
 def _place_facts(canvas: Canvas, report: StudyReport, panel: Panel, gallery: _Gallery) -> int:
@@ -97,42 +89,18 @@ def _bottom(report: StudyReport, scan: Panel, models: Panel) -> int:
     return max(scan_end, begin + models_height(report)) + CARD_GAP
 
 
-def _header(canvas: Canvas) -> int:
-    canvas.text(_MARGIN, 30, "hemobench", 26, TEXT, anchor="lm", bold=True)
-    canvas.text(_MARGIN + text_width("hemobench", 26) + 14, 32, "study overview", 17, MUTED, anchor="lm")
-    wide = round(text_width(RESEARCH_ONLY, 16)) + 28
-    right = PAGE_WIDTH - _MARGIN
-    canvas.fill((right - wide, 14, right, 46), CAUTION, radius=6)
-    canvas.text(right - wide + 14, 30, RESEARCH_ONLY, 16, PAGE, anchor="lm", bold=True)
-    return 64
-
-
-def _footer(canvas: Canvas, report: StudyReport, top: int) -> int:
-    canvas.rule(_MARGIN, PAGE_WIDTH - _MARGIN, top)
-    view = "Seen from the feet: the patient's right (R) is on the left. Slices count from 0 at the lower end."
-    canvas.text(_MARGIN, top + 20, report.notice, 14, MUTED, anchor="lm")
-    canvas.text(PAGE_WIDTH - _MARGIN, top + 20, view, 14, FAINT, anchor="rm")
-    return top + 40
-
-
 class _Gallery:
     """The left side: what the colours mean, the detail, the montage, from top to bottom."""
 
     def __init__(self, canvas: Canvas, report: StudyReport, top: int, right: int) -> None:
         assert report.scan is not None
         self.canvas, self.report, self.bottom = canvas, report, top
-        self.left, self.right = _MARGIN, right
-        # The report knows better than a file that does not say what it is.
-        modality = "MR" if report.source.modality == "MR" else report.scan.volume.modality
-        self.volume = report.scan.volume.with_voxels(np.asarray(report.scan.volume.voxels), modality)
-        self.labels = None if report.label_map is None else np.asarray(report.label_map.voxels)
-        colours = {number: TYPE_COLOURS[name] for name, number in LABEL_IDS.items()}
-        if report.ventricles is not None:
-            colours = {1: VENTRICLE_COLOUR}
-        self.pictures = SlicePictures(self.volume, self.labels, colours)
+        self.left, self.right = MARGIN, right
+        self.pictures = pictures_of(report)
+        self.volume, self.labels = self.pictures.volume, self.pictures.label_map
         self.aspect = min(max(self.pictures.head_aspect, _ASPECTS[0]), _ASPECTS[1])
         self.marked = _largest_slices(report)
-        self.fullest = None if self.labels is None else _fullest_slice(self.labels)
+        self.fullest = None if self.labels is None else fullest_slice(self.labels)
 
     def draw(self) -> list[int]:
         """Draw all of it; gives the slices that are shown."""
@@ -150,9 +118,7 @@ class _Gallery:
         entries = list(TYPE_COLOURS.items())
         if self.report.ventricles is not None:
             entries = [("ventricles", VENTRICLE_COLOUR)]
-        for name, colour in entries if self.labels is not None else []:
-            self.canvas.fill((round(x), self.bottom + 2, round(x) + 12, self.bottom + 14), colour, radius=3)
-            x += 18 + self.canvas.text(x + 18, self.bottom + 8, name, 14, MUTED, anchor="lm") + 18
+        draw_swatches(self.canvas, x, self.bottom + 8, entries if self.labels is not None else [])
         self.bottom += 26
 
     def _detail(self, index: int) -> None:
@@ -228,8 +194,3 @@ def _largest_slices(report: StudyReport) -> list[_Marked]:
         _Marked(lesion, int(np.bincount(index[:, 0]).argmax()))
         for lesion, index in zip(report.lesions[:MOST_MARKED], voxels, strict=False)
     ]
-
-
-def _fullest_slice(labels: NDArray[np.integer]) -> int | None:
-    areas = np.count_nonzero(labels, axis=(1, 2))
-    return int(np.argmax(areas)) if areas.any() else None

@@ -13,6 +13,9 @@ from PIL import Image, ImageFilter
 from scipy import ndimage
 
 from hemobench.inference.overview.canvas import Colour
+from hemobench.inference.overview.style import TYPE_COLOURS, VENTRICLE_COLOUR
+from hemobench.inference.report import StudyReport
+from hemobench.labels import LABEL_IDS
 from hemobench.volume import GREY, Volume
 from hemobench.windows import to_grey_uint8
 
@@ -29,6 +32,8 @@ _HEAD_MARGIN = 0.05
 # Of a slice's pixels, below which it shows air and no head.
 _AIR_SHARE = 0.01
 
+BLOOD_COLOURS: Mapping[int, Colour] = {number: TYPE_COLOURS[name] for name, number in LABEL_IDS.items()}
+VENTRICLE_COLOURS: Mapping[int, Colour] = {1: VENTRICLE_COLOUR}
 RGB = NDArray[np.uint8]
 
 
@@ -40,11 +45,11 @@ class SlicePictures:
     label_map: NDArray[np.integer] | None
     colours: Mapping[int, Colour]
 
-    def axial(self, index: int, width: int, height: int, *, labels: bool = True) -> RGB:
-        """Slice `index`, cut to the head and fitted into (height, width, 3), black around it."""
+    def axial(self, index: int, width: int, height: int, *, labels: bool = True, window: str = WINDOW) -> RGB:
+        """Slice `index`, cut to the head and fitted into (height, width, 3), black around it; CT through `window`."""
         rows, columns = self.head
         _, row_mm, column_mm = self.volume.spacing_mm
-        grey = self._grey(self.volume.voxels[index, rows, columns])
+        grey = self._grey(self.volume.voxels[index, rows, columns], window)
         on_top = self.label_map[index, rows, columns] if labels and self.label_map is not None else None
         return self._fitted(grey, on_top, row_mm / column_mm, width, height)
 
@@ -93,9 +98,9 @@ class SlicePictures:
         low, high = np.percentile(self.volume.voxels[::2, ::_HEAD_STEP, ::_HEAD_STEP], MR_PERCENTILES)
         return float(low), float(max(high, low + 1e-6))
 
-    def _grey(self, voxels: NDArray[Any]) -> NDArray[np.uint8]:
+    def _grey(self, voxels: NDArray[Any], window: str = WINDOW) -> NDArray[np.uint8]:
         if self.volume.modality == "CT":
-            return to_grey_uint8(voxels, WINDOW)
+            return to_grey_uint8(voxels, window)
         low, high = (0.0, 1.0) if self.volume.modality == GREY else self._mr_range
         scaled = (np.asarray(voxels, dtype=np.float32) - low) * np.float32(255 / (high - low))
         return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
@@ -137,6 +142,22 @@ def _widened(span: slice, size: int) -> slice:
     start, stop = span.start * _HEAD_STEP, span.stop * _HEAD_STEP
     margin = _HEAD_STEP + round(_HEAD_MARGIN * (stop - start))
     return slice(max(0, start - margin), min(size, stop + margin))
+
+
+def pictures_of(report: StudyReport) -> SlicePictures:
+    """Pictures of a report's scan with what was outlined. The report must have its scan."""
+    assert report.scan is not None
+    # The report knows better than a file that does not say what it is.
+    modality = "MR" if report.source.modality == "MR" else report.scan.volume.modality
+    volume = report.scan.volume.with_voxels(np.asarray(report.scan.volume.voxels), modality)
+    labels = None if report.label_map is None else np.asarray(report.label_map.voxels)
+    return SlicePictures(volume, labels, BLOOD_COLOURS if report.ventricles is None else VENTRICLE_COLOURS)
+
+
+def fullest_slice(labels: NDArray[np.integer]) -> int | None:
+    """The slice (of the first axis) with most labelled voxels, None where there are none."""
+    areas = np.count_nonzero(labels, axis=(1, 2))
+    return int(np.argmax(areas)) if areas.any() else None
 
 
 def even_slices(first: int, last: int, count: int, wanted: Iterable[int] = ()) -> list[int]:
