@@ -57,7 +57,8 @@ class Case:
     (lineage, patient_id) is one person everywhere. `study_labels` are five 0/1 in the order of SUBTYPES, for
     stratifying. `load` can be pickled. `spacing_known` is False where millimetres are nominal. `group` names what
     patients have in common that a network could know again (the anatomy of phantoms): a split keeps each group on one
-    side; "" is none.
+    side; "" is none. `signature` is a short digest of what the data set's own tables say of the patient: where two
+    people have one number in two copies of a layout, theirs differ; "" where there is none.
     """
 
     patient_id: str
@@ -68,6 +69,7 @@ class Case:
     load: Callable[[], Loaded]
     spacing_known: bool = True
     group: str = ""
+    signature: str = ""
 
 
 @dataclass(frozen=True)

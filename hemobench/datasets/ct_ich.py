@@ -26,7 +26,13 @@ from numpy.typing import NDArray
 
 from hemobench.datasets.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import CT_ICH
-from hemobench.datasets.ct_ich_labels import SliceRow, TypedBlood, read_slice_rows, type_blood
+from hemobench.datasets.ct_ich_labels import (
+    SliceRow,
+    TypedBlood,
+    read_slice_rows,
+    signature_of,
+    type_blood,
+)
 from hemobench.datasets.ct_ich_nifti import is_nifti_copy, open_ct_ich_nifti
 from hemobench.errors import UserError
 from hemobench.io.pictures import read_grey
@@ -77,7 +83,7 @@ def open_ct_ich(path: Path | None) -> Dataset:
         usable = _usable_slices(patient, rows.get(patient, {}), folders.get(patient), warnings)
         if usable:
             masks = folders[patient].masks & set(usable) if any_masks else None
-            cases.append(_case(root, patient, usable, masks))
+            cases.append(_case(root, patient, usable, masks, signature_of(rows.get(patient, {}))))
     if not cases:
         raise UserError(f"{root} has no slice with labels and both pictures; expected CT-ICH v1.0; copy it again")
     return Dataset(CT_ICH, tuple(cases), _fingerprint(root / LABELS_CSV, listing), tuple(warnings))
@@ -182,7 +188,9 @@ def _mask_path(folder: Path, number: int) -> Path:
     return folder / "brain" / f"{number}{MASK_ENDING}.jpg"
 
 
-def _case(root: Path, patient: int, usable: dict[int, SliceRow], masks: frozenset[int] | None) -> Case:
+def _case(
+    root: Path, patient: int, usable: dict[int, SliceRow], masks: frozenset[int] | None, signature: str
+) -> Case:
     labels = tuple(row.labels for row in usable.values())
     folder = root / PICTURES / f"{patient:03d}"
     return Case(
@@ -193,6 +201,7 @@ def _case(root: Path, patient: int, usable: dict[int, SliceRow], masks: frozense
         study_labels=tuple(max(column) for column in zip(*labels, strict=True)),
         load=partial(load_ct_ich, folder, tuple(usable), labels, masks),
         spacing_known=False,
+        signature=signature,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +55,12 @@ def read_slice_rows(path: Path) -> tuple[dict[int, dict[int, SliceRow]], list[st
             row = SliceRow(row.patient, row.number, tuple(map(max, row.labels, earlier.labels)), row.normal)
         rows[row.patient][row.number] = row
     return rows, warnings
+
+
+def signature_of(rows: Mapping[int, SliceRow]) -> str:
+    """`Case.signature` of a patient: a digest of the rows that the table has for them, whichever pictures there are."""
+    text = ";".join(f"{row.number}:{''.join(map(str, row.labels))}" for _, row in sorted(rows.items()))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def type_blood(

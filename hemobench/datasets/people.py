@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from hemobench.datasets.case import Case, Dataset
@@ -12,7 +12,7 @@ from hemobench.datasets.splits import Split
 from hemobench.errors import UserError
 
 SCHEMA = 1
-HASH = "first 16 hex digits of SHA-256 of lineage/patient_id"
+HASH = "first 16 hex digits of SHA-256 of lineage/patient_id; signed: of lineage/patient_id/signature"
 _DIGITS = 16
 
 
@@ -20,12 +20,14 @@ _DIGITS = 16
 class People:
     """Real people of a network: `taught` its weights, `chose` among them (early stopping, calibration, thresholds).
 
-    Both are sorted hashes (`person_hash`). lineages: collections that they are from. Phantoms are nobody.
+    Both are sorted hashes (`person_hash`). lineages: collections that they are from. signed: hashes of those of them
+    whose data sets have signatures (`Case.signature`), with these. Phantoms are nobody.
     """
 
     taught: tuple[str, ...] = ()
     chose: tuple[str, ...] = ()
     lineages: tuple[str, ...] = ()
+    signed: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, dataset: Dataset, split: Split) -> People:
@@ -39,18 +41,25 @@ class People:
         )
         asked = {*split.train, *split.validation}
         lineages = {lineage for patient, lineage in lineage_of.items() if patient in asked}
-        return cls(taught, chose, tuple(sorted(lineages)))
+        signed = {_signed(case) for case in dataset.cases if case.patient_id in asked and case.signature}
+        return cls(taught, chose, tuple(sorted(lineages)), tuple(sorted(signed)))
 
     def joined(self, other: People) -> People:
         """Those of both."""
-        pairs = ((self.taught, other.taught), (self.chose, other.chose), (self.lineages, other.lineages))
-        taught, chose, lineages = (tuple(sorted({*left, *right})) for left, right in pairs)
-        return People(taught, chose, lineages)
+        names = [item.name for item in fields(self)]
+        return People(*(tuple(sorted({*getattr(self, name), *getattr(other, name)})) for name in names))
+
+    def knows(self, case: Case) -> bool:
+        """Whether a case is of one of them: by number and, where both sides have one, by signature."""
+        number = person_hash(case.lineage, case.patient_id)
+        if number not in self.taught and number not in self.chose:
+            return False
+        return not (self.signed and case.signature) or _signed(case) in self.signed
 
     def to_mapping(self) -> dict[str, Any]:
         """JSON-able form; `from_mapping` reads it back."""
         return {"schema": SCHEMA, "hash": HASH, "lineages": list(self.lineages), "taught": list(self.taught),
-                "chose": list(self.chose)}
+                "chose": list(self.chose), "signed": list(self.signed)}
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> People:
@@ -58,12 +67,11 @@ class People:
         if mapping.get("schema") != SCHEMA:
             raise UserError(f"list of people has schema {mapping.get('schema')!r}; expected {SCHEMA}; use the "
                             "hemobench that wrote it")
-        parts = [mapping.get(name) for name in ("taught", "chose", "lineages")]
+        parts = [mapping.get(name) for name in ("taught", "chose", "lineages")] + [mapping.get("signed", [])]
         for part in parts:
             if not isinstance(part, list) or not all(isinstance(one, str) for one in part):
                 raise UserError("list of people without lists taught, chose, lineages; expected them; fetch it again")
-        taught, chose, lineages = (tuple(sorted(part or ())) for part in parts)
-        return cls(taught, chose, lineages)
+        return cls(*(tuple(sorted(part or ())) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -94,18 +102,25 @@ def find_seen(people: People, dataset: Dataset) -> Seen:
     """How many people of a data set taught or chose a network; someone who did both counts as taught."""
     if dataset.info.phantom:
         return Seen(0, 0)
-    there = {person_hash(case.lineage, case.patient_id) for case in dataset.cases}
+    there = {person_hash(case.lineage, case.patient_id) for case in dataset.cases if people.knows(case)}
     taught, chose = there & set(people.taught), there & set(people.chose)
     shared = sorted({case.lineage for case in dataset.cases} & set(people.lineages))
     doubt = None
     if dataset.leaky and shared:
         doubt = (f"'{dataset.info.name}' shows patients of {', '.join(shared)}, as the network's training did, and "
                  "does not say who they are: some may be the same people")
+    numbers = {person_hash(case.lineage, case.patient_id) for case in dataset.cases}
+    others = len(numbers & {*people.taught, *people.chose}) - len(there)
+    if others:
+        doubt = (f"{others} people of '{dataset.info.name}' have the numbers of people who taught the network and other "
+                 "labels: taken for others; if this is a changed copy of the same data, the scores are too good")
     return Seen(len(taught), len(chose - taught), doubt)
 
 
 def unseen_cases(people: People, dataset: Dataset) -> tuple[Case, ...]:
     """The data set's cases of people whom a network does not know."""
-    known = {*people.taught, *people.chose}
-    return tuple(case for case in dataset.cases
-                 if dataset.info.phantom or person_hash(case.lineage, case.patient_id) not in known)
+    return tuple(case for case in dataset.cases if dataset.info.phantom or not people.knows(case))
+
+
+def _signed(case: Case) -> str:
+    return person_hash(case.lineage, f"{case.patient_id}/{case.signature}")

@@ -67,3 +67,22 @@ def test_pictures_of_a_known_collection_without_names_leave_a_doubt() -> None:
 def test_what_is_no_such_list_is_refused(content: dict[str, Any]) -> None:
     with pytest.raises(UserError):
         People.from_mapping(content)
+
+
+def test_two_people_of_one_number_are_told_apart_by_their_labels() -> None:
+    def signed(signatures: dict[str, str]) -> Dataset:
+        made = dataset(patients=tuple(signatures))
+        return replace(made, cases=tuple(replace(one, signature=signatures[one.patient_id]) for one in made.cases))
+
+    people = People.of(signed({"001": "a", "002": "b", "003": "c", "004": "d"}), SPLIT)
+    assert People.from_mapping(people.to_mapping()) == people
+    elsewhere = signed({"001": "a", "002": "other", "003": "c", "009": "e"})
+    seen = find_seen(people, elsewhere)
+    assert (seen.taught, seen.chose) == (1, 1)
+    assert seen.doubt is not None
+    assert seen.doubt.startswith("1 people of 'ct-ich' have the numbers of people who taught the network")
+    assert [case.patient_id for case in unseen_cases(people, elsewhere)] == ["002", "009"]
+    # A copy that has no signatures, and lists of people from before there were any: the number decides.
+    assert find_seen(people, dataset()).count == 3
+    assert find_seen(People.of(dataset(), SPLIT), elsewhere).count == 3
+    assert People().joined(people) == people
