@@ -112,8 +112,8 @@ def find_seen(people: People, dataset: Dataset) -> Seen:
     numbers = {person_hash(case.lineage, case.patient_id) for case in dataset.cases}
     others = len(numbers & {*people.taught, *people.chose}) - len(there)
     if others:
-        doubt = (f"{others} people of '{dataset.info.name}' have the numbers of people who taught the network and other "
-                 "labels: taken for others; if this is a changed copy of the same data, the scores are too good")
+        doubt = (f"{others} people of '{dataset.info.name}' have the numbers of people who taught the network and "
+                 "other labels: taken for others; if this is a changed copy of the same data, the scores are too good")
     return Seen(len(taught), len(chose - taught), doubt)
 
 

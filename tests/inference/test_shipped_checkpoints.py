@@ -34,8 +34,11 @@ def heads() -> dict[str, Volume]:
     return {"CT": generate_patient(ct, 1).image, "MR": generate_patient(PhantomSpec(patients=1, product="t1"), 0).image}
 
 
-def test_three_are_shipped() -> None:
-    assert NAMES == ["bleed-2d", "slice-classifier", "ventricles"]
+def test_what_is_shipped() -> None:
+    assert NAMES == [
+        "bleed-2d", "slice-classifier", "slice-classifier-phantom", "slice-classifier-timm", "ventricles",
+    ]
+    assert sum((FOLDER / name / "model.safetensors").stat().st_size for name in NAMES) <= 40_000_000
 
 
 @pytest.mark.parametrize("name", NAMES)
