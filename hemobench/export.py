@@ -18,7 +18,7 @@ from hemobench.datasets.cache import Examples
 from hemobench.datasets.case import Dataset
 from hemobench.datasets.people import People
 from hemobench.datasets.splits import Split
-from hemobench.decision import OUT_OF_FOLD_WORDS, DecisionRule, fit_rule, selected, settled
+from hemobench.decision import OUT_OF_FOLD_WORDS, DecisionRule, fit_rule, heard_in_context, selected, settled
 from hemobench.evaluation.card_files import card_files
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from hemobench.inference.config import CheckpointConfig
@@ -44,6 +44,7 @@ _SLICE_METRICS = (
     "auroc_any", "auroc_macro", *(f"auroc_{name}" for name in CLASSES[:-1]), "ap_any", "logloss_rsna", "brier_any",
     "ece_any", "sens_at_spec90_any", "auroc_any_study", "auroc_macro_study",
 )
+_BY_ORDER = ("auroc_", "ap_", "sens_at_spec")
 _CASE_METRICS = ("dice", "sensitivity", "precision", "nsd_2mm", "hd95_mm", "lesion_f1", "abs_volume_error_ml")
 
 
@@ -58,7 +59,9 @@ def export_run(
     Metrics are of the test patients, and of `others`: data sets that the run never saw. data: what it was trained on.
     people: the patients who taught and chose it, of all real data sets that it learnt from. beside: what else taught it
     (stream, start), for the card. With `crossfitted` the run is the one that learned from everybody; metrics come from
-    the out-of-fold answers, each fold's calibrated by the other folds' patients, and the rule from all of them.
+    the out-of-fold answers and the rule from all of them. Those of calibration are of answers that the other folds'
+    patients calibrated, those of ranking of answers before it: one calibration for all, as the checkpoint has, ranks
+    nothing anew, and five different ones do.
     datasets: what `examples` and `others` were made of, for the card's pictures of failures.
     Raises: UserError where the run is not finished.
     """
@@ -73,13 +76,14 @@ def export_run(
         config = dataclasses.replace(config, loss="bce", loss_options={})  # whoever is asked needs no masks
     assert config.view is not None
     taught, asked = examples.rows_of(split.train), examples.rows_of(split.test)
+    ranked = None
     if isinstance(result.validation, CaseScores):
         threshold = _voxel_threshold(model, config, examples, examples.rows_of(split.validation))
         decision = DecisionRule({}, {"voxel": {outputs_of(config)[0]: threshold}}, VOXEL_RULE)
         test = _predictions(model, config, examples, asked, threshold)
     elif crossfitted is not None:
         asked = np.arange(len(examples))
-        threshold, test = 0.5, _settled_by_others(crossfitted, examples)
+        threshold, (ranked, test) = 0.5, _settled_by_others(crossfitted, examples)
         decision = fit_rule(crossfitted.out_of_fold, _steps_mm(examples, asked), OUT_OF_FOLD_WORDS)
     else:
         assert isinstance(result.test, SlicePredictions)
@@ -104,7 +108,7 @@ def export_run(
     if config.task == "classification":
         asks = [(taught, asked)] if crossfitted is None else _fold_rows(crossfitted, examples)
         blind = joined([position_predictions(examples, learnt, examples, rows) for learnt, rows in asks], examples)
-    measured, answers = [measure(test, examples, blind)], [(test, examples)]
+    measured, answers = [measure(test, examples, blind, ranked)], [(test, examples)]
     for other in others:
         predictions, blind = _on_others(model, config, other, threshold, decision, (examples, taught))
         measured.append(measure(predictions, other, blind))
@@ -138,23 +142,29 @@ def _steps_mm(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float64
     return np.asarray(examples.spacing_mm[rows, 0], dtype=np.float64)
 
 
-def _settled_by_others(crossfitted: CrossFitted, examples: Examples) -> SlicePredictions:
-    """Out-of-fold answers, each fold's settled by a rule that the other folds' patients gave: no slice rules itself."""
+def _settled_by_others(crossfitted: CrossFitted, examples: Examples) -> tuple[SlicePredictions, SlicePredictions]:
+    """Out-of-fold answers with neighbours heard, and the same calibrated, each fold by a rule that the other folds'
+    patients gave: no slice rules itself."""
     answers, steps_mm = crossfitted.out_of_fold, _steps_mm(examples, np.arange(len(examples)))
-    probabilities: NDArray[Any] = answers.probabilities.astype(np.float64)
+    heard: NDArray[Any] = answers.probabilities.astype(np.float64)
+    calibrated = heard.copy()
     for split, _ in crossfitted.folds:
         own = np.isin(answers.patient_ids, split.test)
         rule = fit_rule(selected(answers, ~own), steps_mm[~own])
-        probabilities[own] = settled(selected(answers, own), steps_mm[own], rule).probabilities
-    return dataclasses.replace(answers, probabilities=probabilities)
+        asked = selected(answers, own)
+        heard[own] = heard_in_context(asked, steps_mm[own], rule.context_mm).probabilities
+        calibrated[own] = settled(asked, steps_mm[own], rule).probabilities
+    return dataclasses.replace(answers, probabilities=heard), dataclasses.replace(answers, probabilities=calibrated)
 
 
 def measure(
-    predictions: SlicePredictions | CaseScores, asked: Examples, blind: SlicePredictions | None
+    predictions: SlicePredictions | CaseScores, asked: Examples, blind: SlicePredictions | None,
+    ranked: SlicePredictions | None = None,
 ) -> Measured:
     """Metrics of predictions on examples `asked`, with 95% intervals by patient.
 
-    Beside a classifier stands what the slices' positions alone would score: the predictions `blind`.
+    Beside a classifier stands what the slices' positions alone would score: the predictions `blind`. ranked: answers to
+    the same slices for metrics that depend on their order alone, where they are others.
     """
     patient_ids = predictions.patient_ids
     statistics: dict[str, WeightedStatistic] = {}
@@ -163,10 +173,10 @@ def measure(
         statistics = {name: case_mean(values) for name, values in predictions.values.items() if _reported(name)}
     else:
         probabilities = np.asarray(predictions.probabilities, dtype=np.float64)
+        order = np.asarray((ranked or predictions).probabilities, dtype=np.float64)
         for name in _SLICE_METRICS:
-            statistics[name] = classification_statistic(
-                name, probabilities, predictions.targets, predictions.study_ids
-            )
+            values = order if name.startswith(_BY_ORDER) else probabilities
+            statistics[name] = classification_statistic(name, values, predictions.targets, predictions.study_ids)
         assert blind is not None
         position = _score(classification_statistic("auroc_any", blind.probabilities, blind.targets), blind.patient_ids)
     scores = {name: _score(statistic, patient_ids) for name, statistic in statistics.items()}
