@@ -18,7 +18,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from hemobench.compare.work import BUSY, LOST, Outcome, RunTask, carry_out, visible_gpus
+from hemobench.compare.work import BUSY, HEARTBEAT_SECONDS, LOST, Heartbeat, Outcome, RunTask, carry_out, visible_gpus
 from hemobench.datasets.home import usable_cores
 
 TRIES = 2
@@ -81,7 +81,7 @@ class _Pool:
         self.waiting = deque(tasks)
         self.held: list[tuple[float, RunTask]] = []
         self.deaths: dict[Path, int] = {}
-        self.note = note
+        self.note, self.heart = note, Heartbeat(note)
         self.gpus = visible_gpus()
         self.workers = [self._start(number) for number in range(min(jobs, len(tasks)))]
 
@@ -89,10 +89,12 @@ class _Pool:
         while self.waiting or self.held or any(worker.task for worker in self.workers):
             self._hand_out()
             working = {worker.connection: number for number, worker in enumerate(self.workers) if worker.task}
-            for connection in wait(list(working), timeout=BUSY_SECONDS if self.held else None):
+            for connection in wait(list(working), timeout=BUSY_SECONDS if self.held else HEARTBEAT_SECONDS):
                 ended = self._ended(working[connection])  # type: ignore[index]
                 if ended is not None:
+                    self.heart.ended()
                     yield ended
+            self.heart.beat(worker.task for worker in self.workers if worker.task)
 
     def stop(self) -> None:
         for worker in self.workers:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hemobench.compare.engines import BUSY_SECONDS, TRIES, Ended, Note
-from hemobench.compare.work import BUSY, LOST, REFUSED, Outcome, RunTask, carry_out
+from hemobench.compare.work import BUSY, HEARTBEAT_SECONDS, LOST, REFUSED, Heartbeat, Outcome, RunTask, carry_out
 from hemobench.datasets.home import cache_home
 from hemobench.errors import UserError
 
@@ -47,7 +47,7 @@ def import_ray() -> Any:
 def _submitted(ray: Any, tasks: Sequence[RunTask], jobs: int | None, note: Note) -> Iterator[Ended]:
     resources = {"num_gpus": 1} if ray.cluster_resources().get("GPU") else {}
     waiting, running = deque((task, 1) for task in tasks), dict[Any, tuple[RunTask, int]]()
-    home, held = str(cache_home()), list[tuple[RunTask, int]]()
+    home, held, heart = str(cache_home()), list[tuple[RunTask, int]](), Heartbeat(note)
     try:
         while waiting or running or held:
             while waiting and (jobs is None or len(running) < jobs):
@@ -56,9 +56,11 @@ def _submitted(ray: Any, tasks: Sequence[RunTask], jobs: int | None, note: Note)
                 running[remote.remote(task, home)] = task, attempt
             if held and not running:
                 time.sleep(BUSY_SECONDS)
-            ready = ray.wait(list(running), timeout=BUSY_SECONDS if held else None)[0] if running else []
+            patience = BUSY_SECONDS if held else HEARTBEAT_SECONDS
+            ready = ray.wait(list(running), timeout=patience)[0] if running else []
             if not ready:
                 waiting, held = deque([*waiting, *held]), []
+                heart.beat(task for task, _ in running.values())
             for reference in ready:
                 task, attempt = running.pop(reference)
                 outcome = _outcome(ray, reference, task)
@@ -68,6 +70,7 @@ def _submitted(ray: Any, tasks: Sequence[RunTask], jobs: int | None, note: Note)
                     note(f"{outcome.reason}; it is tried again from its last epoch")
                     waiting.append((task, attempt + 1))
                 else:
+                    heart.ended()
                     yield task, outcome
     finally:
         for reference in running:

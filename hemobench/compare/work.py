@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +28,10 @@ from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import Reporter, Silent
+from hemobench.training.loop import HISTORY
 
 CLAIM = ".claim"
+HEARTBEAT_SECONDS = 30.0
 DEFAULT_THREADS = 1
 DONE, BUSY, REFUSED, LOST = "done", "busy", "refused", "lost"
 
@@ -67,6 +70,30 @@ class Outcome:
     kind: str
     seconds: float = 0.0
     reason: str = ""
+
+
+class Heartbeat:
+    """Says every half minute what is training elsewhere and how far it is, unless something ended meanwhile."""
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self.note, self.last = note, time.monotonic()
+
+    def ended(self) -> None:
+        """Something was said anyway."""
+        self.last = time.monotonic()
+
+    def beat(self, tasks: Iterable[RunTask]) -> None:
+        """A line about these tasks if it is time for one."""
+        if time.monotonic() - self.last < HEARTBEAT_SECONDS:
+            return
+        self.ended()
+        self.note("; ".join(f"{task.title}: {_epochs(task)} of {task.config.epochs} epochs" for task in tasks))
+
+
+def _epochs(task: RunTask) -> int:
+    """Finished epochs of a run: rows of its history, which is written after each."""
+    path = task.folder / HISTORY
+    return max(0, len(path.read_text(encoding="utf-8").splitlines()) - 1) if path.is_file() else 0
 
 
 def examples_of(task: RunTask) -> Examples:

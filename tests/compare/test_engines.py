@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -36,11 +37,13 @@ def one_board(epochs: int = 2, entries: int = 2) -> Suite:
 
 
 def weights_of(output: Path) -> dict[str, str]:
-    """SHA-256 of each run's predictions and weights."""
-    return {
-        f"{path.parent.name}/{path.name}": hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(output.glob("runs/*/best.safetensors"))
-    }
+    """SHA-256 of each run's weights, bit by bit (of the tensors: the file's header comes in any order)."""
+    found = {}
+    for path in sorted(output.glob("runs/*/best.safetensors")):
+        tensors = load_file(path)
+        joined = b"".join(tensors[name].numpy().tobytes() for name in sorted(tensors))
+        found[path.parent.name] = hashlib.sha256(joined).hexdigest()
+    return found
 
 
 def scores_of(output: Path) -> list[list[str]]:
