@@ -92,7 +92,7 @@ def test_what_is_finished_is_kept_and_a_claimed_run_is_left_to_its_owner(alone: 
     """Another process holds the first run's folder: the second is trained first, the first when it is free."""
     first = tmp_path / "runs" / "1-segmentation-0.5-0.5-seed0"
     first.mkdir(parents=True)
-    lock = FileLock(first / CLAIM)
+    lock = FileLock(first / CLAIM, thread_local=False)  # another thread lets go
     lock.acquire()
 
     def let_go() -> None:
