@@ -18,7 +18,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hemobench.compare.suites import BoardSpec, Suite
-from hemobench.compare.tables import duration
 from hemobench.models import create_model
 from hemobench.training.config import TrainConfig
 from hemobench.training.hardware import batch_layout, plan_compute, to_layout
@@ -40,7 +39,7 @@ class Estimate:
     def __str__(self) -> str:
         if self.seconds is None:
             return f"{self.runs} runs, time depends on the data"
-        return f"{self.runs} runs, about {duration(_rounded(self.seconds))} here"
+        return f"{self.runs} runs, about {_about(self.seconds)} here"
 
 
 def estimate_suite(suite: Suite, *, jobs: int, threads: int, examples: Mapping[int, int] | None = None) -> Estimate:
@@ -157,8 +156,12 @@ def _step_seconds(config: TrainConfig, device: torch.device, precision: str, cha
     return best
 
 
-def _rounded(seconds: float) -> float:
-    """An estimate with one digit that means something: 47 s as 50, 734 s as 12 minutes."""
+def _about(seconds: float) -> str:
+    """A duration with as many digits as an estimate has.
+
+    >>> _about(7), _about(734), _about(9000)
+    ('10 s', '12 min', '2.5 h')
+    """
     if seconds < 60:
-        return max(10.0, round(seconds, -1))
-    return round(seconds / 60) * 60.0 if seconds < 3600 else round(seconds / 600) * 600.0
+        return f"{max(10, 10 * round(seconds / 10))} s"
+    return f"{round(seconds / 60)} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

@@ -119,7 +119,7 @@ def run_suite(
         datasets = _open_all(suite.boards, progress)
         elsewhere = open_elsewhere(tests, suite.boards, datasets, progress)
     # Not before: a mistake in the data leaves no empty folder behind.
-    _make_folder(output)
+    _make_folder(output / "runs")
     names = [board.dataset for board in suite.boards]
     for name, dataset in dict(zip(names, datasets, strict=True)).items():
         for line in first_lines(dataset, name):

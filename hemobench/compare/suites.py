@@ -227,6 +227,8 @@ def _check_configs(board: BoardSpec, fields: Fields) -> None:
 def _data(fields: Fields) -> tuple[str, dict[str, Any]]:
     """The dataset as NAME[:PATH], and the options its opener gets; either a text or a mapping with `name`."""
     value = fields.value("data")
+    if value is None:
+        raise fields.error("data", "the name of a data set")
     if isinstance(value, str):
         spec, options, where = value, {}, fields.path("data")
     else:
