@@ -148,12 +148,13 @@ def test_mistakes_name_the_line(tmp_path):
         "seeds: 1\nboards:\n  - task: classification\n    data: phantom\n    rank_by: auroc_al\n"
         "    baseline: {model: paper_cnn}\n    entries:\n      - {name: a}\n      - {name: b, loss: bcee}\n"
     )
+    right = text.replace("auroc_al", "auroc_any").replace("bcee", "focal")
     for mistake, place in (
         (text, "mine.yaml, line 5: boards[0].rank_by: unknown"),
         (text.replace("auroc_al", "auroc_any"), "mine.yaml, line 9: boards[0].entries[1] 'b': unknown loss"),
         (text.replace("    rank_by: auroc_al\n", ""), "mine.yaml, line 3: boards[0].rank_by is missing"),
         (text.replace("data:", "daat:"), "mine.yaml, line 3: boards[0].data is missing"),
-        (text.replace("seeds", "sedes").replace("auroc_al", "auroc_any").replace("bcee", "focal"), "mine.yaml, line 1: unknown key 'sedes'"),
+        (right.replace("seeds", "sedes"), "mine.yaml, line 1: unknown key 'sedes'"),
     ):
         with pytest.raises(UserError) as caught:
             _load(tmp_path, mistake)
