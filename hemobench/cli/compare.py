@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hemobench.errors import UserError, unknown_name
+from hemobench.errors import unknown_name
 
 ENGINES = ("local", "ray")
 
@@ -23,8 +24,19 @@ def compare(
         str | None, typer.Option(metavar="NAME[:PATH]", help="Rank on this data set instead of the suite's own.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds of each entry; default: the suite's.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs that train at once, each with its share of the cores.")] = 1,
-    engine: Annotated[str, typer.Option(metavar="local|ray", help="local: processes of this machine.")] = "local",
+    test: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[:PATH]", help="Score the trained networks on this data set too; repeatable."),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Runs that train at once; default: as many as cores or GPUs allow.")
+    ] = None,
+    threads: Annotated[
+        int, typer.Option(min=1, help="Threads of each run. Results depend on it in the last digits, on --jobs never.")
+    ] = 1,
+    engine: Annotated[
+        str, typer.Option(metavar="local|ray", help="local: processes of this machine; ray: a Ray cluster.")
+    ] = "local",
     output: Annotated[
         Path | None, typer.Option(help="Folder; default ./hemobench-results/SUITE[-DATA]. Its runs are used again.")
     ] = None,
@@ -36,14 +48,14 @@ def compare(
     """
     _check_engine(engine)
     if show:
-        _list_suites()
+        _list_suites(jobs, threads)
         return
     # Here, not above: --help and the errors above should not pay for loading torch.
     from hemobench.compare.costs import StageClock
 
     clock = StageClock()
     with clock.stage("start"):
-        from hemobench.compare.runner import slug, with_data
+        from hemobench.compare.runner import Workforce, slug, with_data
         from hemobench.compare.session import compare_suite
         from hemobench.compare.suites import load_suite
 
@@ -53,31 +65,43 @@ def compare(
     if output is None:
         ending = "" if data is None else f"-{slug(data.partition(':')[0])}"
         output = Path("hemobench-results") / f"{slug(chosen.name)}{ending}"
-    command = _command(suite, data, seeds)
-    compare_suite(chosen, output, jobs=jobs, skipped=skipped, command=command, clock=clock)
+    command = _command(suite, data, seeds, test or (), threads)
+    compare_suite(
+        chosen, output, workforce=Workforce(engine, jobs, threads), skipped=skipped, tests=test or (),
+        command=command, clock=clock,
+    )  # fmt: skip
 
 
 def _check_engine(engine: str) -> None:
     if engine not in ENGINES:
         raise unknown_name("engine", engine, ENGINES)
     if engine == "ray":
-        raise UserError("engine 'ray' is not built yet; expected 'local'; use --jobs N for more runs at once")
+        from hemobench.compare.ray_engine import import_ray
+
+        import_ray()
 
 
-def _command(suite: str, data: str | None, seeds: int | None) -> str:
+def _command(suite: str, data: str | None, seeds: int | None, tests: Sequence[str], threads: int) -> str:
     """What gives the same boards again; where they are written and how many train at once is the reader's choice."""
     words = ["python", "-m", "hemobench.compare", suite]
     words += [] if data is None else ["--data", data]
     words += [] if seeds is None else ["--seeds", str(seeds)]
+    words += [word for test in tests for word in ("--test", test)]
+    words += [] if threads == 1 else ["--threads", str(threads)]
     return shlex.join(words)
 
 
-def _list_suites() -> None:
+def _list_suites(jobs: int | None, threads: int) -> None:
+    """A line for each shipped suite with its cost, then its boards, each as soon as it is known."""
+    from hemobench.compare.engines import default_jobs
+    from hemobench.compare.estimate import estimate_suite
     from hemobench.compare.suites import load_suite, shipped_suites
 
     for name in shipped_suites():
         suite = load_suite(name)
-        typer.echo(f"{name}: {suite.title}")
+        runs = sum(len(board.entries) for board in suite.boards) * len(suite.seeds)
+        at_once = jobs or default_jobs(runs, threads)
+        typer.echo(f"{name}: {suite.title} ({estimate_suite(suite, jobs=at_once, threads=threads)})")
         for board in suite.boards:
             entries = ", ".join(entry.name for entry in board.entries)
             typer.echo(f"  {board.task} on {board.dataset}, by {board.rank_by}, seeds {len(suite.seeds)}: {entries}")

@@ -118,7 +118,11 @@ class Board:
     @property
     def marks(self) -> tuple[str, ...]:
         """What a reader must know before believing a score: phantom patients, or patients on both sides."""
-        return (*((PHANTOM_MARK,) if self.phantom else ()), *((LEAK_MARK,) if self.leaky else ()))
+        return (
+            *((PHANTOM_MARK,) if self.phantom else ()),
+            *((LEAK_MARK,) if self.leaky else ()),
+            *_split_marks(self.split),
+        )
 
     @property
     def marked_title(self) -> str:
@@ -143,6 +147,17 @@ class Leaderboard:
     def phantom(self) -> bool:
         """Whether a board of it scores phantom patients."""
         return any(board.phantom for board in self.boards)
+
+
+def _split_marks(split: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a split of pictures gives away; nothing for one by patient."""
+    both = f"{split.get('patients_on_both_sides', '?')} of {split.get('test_patients', '?')} test patients"
+    if split.get("by") == "both":
+        return (f"LEAK in the rows so marked: they learnt from other images of {both}",)
+    if split.get("by") != "image":
+        return ()
+    watched = "; the epoch was chosen on the test images" if split.get("watched") == "test" else ""
+    return (f"LEAK: split by image, {both} were also learnt from{watched}",)
 
 
 def direction_arrow(metric: str) -> str:

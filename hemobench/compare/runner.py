@@ -2,47 +2,44 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
-import re
-import signal
-import threading
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
-import torch
+import numpy as np
 
 from hemobench.compare.costs import StageClock
+from hemobench.compare.external import open_elsewhere, score_elsewhere, sees_slices
 from hemobench.compare.leaderboard import Board, Leaderboard
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ranking import BoardFacts, build_board
 from hemobench.compare.references import SLICE_POSITION, slice_position_predictions
-from hemobench.compare.suites import BoardSpec, Suite
-from hemobench.compare.tables import duration, score_number
+from hemobench.compare.suites import IMAGE, PATIENT, BoardSpec, Suite
+from hemobench.compare.train_all import RUNS_FILE, RunsTable, train_all
+from hemobench.compare.work import RunTask, Workforce, slug
 from hemobench.datasets.cache import Examples, build_examples
+from hemobench.datasets.image_splits import by_image, paired_splits, shared_patients, split_by_image
 from hemobench.datasets.registry import Dataset, dataset_info, open_dataset, parse_spec
 from hemobench.datasets.splits import PARTS, Split, check_disjoint, split_by_patient
 from hemobench.datasets.support import first_lines, unsupported
 from hemobench.datasets.views import view_to_mapping
 from hemobench.errors import UserError
-from hemobench.training.config import TrainConfig
-from hemobench.training.experiment import package_commit, run_experiment
-from hemobench.training.logging import Silent
-from hemobench.training.result import RESULT_FILE, RunResult, SlicePredictions
+from hemobench.training.experiment import package_commit
+from hemobench.training.result import RunResult
+
+__all__ = ["PreparedBoard", "SuiteResult", "Workforce", "run_suite", "slug", "with_data"]
 
 
 @dataclass(frozen=True)
 class PreparedBoard:
-    """A board with its data at hand: opened, divided by patient and decoded."""
+    """A board with its data at hand: opened, divided and decoded. splits: by what an entry's split divides."""
 
     spec: BoardSpec
     number: int
     dataset: Dataset
-    split: Split
+    splits: Mapping[str, Split]
     examples: Examples
 
     @property
@@ -50,20 +47,10 @@ class PreparedBoard:
         """Short name for folders and progress: 1-classification."""
         return f"{self.number}-{self.spec.task}"
 
-
-@dataclass(frozen=True)
-class RunTask:
-    """One entry with one seed of a prepared board, and the folder it leaves its result in."""
-
-    board: int
-    entry: str
-    config: TrainConfig
-    folder: Path
-
     @property
-    def title(self) -> str:
-        """How the run is called in lines and tables."""
-        return f"{self.config.task} {self.entry}, seed {self.config.seed}"
+    def split(self) -> Split:
+        """The split of which the board tells: the honest one, where there is one."""
+        return self.splits.get(PATIENT) or self.splits[IMAGE]
 
 
 @dataclass(frozen=True)
@@ -112,22 +99,27 @@ def run_suite(
     suite: Suite,
     output: Path,
     *,
-    jobs: int = 1,
+    workforce: Workforce | None = None,
     skipped: Sequence[str] = (),
+    tests: Sequence[str] = (),
     progress: SuiteProgress,
     clock: StageClock,
 ) -> SuiteResult:
-    """Train what is not trained yet under `output`, then rank. `jobs` runs train at once, cores / jobs threads each.
+    """Train what is not trained yet under `output`, then rank. tests: data sets, `NAME[:PATH]`, that every trained
+    network is scored on too, with a board of their own each.
 
     Raises:
-        UserError: data that cannot be opened (before anything trains), a run that diverged, a folder not writable.
+        UserError: data that cannot be opened (before anything trains), runs that diverged or died (after all others
+        have been trained), a folder not writable.
     """
+    workforce = workforce or Workforce()
     if output.exists() and not output.is_dir():
         raise UserError(f"output {output} is a file; expected a folder, new or of an earlier run; give another one")
     with clock.stage("open data"):
         datasets = _open_all(suite.boards, progress)
+        elsewhere = open_elsewhere(tests, suite.boards, datasets, progress)
     # Not before: a mistake in the data leaves no empty folder behind.
-    _make_folder(output)
+    _make_folder(output / "runs")
     names = [board.dataset for board in suite.boards]
     for name, dataset in dict(zip(names, datasets, strict=True)).items():
         for line in first_lines(dataset, name):
@@ -136,17 +128,25 @@ def run_suite(
         _prepare(spec, number, dataset, output, progress, clock)
         for number, (spec, dataset) in enumerate(zip(suite.boards, datasets, strict=True), start=1)
     ]
-    tasks = list(_tasks(boards, suite.seeds, output))
-    results = _train_all(tasks, boards, jobs, progress, clock)
+    tasks = list(_tasks(boards, suite.seeds, output, workforce.threads))
+    results = train_all(tasks, boards, suite, workforce, RunsTable(output / RUNS_FILE, len(tasks)), progress, clock)
     runs: list[dict[str, list[RunResult]]] = [{} for _ in boards]
     for task in tasks:
         runs[task.board].setdefault(task.entry, []).append(results[task.folder])
     with clock.stage("bootstrap and ranks"):
-        ranked = tuple(_rank(board, group) for board, group in zip(boards, runs, strict=True))
+        ranked = [_rank(board, group) for board, group in zip(boards, runs, strict=True)]
+    for board, group, internal in zip(boards, list(runs), list(ranked), strict=True):
+        for other in elsewhere:
+            with clock.stage(f"test on {other.name}"):
+                scored = score_elsewhere(board.spec, board.examples, board.split, internal, group, other, output,
+                                         progress)
+            if scored is not None:
+                ranked.append(scored[0])
+                runs.append(scored[1])
     leaderboard = Leaderboard(
         suite=suite.name, title=suite.title, description=suite.description,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"), commit=package_commit() or "unknown",
-        seeds=suite.seeds, boards=ranked, skipped=tuple(skipped),
+        seeds=suite.seeds, boards=tuple(ranked), skipped=tuple(skipped),
     )  # fmt: skip
     return SuiteResult(leaderboard, tuple(runs))
 
@@ -177,153 +177,77 @@ def _make_folder(output: Path) -> None:
 def _prepare(
     spec: BoardSpec, number: int, dataset: Dataset, output: Path, progress: SuiteProgress, clock: StageClock
 ) -> PreparedBoard:
-    split = split_by_patient(dataset.cases, fractions=spec.fractions, seed=spec.split_seed)
-    check_disjoint(split)
     name = f"{dataset.info.name} for {spec.task}"
     progress.begin(name)
     progress.start("patients", len(dataset.cases))
     with clock.stage(f"data: {name}"):
         examples = build_examples(dataset, spec.view, masks=spec.says_where, progress=progress.reach)
-    board = PreparedBoard(spec, number, dataset, split, examples)
-    split.save(output / "splits" / f"{board.label}.json")
-    counts = ", ".join(f"{len(getattr(split, part))} {part}" for part in PARTS)
-    progress.line(f"{name}: {len(examples)} examples of {len(dataset.cases)} studies; patients: {counts}")
+    examples = examples if spec.split_by == PATIENT else by_image(examples)
+    board = PreparedBoard(spec, number, dataset, _splits(spec, dataset, examples), examples)
+    for unit, split in board.splits.items():
+        check_disjoint(split)
+        ending = "" if split is board.split else f"-{unit}"
+        split.save(output / "splits" / f"{board.label}{ending}.json")
+    counts = ", ".join(f"{len(getattr(board.split, part))} {part}" for part in PARTS)
+    progress.line(
+        f"{name}: {len(examples)} examples of {len(dataset.cases)} studies; {board.split.unit}s: {counts}"
+    )
     return board
 
 
-def _tasks(boards: Sequence[PreparedBoard], seeds: Sequence[int], output: Path) -> Iterator[RunTask]:
+def _splits(spec: BoardSpec, dataset: Dataset, examples: Examples) -> dict[str, Split]:
+    """The splits of a board's entries, by what they divide."""
+    if spec.split_by == IMAGE:
+        watched = spec.watch == "test"
+        return {
+            IMAGE: split_by_image(examples, fractions=spec.fractions, seed=spec.split_seed, watch_test=watched)
+        }
+    people = split_by_patient(dataset.cases, fractions=spec.fractions, seed=spec.split_seed)
+    check_disjoint(people)
+    if spec.split_by == PATIENT:
+        return {PATIENT: people}
+    honest, leaking = paired_splits(examples, people)
+    return {PATIENT: honest, IMAGE: leaking}
+
+
+def _tasks(boards: Sequence[PreparedBoard], seeds: Sequence[int], output: Path, threads: int) -> Iterator[RunTask]:
     """Every run of the suite; folders are named by board, entry and seed, alike names by a number besides."""
     taken: set[Path] = set()
     for index, board in enumerate(boards):
         for number, entry in enumerate(board.spec.entries, start=1):
             for seed in seeds:
-                folder = output / "runs" / f"{board.label}-{slug(entry.name)}-seed{seed}"
+                folder = output.resolve() / "runs" / f"{board.label}-{slug(entry.name)}-seed{seed}"
                 if folder in taken:
                     folder = folder.with_name(f"{folder.name}-{number}")
                 taken.add(folder)
-                yield RunTask(index, entry.name, board.spec.config(entry, seed), folder)
-
-
-def _train_all(
-    tasks: Sequence[RunTask], boards: Sequence[PreparedBoard], jobs: int, progress: SuiteProgress, clock: StageClock
-) -> dict[Path, RunResult]:
-    """The result in each task's folder: finished ones as they are, the others trained in turn or `jobs` at once."""
-    before = {task.folder: _written(task.folder) for task in tasks}
-    results: dict[Path, RunResult] = {}
-    progress.expect_runs(len(tasks), 0)
-    trained = _in_processes(tasks, boards, jobs) if jobs > 1 else _in_turn(tasks, boards, progress)
-    for number, (task, result, seconds) in enumerate(trained, start=1):
-        results[task.folder] = result
-        place, score = f"[{number}/{len(tasks)}] {task.title}", _headline(result, boards[task.board].spec)
-        if _written(task.folder) == before[task.folder]:
-            progress.run_finished(f"{place}: {score} (kept from before)")
-            continue
-        scoring = min(result.timings.get("test_seconds", 0.0), seconds)
-        clock.add(f"train {task.title}", (seconds - scoring) / jobs)
-        clock.add("score all runs", scoring / jobs)
-        progress.run_finished(f"{place}: {score} in {duration(seconds)}")
-    return results
-
-
-def _written(folder: Path) -> int | None:
-    """When a run's result was written (ns), None without one: a result that stays the same was not trained again."""
-    path = folder / RESULT_FILE
-    return path.stat().st_mtime_ns if path.is_file() else None
-
-
-def _in_turn(
-    tasks: Sequence[RunTask], boards: Sequence[PreparedBoard], progress: SuiteProgress
-) -> Iterator[tuple[RunTask, RunResult, float]]:
-    for task in tasks:
-        board, own = boards[task.board], StageClock()
-        progress.begin(task.title)
-        result = _run(task, board.examples, board.split, progress)
-        yield task, result, own.total_seconds
-
-
-def _in_processes(
-    tasks: Sequence[RunTask], boards: Sequence[PreparedBoard], jobs: int
-) -> Iterator[tuple[RunTask, RunResult, float]]:
-    threads, others = max(1, torch.get_num_threads() // jobs), set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_start_worker, initargs=(threads,)
-    )
-    try:
-        futures = {
-            pool.submit(_run_elsewhere, task, boards[task.board].dataset, boards[task.board].split): task
-            for task in tasks
-        }
-        for future in as_completed(futures):
-            seconds = future.result()
-            yield futures[future], RunResult.load(futures[future].folder), seconds
-        pool.shutdown()
-    except BrokenProcessPool as error:
-        raise UserError(
-            f"a training process died ({jobs} ran at once), probably of too little memory; expected all to finish; "
-            "run the same command with fewer --jobs, it goes on where it stopped"
-        ) from error
-    finally:
-        # After an error or Ctrl-C the other runs stop too; their checkpoints let them go on next time.
-        for child in set(multiprocessing.active_children()) - others:
-            child.terminate()
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _start_worker(threads: int) -> None:
-    """Ctrl-C ends a worker at once and silently, and it never outlives the command it works for."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    torch.set_num_threads(threads)
-    parent = multiprocessing.parent_process()
-
-    def leave_with_parent() -> None:
-        if parent is not None:
-            parent.join()
-            os._exit(1)
-
-    threading.Thread(target=leave_with_parent, daemon=True).start()
-
-
-def _run_elsewhere(task: RunTask, dataset: Dataset, split: Split) -> float:
-    """Run a task in a worker; its examples are in the cache already. Returns its seconds, the result is on disk."""
-    assert task.config.view is not None
-    own = StageClock()
-    _run(task, build_examples(dataset, task.config.view, masks=task.config.says_where), split, None)
-    return own.total_seconds
-
-
-def _run(task: RunTask, examples: Examples, split: Split, progress: SuiteProgress | None) -> RunResult:
-    try:
-        return run_experiment(
-            task.config, examples, split, task.folder, name=task.folder.name, progress=progress or Silent()
-        )
-    except UserError as error:
-        raise UserError(f"{task.title}: {error}") from error
+                config, split = board.spec.config(entry, seed), board.splits[entry.split_by]
+                yield RunTask(index, entry.name, config, folder, board.dataset, split, threads)
 
 
 def _rank(board: PreparedBoard, runs: dict[str, list[RunResult]]) -> Board:
-    spec, split = board.spec, board.split
-    tests = [run.test for group in runs.values() for run in group]
-    slices = all(isinstance(test, SlicePredictions) and not test.exclusive for test in tests)
-    patients = {f"{part}_patients": len(getattr(split, part)) for part in PARTS}
+    spec = board.spec
     facts = BoardFacts(
         task=spec.task, title=spec.title, data=board.dataset.info.name,
         data_fingerprint=board.examples.fingerprint, phantom=board.examples.phantom, rank_by=spec.rank_by,
         shown=spec.metrics, leaky=board.dataset.leaky, resamples=spec.resamples, view=view_to_mapping(spec.view),
-        split={**patients, "seed": split.seed, "fractions": list(spec.fractions), "fingerprint": split.fingerprint},
+        split=_division(board),
     )  # fmt: skip
-    references = {SLICE_POSITION: slice_position_predictions(board.examples, split)} if slices else {}
+    references = {}
+    if sees_slices(runs):
+        references[SLICE_POSITION] = slice_position_predictions(board.examples, board.split)
     return build_board(facts, runs, references)
 
 
-def _headline(result: RunResult, spec: BoardSpec) -> str:
-    value = result.metrics.get(spec.rank_by)
-    return "finished" if value is None else f"{spec.rank_by} {score_number(value)}"
-
-
-def slug(text: str) -> str:
-    """A text as a folder's name: lower case, digits, dots and single hyphens.
-
-    >>> slug("unet2.5d [0.2, 0.8]")
-    'unet2.5d-0.2-0.8'
-    """
-    return re.sub(r"[^a-z0-9.]+", "-", text.lower()).strip("-.") or "unnamed"
+def _division(board: PreparedBoard) -> dict[str, Any]:
+    """What a board tells of its split; of pictures also whom they show, and how many are on both sides."""
+    spec, split, examples = board.spec, board.split, board.examples
+    of_parts = {part: examples.patient_ids[examples.rows_of(getattr(split, part))] for part in PARTS}
+    told: dict[str, Any] = {f"{part}_patients": len(np.unique(patients)) for part, patients in of_parts.items()}
+    told |= {"by": spec.split_by, "seed": split.seed, "fractions": list(spec.fractions)}
+    told["fingerprint"] = split.fingerprint
+    if spec.split_by != PATIENT:
+        told |= {f"{part}_images": len(patients) for part, patients in of_parts.items()}
+        told["patients_on_both_sides"] = shared_patients(examples, board.splits[IMAGE])
+        told["leaking_fingerprint"] = board.splits[IMAGE].fingerprint
+        told["watched"] = spec.watch
+    return told

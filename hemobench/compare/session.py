@@ -14,24 +14,34 @@ from hemobench.compare.leaderboard import Leaderboard, write_leaderboard
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.references import SLICE_POSITION
 from hemobench.compare.report import Costs, write_report
-from hemobench.compare.runner import SuiteResult, run_suite
+from hemobench.compare.runner import SuiteResult, Workforce, run_suite
 from hemobench.compare.suites import Suite
 from hemobench.compare.tables import make_console, print_board, timing_table
 
 
 def compare_suite(
-    suite: Suite, output: Path, *, jobs: int = 1, skipped: Sequence[str] = (), command: str, clock: StageClock
+    suite: Suite,
+    output: Path,
+    *,
+    workforce: Workforce | None = None,
+    skipped: Sequence[str] = (),
+    tests: Sequence[str] = (),
+    command: str,
+    clock: StageClock,
 ) -> Leaderboard:
     """Train, rank and report a suite under `output`; boards go to stdout, progress to stderr.
 
-    `skipped` names boards that were left out and why; `command` is what the report says to repeat. Raises: UserError.
+    `skipped` names boards that were left out and why; `tests` other data sets to score all networks on; `command` is
+    what the report says to repeat. Raises: UserError.
     """
     console, notes = make_console(), make_console(stderr=True)
     with MemoryWatch() as memory:
         with SuiteProgress(notes) as progress:
             for reason in skipped:
                 progress.line(f"left out: {reason}")
-            result = run_suite(suite, output, jobs=jobs, skipped=skipped, progress=progress, clock=clock)
+            result = run_suite(
+                suite, output, workforce=workforce, skipped=skipped, tests=tests, progress=progress, clock=clock
+            )
         write_leaderboard(result.leaderboard, output)
         with clock.stage("report"):
             _report(result, output, command, clock, memory)

@@ -1,9 +1,10 @@
-"""A YAML reader that forgives nothing: each mistake becomes one line naming the file, the key and what was expected."""
+"""A YAML reader that forgives nothing: each mistake becomes one line naming file, line, key and what was expected."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,20 +33,58 @@ _StrictLoader.add_implicit_resolver(  # type: ignore[no-untyped-call]
 )
 
 
-def read_yaml(path: Path) -> Any:
-    """What a YAML file says, as plain Python values; UserError if it cannot be read or is no YAML."""
+@dataclass(frozen=True)
+class Source:
+    """A YAML file for error messages: its name and the line of each key path, such as "boards[0].rank_by"."""
+
+    name: str
+    lines: Mapping[str, int] = field(default_factory=dict)
+
+    def place(self, where: str) -> str:
+        """The file's name and the line where a key path stands, or the nearest key around it that there is.
+
+        >>> Source("mine.yaml", {"boards": 2, "boards[0]": 3}).place("boards[0].rank_by")
+        'mine.yaml, line 3'
+        """
+        where = where.partition(" ")[0]  # an entry is "entries[1] 'its name'"
+        while where and where not in self.lines:
+            where = where[: max(where.rfind("."), where.rfind("["), 0)]
+        return f"{self.name}, line {self.lines[where]}" if where in self.lines else self.name
+
+
+def read_yaml(path: Path, name: str | None = None) -> tuple[Any, Source]:
+    """What a YAML file says, as plain Python values, and where each key stands; UserError if it is no YAML.
+
+    `name` is what the file is called in errors, by default its path.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
         raise UserError(f"{path}: {reason}; expected a YAML file; give the path of a suite") from error
     try:
-        return yaml.load(text, Loader=_StrictLoader)  # a SafeLoader by inheritance
+        value = yaml.load(text, Loader=_StrictLoader)  # a SafeLoader by inheritance
+        lines: dict[str, int] = {}
+        _note_lines(yaml.compose(text, Loader=_StrictLoader), "", lines)
+        return value, Source(name or str(path), lines)
     except yaml.YAMLError as error:
         problem = " ".join(str(getattr(error, "problem", None) or error).split())
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         raise UserError(f"{path}{where}: broken YAML ({problem}); correct that line") from error
+
+
+def _note_lines(node: yaml.Node | None, where: str, lines: dict[str, int]) -> None:
+    """Fill in the line of each key path below a node; what an alias repeats has the line of its anchor."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            path = f"{where}.{key.value}" if where else str(key.value)
+            lines[path] = key.start_mark.line + 1
+            _note_lines(value, path, lines)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, item in enumerate(node.value):
+            lines[f"{where}[{number}]"] = item.start_mark.line + 1
+            _note_lines(item, f"{where}[{number}]", lines)
 
 
 class Fields:
@@ -54,11 +93,13 @@ class Fields:
     `where` is the key path of the mapping in its file, such as "boards[0].split", and stands in every error.
     """
 
-    def __init__(self, value: Any, *, file: str, where: str = "") -> None:
+    def __init__(self, value: Any, *, file: Source, where: str = "") -> None:
         self.file, self.where = file, where
         if not isinstance(value, dict):
             place = where or "the file"
-            raise UserError(f"{file}: {place} is {_shown(value)}; expected a mapping of keys to values; correct it")
+            raise UserError(
+                f"{file.place(where)}: {place} is {_shown(value)}; expected a mapping of keys to values; correct it"
+            )
         self._values: dict[str, Any] = {str(key): item for key, item in value.items()}
         self._asked: list[str] = []
 
@@ -69,7 +110,8 @@ class Fields:
     def error(self, key: str, expected: str) -> UserError:
         """The error for a field that holds something else than expected."""
         got = _shown(self._values[key]) if key in self._values else "missing"
-        return UserError(f"{self.file}: {self.path(key)} is {got}; expected {expected}; correct it")
+        path = self.path(key)
+        return UserError(f"{self.file.place(path)}: {path} is {got}; expected {expected}; correct it")
 
     def text(self, key: str, default: str | None = None) -> str:
         """A non-empty text; required unless there is a default."""
@@ -121,7 +163,8 @@ class Fields:
         """UserError for the first field that nobody asked for, naming the known ones."""
         for key in self._values:
             if key not in self._asked:
-                raise located(self.file, self.where, unknown_name("key", key, self._asked))
+                error = unknown_name("key", key, self._asked)
+                raise UserError(f"{self.file.place(self.path(key))}: {f'{self.where}: ' if self.where else ''}{error}")
 
     def one_of(self, key: str, known: Iterable[str], kind: str, default: str | None = None) -> str:
         """A text that is one of the known names."""
@@ -137,9 +180,9 @@ class Fields:
         return self._values.get(key, default)
 
 
-def located(file: str, where: str, error: UserError) -> UserError:
-    """The same mistake, with the file and the key that hold it in front."""
-    return UserError(f"{file}: {where}: {error}" if where else f"{file}: {error}")
+def located(file: Source, where: str, error: UserError) -> UserError:
+    """The same mistake, with the file, the line and the key that hold it in front."""
+    return UserError(f"{file.place(where)}: {where}: {error}" if where else f"{file.place(where)}: {error}")
 
 
 def _shown(value: Any) -> str:

@@ -1,7 +1,9 @@
 """Suites: YAML files that say which models are ranked on which patients, read strictly before anything trains.
 
-A suite holds boards; a board holds a dataset, a view of it, a split by patient, a baseline configuration and
-entries, each of which is the baseline with one small, named difference.
+A suite holds boards; a board holds a dataset, a view of it, a split, a baseline configuration and entries, each of
+which is the baseline with one small, named difference. A split is by patient. Two others show what a leak is worth:
+`by: image` divides pictures, as many papers do; `by: both` lets an entry with `split_by: image` learn from other
+pictures of the test patients (`image_splits.paired_splits`). Both are marked as leaks.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hemobench.compare.strict_yaml import Fields, located, read_yaml
+from hemobench.compare.strict_yaml import Fields, Source, located, read_yaml
 from hemobench.datasets.registry import dataset_info, parse_spec
 from hemobench.datasets.support import unsupported
 from hemobench.datasets.views import View, view_from_mapping
@@ -24,19 +26,29 @@ from hemobench.training.problem import check_config
 TASKS = ("classification", "segmentation")
 BOARD_KEYS = ("task", "view", "seed")
 DEFAULT_FRACTIONS = (0.6, 0.15, 0.25)
+PATIENT, IMAGE, BOTH = "patient", "image", "both"
+WATCHED = ("validation", "test")
+LEAKING_ROW = " [LEAK: split by image]"
 
 
 @dataclass(frozen=True)
 class EntrySpec:
-    """One row of a board: its name and how its configuration differs from the board's baseline."""
+    """One row of a board: its name and how its configuration differs from the board's baseline.
+
+    split_by: which of the two splits it learns on, on a board split by both.
+    """
 
     name: str
     difference: Mapping[str, Any] = field(default_factory=dict)
+    split_by: str = PATIENT
 
 
 @dataclass(frozen=True)
 class BoardSpec:
-    """One table of a suite: which patients, which split, what is trained and which metric ranks it."""
+    """One table of a suite: which patients, which split, what is trained and which metric ranks it.
+
+    split_by: "patient", or the leaks "image" and "both". watch: the part that the best epoch is chosen on.
+    """
 
     task: str
     title: str
@@ -50,6 +62,8 @@ class BoardSpec:
     resamples: int
     baseline: Mapping[str, Any]
     entries: tuple[EntrySpec, ...]
+    split_by: str = PATIENT
+    watch: str = WATCHED[0]
 
     @property
     def dataset_name(self) -> str:
@@ -109,17 +123,17 @@ def load_suite(name_or_path: str) -> Suite:
     """
     shipped = shipped_suites()
     if name_or_path in shipped:
-        return parse_suite(read_yaml(shipped[name_or_path]), file=f"{name_or_path}.yaml")
+        return parse_suite(*read_yaml(shipped[name_or_path], f"{name_or_path}.yaml"))
     path = Path(name_or_path)
     if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
-        return parse_suite(read_yaml(path), file=str(path))
+        return parse_suite(*read_yaml(path))
     raise UserError(f"{unknown_name('suite', name_or_path, shipped)}; a YAML file is given by its path")
 
 
-def parse_suite(value: Any, *, file: str) -> Suite:
-    """A suite from the plain values of a YAML file called `file` (for the error messages)."""
+def parse_suite(value: Any, file: Source) -> Suite:
+    """A suite from the plain values of a YAML file (`file` says where they stand, for the error messages)."""
     fields = Fields(value, file=file)
-    name = fields.text("name", Path(file).stem)
+    name = fields.text("name", Path(file.name).stem)
     suite = Suite(
         name=name,
         title=fields.text("title", name),
@@ -148,9 +162,7 @@ def _board(fields: Fields) -> BoardSpec:
     task = fields.one_of("task", TASKS, "task")
     dataset, options = _data(fields)
     split = Fields(fields.mapping("split"), file=fields.file, where=fields.path("split"))
-    fractions = split.numbers("fractions", DEFAULT_FRACTIONS, length=3)
-    if min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
-        raise split.error("fractions", "three positive shares (train, validation, test) that add up to 1")
+    split_by, watch, fractions = _division(split, task)
     rank_by = _metric(fields, fields.text("rank_by"), task, "rank_by")
     metrics = tuple(
         _metric(fields, item, task, f"metrics[{number}]")
@@ -169,7 +181,9 @@ def _board(fields: Fields) -> BoardSpec:
         metrics=metrics if rank_by in metrics else (rank_by, *metrics),
         resamples=fields.whole_number("resamples", 1000, at_least=10),
         baseline=baseline,
-        entries=_entries(fields),
+        entries=_entries(fields, split_by),
+        split_by=split_by,
+        watch=watch,
     )
     split.done()
     fields.done()
@@ -178,6 +192,22 @@ def _board(fields: Fields) -> BoardSpec:
         raise located(fields.file, fields.path("data"), UserError(f"{reason}; choose another data set or task"))
     _check_configs(board, fields)
     return board
+
+
+def _division(split: Fields, task: str) -> tuple[str, str, tuple[float, ...]]:
+    """What is divided, which part chooses the epoch, and the shares of the parts."""
+    split_by = split.one_of("by", (PATIENT, IMAGE, BOTH), "unit of a split", PATIENT)
+    watch = split.one_of("watch", WATCHED, "part to watch", WATCHED[0])
+    if split_by != PATIENT and task != "classification":
+        raise split.error("by", "patient: a volume is one image, so there is nothing to leak")
+    if watch == "test" and split_by != IMAGE:
+        raise split.error("watch", "validation; choosing on the test part is for the leaking split by image")
+    fractions = split.numbers("fractions", DEFAULT_FRACTIONS, length=3)
+    if min(fractions[0], fractions[2]) <= 0 or fractions[1] < 0 or abs(sum(fractions) - 1) > 1e-6:
+        raise split.error("fractions", "three shares (train, validation, test) that add up to 1, validation alone 0")
+    if watch == "test" and fractions[1]:
+        raise split.error("fractions", "no validation part where the test part is watched")
+    return split_by, watch, fractions
 
 
 def _check_configs(board: BoardSpec, fields: Fields) -> None:
@@ -197,6 +227,8 @@ def _check_configs(board: BoardSpec, fields: Fields) -> None:
 def _data(fields: Fields) -> tuple[str, dict[str, Any]]:
     """The dataset as NAME[:PATH], and the options its opener gets; either a text or a mapping with `name`."""
     value = fields.value("data")
+    if value is None:
+        raise fields.error("data", "the name of a data set")
     if isinstance(value, str):
         spec, options, where = value, {}, fields.path("data")
     else:
@@ -223,11 +255,13 @@ def _metric(fields: Fields, name: Any, task: str, key: str) -> str:
     return str(name)
 
 
-def _entries(fields: Fields) -> tuple[EntrySpec, ...]:
-    entries = []
+def _entries(fields: Fields, split_by: str) -> tuple[EntrySpec, ...]:
+    entries: list[EntrySpec] = []
     for number, item in enumerate(fields.items("entries")):
         entry = Fields(item, file=fields.file, where=f"{fields.path('entries')}[{number}]")
-        entries.append(EntrySpec(entry.text("name"), entry.rest()))
+        own = entry.one_of("split_by", (PATIENT, IMAGE), "unit of a split", PATIENT) if split_by == BOTH else split_by
+        leaks = split_by == BOTH and own == IMAGE
+        entries.append(EntrySpec(entry.text("name") + LEAKING_ROW * leaks, entry.rest(), own))
         if entries[-1].name in [earlier.name for earlier in entries[:-1]]:
             raise entry.error("name", "a name that no other entry of this board has")
     return tuple(entries)

@@ -64,6 +64,7 @@ class Examples:
     patient_ids, study_ids: (N,) str. slice_indices: (N,) int, -1 for volumes. spacing_mm: (N, 3) of the pixels in
     `images` (slice, row, column). fingerprint: of data and view together. phantom: True when no patient was scanned.
     masks: label maps (N, 1, H, W) uint8 of a classification's slices (see `slice_masks`) where they were asked for.
+    unit_ids: (N,) str, what a split divides where that is not patients (`image_splits.by_image`).
     """
 
     task: str
@@ -78,13 +79,19 @@ class Examples:
     fingerprint: str
     view: View
     masks: NDArray[np.uint8] | None = None
+    unit_ids: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.patient_ids)
 
-    def rows_of(self, patients: tuple[str, ...]) -> NDArray[np.int64]:
-        """Row numbers (n,) of these patients' examples, ascending."""
-        return np.flatnonzero(np.isin(self.patient_ids, np.asarray(patients, dtype=np.str_)))
+    @property
+    def units(self) -> NDArray[np.str_]:
+        """What the lists of a split name, by row: patients, unless `unit_ids` says otherwise."""
+        return self.patient_ids if self.unit_ids is None else self.unit_ids
+
+    def rows_of(self, units: tuple[str, ...]) -> NDArray[np.int64]:
+        """Row numbers (n,) of the examples of these patients (or other `units`), ascending."""
+        return np.flatnonzero(np.isin(self.units, np.asarray(units, dtype=np.str_)))
 
 
 def examples_key(dataset: Dataset, view: View, *, masks: bool = False) -> str:

@@ -1,4 +1,7 @@
-"""Divisions of patients, never of pictures: train/validation/test, folds, and the check that nobody is in two parts."""
+"""Divisions of patients: train/validation/test, folds, and the check that nobody is in two parts.
+
+Divisions of pictures, which leak, stand apart in `image_splits`, and their `Split.unit` says what they are.
+"""
 
 from __future__ import annotations
 
@@ -19,16 +22,23 @@ from hemobench.labels import SUBTYPES
 
 SCHEMA = "hemobench.split/1"
 PARTS = ("train", "validation", "test")
+UNITS = ("patient", "image")
 
 
 @dataclass(frozen=True)
 class Split:
-    """Patient ids of the three parts, sorted, and the seed they were drawn with."""
+    """Patient ids of the three parts, sorted, and the seed they were drawn with.
+
+    unit: "image" where pictures were divided (`image_splits`), whose ids the lists then hold: one person's may be in
+    several parts. watch_test: the epoch is chosen on the test part, as older papers did; validation is empty then.
+    """
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
     seed: int
+    unit: str = "patient"
+    watch_test: bool = False
 
     @property
     def fingerprint(self) -> str:
@@ -54,7 +64,7 @@ class Split:
         changed list and for patients in two parts.
         """
         document = _read_json(path)
-        unknown = sorted(set(document) - {"schema", "seed", "fingerprint", *PARTS})
+        unknown = sorted(set(document) - {"schema", "seed", "fingerprint", "unit", "watch_test", *PARTS})
         missing = [part for part in ("train", "test") if part not in document]
         if unknown or missing:
             wrong = f"unknown key {', '.join(unknown)}" if unknown else f"no list {', '.join(missing)}"
@@ -65,7 +75,11 @@ class Split:
         if not isinstance(seed, int):
             raise UserError(f"split {path} has seed {seed!r}; expected a whole number; correct the file")
         train, validation, test = (_patient_list(document.get(part, []), part, path) for part in PARTS)
-        split = cls(train, validation, test, seed)
+        unit, watch_test = document.get("unit", UNITS[0]), document.get("watch_test", False)
+        if unit not in UNITS or not isinstance(watch_test, bool):
+            raise UserError(f"split {path} has unit {unit!r}, watch_test {watch_test!r}; expected "
+                            f"{' or '.join(UNITS)}, true or false; correct the file")
+        split = cls(train, validation, test, seed, unit, watch_test)
         if document.get("fingerprint", split.fingerprint) != split.fingerprint:
             raise UserError(
                 f"split {path} was changed after it was saved; expected fingerprint {document['fingerprint']}; "
@@ -75,7 +89,10 @@ class Split:
         return split
 
     def _content(self) -> dict[str, Any]:
-        return {"seed": self.seed, **{part: list(getattr(self, part)) for part in PARTS}}
+        content = {"seed": self.seed, **{part: list(getattr(self, part)) for part in PARTS}}
+        # Only where it is out of the ordinary: a split by patient keeps the fingerprint it always had.
+        unusual = {"unit": self.unit} if self.unit != UNITS[0] else {}
+        return {**content, **unusual, **({"watch_test": True} if self.watch_test else {})}
 
 
 def split_by_patient(
@@ -93,7 +110,7 @@ def split_by_patient(
     divided instead, so that sizes are the fractions of their number. The result depends on the set of patients, their
     groups and labels and the seed, not on the order of `cases`.
     """
-    shares = _checked_fractions(fractions)
+    shares = checked_fractions(fractions)
     units, members = _units(cases)
     if len(units) < np.count_nonzero(shares):
         kind = "patients" if members is None else "groups of patients (anatomies)"
@@ -156,7 +173,9 @@ def check_disjoint(split: Split) -> None:
                 repeated.append(f"{patient} ({seen[patient]} and {part})")
             seen[patient] = part
     if repeated:
-        raise UserError(f"patients in two places: {_some(repeated)}; expected each once; remove them from one part")
+        raise UserError(
+            f"{split.unit}s in two places: {_some(repeated)}; expected each once; remove them from one part"
+        )
 
 
 def check_disjoint_cases(left: Iterable[Case], right: Iterable[Case]) -> None:
@@ -245,7 +264,7 @@ def _assign(
     generator = np.random.default_rng(seed)
     names = sorted(patients)
     generator.shuffle(names)
-    capacity = _part_sizes(len(names), shares)
+    capacity = part_sizes(len(names), shares)
     # A column for patients without any bleed, which would otherwise fall where room is left.
     table = np.array([(*patients[name], int(not any(patients[name]))) for name in names], dtype=np.int64)
     if not stratify:
@@ -283,7 +302,7 @@ def _iterative_stratification(
     return part_of
 
 
-def _part_sizes(count: int, shares: NDArray[np.float64]) -> NDArray[np.int64]:
+def part_sizes(count: int, shares: NDArray[np.float64]) -> NDArray[np.int64]:
     """Whole numbers near `count * shares` that add up to `count` (largest remainder); no asked-for part is empty."""
     exact = count * shares
     sizes = np.floor(exact + 1e-9).astype(np.int64)
@@ -296,7 +315,8 @@ def _part_sizes(count: int, shares: NDArray[np.float64]) -> NDArray[np.int64]:
     return sizes
 
 
-def _checked_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
+def checked_fractions(fractions: Sequence[float]) -> NDArray[np.float64]:
+    """Three shares as an array (3,); UserError unless they are at least 0 and add up to 1."""
     shares = np.asarray(fractions, dtype=np.float64)
     if shares.shape != (3,) or np.any(shares < 0) or abs(shares.sum() - 1) > 1e-6:
         raise UserError(

@@ -28,7 +28,7 @@ from hemobench.training.config import TrainConfig
 from hemobench.training.evaluate import Stopwatch, case_scores, mean_scores, slice_metrics, slice_predictions
 from hemobench.training.hardware import peak_memory_mb
 from hemobench.training.logging import Reporter, Silent
-from hemobench.training.loop import BEST, HISTORY, LAST, TENSORBOARD, Trained, train
+from hemobench.training.loop import BEST, HISTORY, LAST, TENSORBOARD, Trained, restored, train
 from hemobench.training.pictures import slice_pictures, volume_pictures
 from hemobench.training.problem import build_model, pose_problem
 from hemobench.training.result import RESULT_FILE, CaseScores, Pictures, Predictions, RunResult, SlicePredictions
@@ -57,19 +57,22 @@ def run_experiment(
 
     A finished run of the same config, data and split is returned as it is; an interrupted one goes on after its last
     finished epoch. One of another config, or `resume=False`, is trained again from the start in the same folder.
-    The best epoch is chosen on the validation patients alone; without any, the last one stands. With `tested`
-    False the split may come without test patients, and nothing is measured. Raises: UserError.
+    The best epoch is chosen on the validation patients alone (on the test part where the split says `watch_test`);
+    without any, the last one stands. With `tested` False the split may come without test patients, and nothing is
+    measured. Raises: UserError.
     """
     config, reporter = config.resolved(), progress or Silent()
     check_disjoint(split)
     needed = ("train", "test") if tested else ("train",)
     parts = {part: _rows(examples, getattr(split, part), part, needed) for part in ("train", "validation", "test")}
+    if split.watch_test:
+        parts["validation"] = parts["test"]
     if bool(config.stream_share) != (stream is not None):
         raise UserError(f"stream_share is {config.stream_share} {'without' if stream is None else 'with'} a stream; "
                         "expected a stream exactly where the share is above 0; change one of the two")
     taught_by = _teachers(examples, stream, start)
     identity = f"{config.fingerprint} {taught_by} {split.fingerprint}"
-    finished = _finished(output, config, taught_by, split) if resume else None
+    finished = finished_result(output, config, taught_by, split) if resume else None
     if finished is not None:
         return finished
     _make_room(output, resume)
@@ -108,10 +111,35 @@ def load_model(directory: Path) -> tuple[nn.Module, TrainConfig]:
     return model.eval(), config
 
 
+def score_run(run: RunResult, examples: Examples) -> RunResult:
+    """A finished run as it does on all of other examples: its best weights, nothing learnt or chosen there.
+
+    The result is the run's with these test predictions, metrics and pictures, and no validation. Raises: UserError
+    when the run left no checkpoint or the examples are of another view.
+    """
+    if run.directory is None or examples.view != run.config.view:
+        raise UserError(f"run '{run.name}' on examples of another view, or without a folder; expected those of its "
+                        "view; build the examples with it")
+    begin, watch = time.perf_counter(), Stopwatch()
+    model, config = load_model(run.directory)
+    trained = restored(config, model, pose_problem(config, examples), examples, run.best_epoch)
+    rows = np.flatnonzero(trained.problem.usable)
+    test, metrics, undefined, pictures = _scored(config, examples, trained, rows, watch)
+    nobody, _, _, _ = _scored(config, examples, trained, rows[:0], Stopwatch())
+    studies = len(np.unique(examples.study_ids))
+    measured = {"test_seconds": time.perf_counter() - begin, "infer_ms_per_case": 1000 * watch.seconds / studies}
+    return dataclasses.replace(
+        run, dataset=examples.dataset, phantom=examples.phantom, data_fingerprint=examples.fingerprint,
+        metrics=metrics, validation_metrics={}, undefined=undefined, baselines=_baselines(test, metrics),
+        timings={**run.timings, **measured}, patients={"test": len(np.unique(examples.patient_ids))}, test=test,
+        validation=nobody, pictures=pictures,
+    )  # fmt: skip
+
+
 def _rows(
     examples: Examples, patients: tuple[str, ...], part: str, needed: tuple[str, ...]
 ) -> NDArray[np.int64]:
-    unknown = sorted(set(patients) - set(examples.patient_ids.tolist()))
+    unknown = sorted(set(patients) - set(examples.units.tolist()))
     if unknown:
         raise UserError(f"{part} patients {', '.join(unknown[:5])} of the split are not in data set "
                         f"'{examples.dataset}'; expected its patients; make the split from this data set")
@@ -135,8 +163,8 @@ def _weights(run: Path) -> Mapping[str, torch.Tensor]:
     return load_tensors(run / BEST)[0]
 
 
-def _finished(output: Path, config: TrainConfig, taught_by: str, split: Split) -> RunResult | None:
-    """The result in the folder if it is whole and of this very run."""
+def finished_result(output: Path, config: TrainConfig, taught_by: str, split: Split) -> RunResult | None:
+    """The result in the folder if it is whole and of this very run; taught_by: fingerprint of all it learnt from."""
     if not (output / RESULT_FILE).is_file():
         return None
     try:

@@ -92,6 +92,22 @@ def train(
     return trainer.finish()
 
 
+def restored(
+    config: TrainConfig, model: nn.Module, problem: Problem, examples: Examples, best_epoch: int
+) -> Trained:
+    """A trained network again as `train` left it: same device, precision and layout, so the same answers."""
+    plan, accelerator = _accelerator(config.precision)
+    model = to_layout(model.to(accelerator.device), plan.channels_last)
+    if accelerator.device.type == "cpu" and plan.precision == "bf16":
+        model = guard_shallow_convolutions(model)
+    prepared: nn.Module = accelerator.prepare_model(model, evaluation_mode=True)
+    source = BatchSource(
+        examples, problem.targets, accelerator.device, channels_last=plan.channels_last, types=problem.types
+    )
+    bare: nn.Module = accelerator.unwrap_model(prepared)
+    return Trained(bare.eval(), problem, source, plan, (), best_epoch, accelerator.is_main_process)
+
+
 class _Trainer:
     def __init__(
         self, config: TrainConfig, problem: Problem, examples: Examples,

@@ -7,7 +7,7 @@ import copy
 import pytest
 import yaml
 
-from hemobench.compare.suites import load_suite, shipped_suites
+from hemobench.compare.suites import LEAKING_ROW, load_suite, shipped_suites
 from hemobench.errors import UserError
 
 
@@ -16,9 +16,9 @@ def test_shipped_suites_parse(name):
     suite = load_suite(name)
     assert suite.name == name
     for board in suite.boards:
-        configs = [board.config(entry, seed) for entry in board.entries for seed in suite.seeds]
-        assert len({config.fingerprint for config in configs}) == len(configs), "two entries train the same"
-        assert {config.task for config in configs} == {board.task}
+        runs = [(board.config(entry, seed), entry.split_by) for entry in board.entries for seed in suite.seeds]
+        assert len({(config.fingerprint, split_by) for config, split_by in runs}) == len(runs), "two train the same"
+        assert {config.task for config, _ in runs} == {board.task}
         assert board.rank_by in board.metrics
 
 
@@ -141,6 +141,51 @@ def test_broken_yaml(tmp_path, text, said):
         _load(tmp_path, text)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_mistakes_name_the_line(tmp_path):
+    text = (
+        "seeds: 1\nboards:\n  - task: classification\n    data: phantom\n    rank_by: auroc_al\n"
+        "    baseline: {model: paper_cnn}\n    entries:\n      - {name: a}\n      - {name: b, loss: bcee}\n"
+    )
+    right = text.replace("auroc_al", "auroc_any").replace("bcee", "focal")
+    for mistake, place in (
+        (text, "mine.yaml, line 5: boards[0].rank_by: unknown"),
+        (text.replace("auroc_al", "auroc_any"), "mine.yaml, line 9: boards[0].entries[1] 'b': unknown loss"),
+        (text.replace("    rank_by: auroc_al\n", ""), "mine.yaml, line 3: boards[0].rank_by is missing"),
+        (text.replace("data:", "daat:"), "mine.yaml, line 3: boards[0].data is missing"),
+        (right.replace("seeds", "sedes"), "mine.yaml, line 1: unknown key 'sedes'"),
+    ):
+        with pytest.raises(UserError) as caught:
+            _load(tmp_path, mistake)
+        assert place in str(caught.value)
+
+
+def test_splits_that_leak_are_asked_for_by_name(tmp_path):
+    leaky = {"by": "image", "fractions": [0.8, 0, 0.2], "watch": "test"}
+    board = _load(tmp_path, _changed(["boards", 0, "split"], leaky)).boards[0]
+    assert (board.split_by, board.watch, board.fractions) == ("image", "test", (0.8, 0, 0.2))
+    content = _changed(["boards", 0, "split"], {"by": "both"})
+    content["boards"][0]["entries"] = [{"name": "a"}, {"name": "a", "split_by": "image", "weighting": "paper"}]
+    with pytest.raises(UserError, match="a name that no other entry"):
+        _load(tmp_path, _changed(["boards", 0, "entries"], [{"name": "a"}, {"name": "a"}]))
+    entries = _load(tmp_path, content).boards[0].entries
+    assert [(entry.name, entry.split_by) for entry in entries] == [("a", "patient"), ("a" + LEAKING_ROW, "image")]
+
+
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [
+        ({"watch": "test"}, "boards[0].split.watch is 'test'; expected validation"),
+        ({"by": "slice"}, "boards[0].split.by: unknown unit of a split 'slice'; known: both, image, patient"),
+        ({"by": "image", "watch": "test"}, "boards[0].split.fractions is missing; expected no validation part"),
+        ({"fractions": [0.8, 0.2, 0]}, "boards[0].split.fractions is [0.8, 0.2, 0]"),
+    ],
+)
+def test_splits_that_make_no_sense_are_refused(tmp_path, split, said):
+    with pytest.raises(UserError) as caught:
+        _load(tmp_path, _changed(["boards", 0, "split"], split))
+    assert said in str(caught.value)
 
 
 def test_missing_file_and_unknown_name(tmp_path):
