@@ -60,8 +60,8 @@ def export_run(
     people: the patients who taught and chose it, of all real data sets that it learnt from. beside: what else taught it
     (stream, start), for the card. With `crossfitted` the run is the one that learned from everybody; metrics come from
     the out-of-fold answers and the rule from all of them. Those of calibration are of answers that the other folds'
-    patients calibrated, those of ranking of answers before it: one calibration for all, as the checkpoint has, ranks
-    nothing anew, and five different ones do.
+    patients calibrated; those of ranking of answers with neighbours heard as the checkpoint hears them, before any
+    calibration: one for all, as the checkpoint has, ranks nothing anew, and five different ones do.
     datasets: what `examples` and `others` were made of, for the card's pictures of failures.
     Raises: UserError where the run is not finished.
     """
@@ -83,8 +83,9 @@ def export_run(
         test = _predictions(model, config, examples, asked, threshold)
     elif crossfitted is not None:
         asked = np.arange(len(examples))
-        threshold, (ranked, test) = 0.5, _settled_by_others(crossfitted, examples)
+        threshold, test = 0.5, _settled_by_others(crossfitted, examples)
         decision = fit_rule(crossfitted.out_of_fold, _steps_mm(examples, asked), OUT_OF_FOLD_WORDS)
+        ranked = heard_in_context(crossfitted.out_of_fold, _steps_mm(examples, asked), decision.context_mm)
     else:
         assert isinstance(result.test, SlicePredictions)
         decision = fit_rule(result.validation, _steps_mm(examples, examples.rows_of(split.validation)))
@@ -142,19 +143,15 @@ def _steps_mm(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float64
     return np.asarray(examples.spacing_mm[rows, 0], dtype=np.float64)
 
 
-def _settled_by_others(crossfitted: CrossFitted, examples: Examples) -> tuple[SlicePredictions, SlicePredictions]:
-    """Out-of-fold answers with neighbours heard, and the same calibrated, each fold by a rule that the other folds'
-    patients gave: no slice rules itself."""
+def _settled_by_others(crossfitted: CrossFitted, examples: Examples) -> SlicePredictions:
+    """Out-of-fold answers, each fold's settled by a rule that the other folds' patients gave: no slice rules itself."""
     answers, steps_mm = crossfitted.out_of_fold, _steps_mm(examples, np.arange(len(examples)))
-    heard: NDArray[Any] = answers.probabilities.astype(np.float64)
-    calibrated = heard.copy()
+    probabilities: NDArray[Any] = answers.probabilities.astype(np.float64)
     for split, _ in crossfitted.folds:
         own = np.isin(answers.patient_ids, split.test)
         rule = fit_rule(selected(answers, ~own), steps_mm[~own])
-        asked = selected(answers, own)
-        heard[own] = heard_in_context(asked, steps_mm[own], rule.context_mm).probabilities
-        calibrated[own] = settled(asked, steps_mm[own], rule).probabilities
-    return dataclasses.replace(answers, probabilities=heard), dataclasses.replace(answers, probabilities=calibrated)
+        probabilities[own] = settled(selected(answers, own), steps_mm[own], rule).probabilities
+    return dataclasses.replace(answers, probabilities=probabilities)
 
 
 def measure(
