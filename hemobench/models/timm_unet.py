@@ -84,7 +84,7 @@ def spot_logits(maps: Tensor) -> Tensor:
     spots. A type's is the logit of blood plus the logarithm of the type's share, near the logit of both where rare."""
     blood = maps[:, :1].flatten(2)
     fields = torch.cat([blood + F.log_softmax(maps[:, 1:].flatten(2), dim=1), blood], dim=1)
-    spots = max(1, round(fields.shape[2] * _SPOT_SHARE))
+    spots = max(1, round(int(fields.shape[2]) * _SPOT_SHARE))  # int: of a traced graph it is a tensor
     return fields.topk(spots, dim=2).values.mean(dim=2)
 
 
