@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 
@@ -15,7 +16,7 @@ from hemobench.errors import UserError
 from hemobench.inference.config import Calibration, Thresholds
 from hemobench.inference.context import in_context
 from hemobench.labels import CLASSES
-from hemobench.metrics.calibration import fit_platt
+from hemobench.metrics.calibration import MIN_PLATT, fit_platt
 from hemobench.training.result import SlicePredictions
 
 SPECIFICITY = 0.9
@@ -59,8 +60,12 @@ def fit_rule(validation: SlicePredictions, steps_mm: NDArray[np.float64], words:
     thresholds: dict[str, dict[str, float]] = {}
     for level, (logits, targets) in levels.items():
         calibration[level], thresholds[level] = {}, {}
+        overall = fit_platt(logits[:, -1], targets[:, -1])
         for column, name in enumerate(CLASSES):
             slope, offset = fit_platt(logits[:, column], targets[:, column])
+            if min(targets[:, column].sum(), (1 - targets[:, column]).sum()) < MIN_PLATT and overall != (1.0, 0.0):
+                # Too few to fit two numbers to, and a balanced training's logits are far too bold.
+                slope, offset = overall[0], base_rate_offset(overall[0] * logits[:, column], targets[:, column])
             calibration[level][name] = (round(slope, 6), round(offset, 6))
             calibrated = expit(slope * logits[:, column] + offset)
             thresholds[level][name] = round(specific_threshold(calibrated, targets[:, column]), 6)
@@ -118,6 +123,17 @@ def specific_threshold(
     allowed = int(np.floor((1 - specificity) * len(negative) + 1e-9))
     # The first value above all but `allowed` of the negatives.
     return float(negative[-allowed]) if allowed else float(min(1.0, np.nextafter(negative[-1], 2)))
+
+
+def base_rate_offset(logits: NDArray[np.float64], targets: NDArray[np.integer]) -> float:
+    """What to add to logits (N,) so that their probabilities have the targets' frequency as their mean, counted with
+    one example more of either kind (Laplace).
+
+    >>> round(base_rate_offset(np.array([2.0, 2.0]), np.array([0, 0])), 3)  # 1 of 4: logit(0.25) - 2
+    -3.099
+    """
+    rate = (targets.sum() + 1) / (len(targets) + 2)
+    return float(brentq(lambda offset: expit(logits + offset).mean() - rate, -100, 100))
 
 
 def study_maxima(predictions: SlicePredictions) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:

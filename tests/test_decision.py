@@ -111,3 +111,21 @@ def test_a_threshold_leaves_nine_in_ten_negatives_uncalled() -> None:
     threshold = specific_threshold(probabilities, targets)
     assert (probabilities[:100] < threshold).sum() == 90
     assert specific_threshold(probabilities[:5], np.zeros(5, dtype=int)) == 0.5
+
+
+def test_a_type_too_rare_to_fit_has_its_base_rate_and_the_slope_of_any() -> None:
+    draws = np.random.default_rng(4)
+    truth = np.zeros((60, 6), dtype=np.uint8)
+    truth[:20, 1] = truth[:20, 5] = 1
+    truth[:2, 3] = 1  # two of sixty
+    logits = draws.normal(2.0, 1.0, (60, 6)) + 3 * truth
+    ids = np.array([f"{n:02d}" for n in range(60)])
+    answers = SlicePredictions(
+        1 / (1 + np.exp(-logits)), truth, ids, ids, np.zeros(60, dtype=np.int64), exclusive=False
+    )
+    rule = fit_rule(answers, np.full(60, 5.0))
+    for level in ("slice", "study"):
+        slope, offset = rule.calibration[level]["subarachnoid"]
+        assert slope == rule.calibration[level]["any"][0] != 1.0
+        called = 1 / (1 + np.exp(-(slope * logits[:, 3] + offset)))
+        assert called.mean() == pytest.approx(3 / 62, abs=1e-4)
