@@ -67,13 +67,7 @@ def export_run(
     """
     result = RunResult.load(run)
     model, config = load_model(run)
-    assert config.view is not None
-    name, left_out = config.model, {"prior"}
-    if isinstance(model, LocatingClassifier):
-        if model.evidence == "head":
-            # What it learned from is not needed to use it, and timm alone can open what is left.
-            model, name, left_out = model.plain(), f"timm:{model.name}", {"prior", "evidence"}
-        config = dataclasses.replace(config, loss="bce", loss_options={})  # whoever is asked needs no masks
+    model, config = _to_ship(model, config)
     assert config.view is not None
     taught, asked = examples.rows_of(split.train), examples.rows_of(split.test)
     ranked = None
@@ -99,8 +93,8 @@ def export_run(
     if crossfitted is not None:
         training["folds"] = len(crossfitted.folds)
     checkpoint_config = CheckpointConfig(
-        name=output.name, role=recipe.role, task=config.task, model=name,
-        model_options={k: v for k, v in config.model_options.items() if k not in left_out},
+        name=output.name, role=recipe.role, task=config.task, model=config.model,
+        model_options={k: v for k, v in config.model_options.items() if k != "prior"},
         in_channels=config.view.channels, outputs=outputs_of(config), view=config.view,
         calibration=decision.calibration, thresholds=decision.thresholds, threshold_rule=decision.words,
         training=training, context_mm=decision.context_mm,
@@ -121,6 +115,18 @@ def export_run(
         people=people, attached=shown.files,
     )
     return open_checkpoint(output)
+
+
+def _to_ship(model: torch.nn.Module, config: TrainConfig) -> tuple[torch.nn.Module, TrainConfig]:
+    """The network and its config as they are used: what a classifier that says where only learned from is left out."""
+    if not isinstance(model, LocatingClassifier):
+        return model, config
+    config = dataclasses.replace(config, loss="bce", loss_options={})  # whoever is asked needs no masks
+    if model.evidence != "head":
+        return model, config
+    # Timm alone can open what is left.
+    options = {name: value for name, value in config.model_options.items() if name != "evidence"}
+    return model.plain(), dataclasses.replace(config, model=f"timm:{model.name}", model_options=options)
 
 
 def _on_others(
