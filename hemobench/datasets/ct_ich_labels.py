@@ -58,7 +58,10 @@ def read_slice_rows(path: Path) -> tuple[dict[int, dict[int, SliceRow]], list[st
 
 
 def signature_of(rows: Mapping[int, SliceRow]) -> str:
-    """`Case.signature` of a patient: a digest of the rows that the table has for them, whichever pictures there are."""
+    """`Case.signature` of a patient: a digest of the rows that the table has for them, whichever pictures there are.
+    "" where nothing bleeds: such rows say the number of slices alone, which many patients share."""
+    if not any(any(row.labels) for row in rows.values()):
+        return ""
     text = ";".join(f"{row.number}:{''.join(map(str, row.labels))}" for _, row in sorted(rows.items()))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -49,12 +49,15 @@ class People:
         names = [item.name for item in fields(self)]
         return People(*(tuple(sorted({*getattr(self, name), *getattr(other, name)})) for name in names))
 
-    def knows(self, case: Case) -> bool:
-        """Whether a case is of one of them: by number and, where both sides have one, by signature."""
-        number = person_hash(case.lineage, case.patient_id)
-        if number not in self.taught and number not in self.chose:
-            return False
-        return not (self.signed and case.signature) or _signed(case) in self.signed
+    def known_in(self, cases: Sequence[Case]) -> tuple[Case, ...]:
+        """Those of a data set's cases that are of them: by number and, where both sides have one, by signature. Where
+        not one signature of a known number fits, the data are others', and so are their cases without signature."""
+        everybody = {*self.taught, *self.chose}
+        numbered = [case for case in cases if person_hash(case.lineage, case.patient_id) in everybody]
+        fits = {case.study_id: _signed(case) in self.signed for case in numbered if self.signed and case.signature}
+        if fits and not any(fits.values()):
+            return ()
+        return tuple(case for case in numbered if fits.get(case.study_id, True))
 
     def to_mapping(self) -> dict[str, Any]:
         """JSON-able form; `from_mapping` reads it back."""
@@ -102,7 +105,7 @@ def find_seen(people: People, dataset: Dataset) -> Seen:
     """How many people of a data set taught or chose a network; someone who did both counts as taught."""
     if dataset.info.phantom:
         return Seen(0, 0)
-    there = {person_hash(case.lineage, case.patient_id) for case in dataset.cases if people.knows(case)}
+    there = {person_hash(case.lineage, case.patient_id) for case in people.known_in(dataset.cases)}
     taught, chose = there & set(people.taught), there & set(people.chose)
     shared = sorted({case.lineage for case in dataset.cases} & set(people.lineages))
     doubt = None
@@ -119,7 +122,8 @@ def find_seen(people: People, dataset: Dataset) -> Seen:
 
 def unseen_cases(people: People, dataset: Dataset) -> tuple[Case, ...]:
     """The data set's cases of people whom a network does not know."""
-    return tuple(case for case in dataset.cases if dataset.info.phantom or not people.knows(case))
+    known = () if dataset.info.phantom else people.known_in(dataset.cases)
+    return tuple(case for case in dataset.cases if case not in known)
 
 
 def _signed(case: Case) -> str:

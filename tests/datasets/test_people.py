@@ -86,3 +86,10 @@ def test_two_people_of_one_number_are_told_apart_by_their_labels() -> None:
     assert find_seen(people, dataset()).count == 3
     assert find_seen(People.of(dataset(), SPLIT), elsewhere).count == 3
     assert People().joined(people) == people
+
+    # Other people's copy of the layout: nobody bleeds as ours did, so those without a signature are others too.
+    strangers = signed({"001": "x", "002": "y", "003": ""})
+    assert find_seen(people, strangers).count == 0
+    assert len(unseen_cases(people, strangers)) == 3
+    # Our own: who has no signature is known by the number.
+    assert [case.patient_id for case in unseen_cases(people, signed({"001": "a", "003": "", "009": ""}))] == ["009"]
