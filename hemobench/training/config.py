@@ -37,7 +37,7 @@ LOSS_MONITOR = "validation_loss"  # the one monitor that is no metric: lower is 
 class TrainConfig:
     """One training run; None means the task's default, which `resolved()` fills in.
 
-    epochs: passes over the training examples. max_steps: stop there even if epochs remain. batch_size: slices or
+    epochs: passes over the training examples; 0 takes the weights that a run starts with as they are. max_steps: stop there even if epochs remain. batch_size: slices or
     volumes a step. learning_rate: 2e-4 is the paper's. gradient_clip: largest gradient norm. sampling: `balanced`
     draws with replacement (see training/sampling.py). patch: (D, H, W) random crops of the volumes a step.
     early_stopping: epochs without a better `monitor` before it stops. prior: the last layer's bias starts at the
@@ -80,6 +80,8 @@ class TrainConfig:
                 raise unknown_name(name, str(getattr(self, name)), known)
         for name in _COUNTS:
             value = getattr(self, name)
+            if name == "epochs" and value == 0:
+                continue  # another run's weights as they are, see run_experiment
             if value is not None and value < 1:
                 raise UserError(f"{name} is {value}; expected a whole number of at least 1; give one")
         if not self.learning_rate > 0:

@@ -70,6 +70,9 @@ def run_experiment(
     if bool(config.stream_share) != (stream is not None):
         raise UserError(f"stream_share is {config.stream_share} {'without' if stream is None else 'with'} a stream; "
                         "expected a stream exactly where the share is above 0; change one of the two")
+    if config.epochs == 0 and start is None:
+        raise UserError("epochs is 0 without a run to start with; expected at least 1, or weights to take as they are; "
+                        "change one of the two")
     taught_by = _teachers(examples, stream, start)
     identity = f"{config.fingerprint} {taught_by} {split.fingerprint}"
     finished = finished_result(output, config, taught_by, split) if resume else None

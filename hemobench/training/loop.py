@@ -156,6 +156,9 @@ class _Trainer:
         """Weights of another run of the same network, or of one that has more parts, instead of random ones."""
         own = self.bare.state_dict()
         self.bare.load_state_dict({name: tensor for name, tensor in weights.items() if name in own})
+        if self.epochs == 0 and self.accelerator.is_main_process:
+            header = {"identity": self.identity, "config": self.config.to_mapping(), "epoch": 0}
+            save_tensors(self.output / BEST, dict(self.bare.state_dict()), _model_header(self, header))
 
     def resume(self) -> None:
         path = self.output / LAST
