@@ -37,13 +37,14 @@ LOSS_MONITOR = "validation_loss"  # the one monitor that is no metric: lower is 
 class TrainConfig:
     """One training run; None means the task's default, which `resolved()` fills in.
 
-    epochs: passes over the training examples; 0 takes the weights that a run starts with as they are. max_steps: stop there even if epochs remain. batch_size: slices or
-    volumes a step. learning_rate: 2e-4 is the paper's. gradient_clip: largest gradient norm. sampling: `balanced`
-    draws with replacement (see training/sampling.py). patch: (D, H, W) random crops of the volumes a step.
-    early_stopping: epochs without a better `monitor` before it stops. prior: the last layer's bias starts at the
-    training set's frequencies. validation_limit: examples that the validation of an epoch looks at. steps_per_epoch:
-    steps between two validations instead of one pass; examples come again as often as that takes. stream_share: of each
-    batch, how much comes from the run's phantom stream (training/stream.py) instead of its training patients.
+    epochs: passes over the training examples; 0 takes the weights that a run starts with as they are. max_steps: stop
+    there even if epochs remain. batch_size: slices or volumes a step. learning_rate: 2e-4 is the paper's.
+    gradient_clip: largest gradient norm. sampling: `balanced` draws with replacement (see training/sampling.py). patch:
+    (D, H, W) random crops of the volumes a step. early_stopping: epochs without a better `monitor` before it stops.
+    prior: the last layer's bias starts at the training set's frequencies. validation_limit: examples that the
+    validation of an epoch looks at. steps_per_epoch: steps between two validations instead of one pass; examples come
+    again as often as that takes. stream_share: of each batch, how much comes from the run's phantom stream
+    (training/stream.py) instead of its training patients.
     """
 
     task: str = "classification"

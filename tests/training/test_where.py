@@ -75,3 +75,20 @@ def test_loss_and_network_must_fit(located: Examples, slices: Examples) -> None:
         check_config(dataclasses.replace(CONFIG, model="timm:test_resnet"))
     with pytest.raises(UserError, match="on examples without masks of their slices"):
         run_experiment(CONFIG, slices, make_split(), Path("never"))
+
+
+def test_a_run_of_no_epochs_takes_the_weights_as_they_are(located: Examples, tmp_path: Path) -> None:
+    run_experiment(CONFIG, located, make_split(), tmp_path / "slices")
+    view = SegmentationView("subtypes", (5.0, 2.0, 2.0), (6, 24, 24), "brain+bone")
+    volumes = build_examples(make_dataset(), view, jobs=1)
+    config = TrainConfig.from_mapping({
+        "task": "segmentation", "model": "timm-unet:test_resnet", "view": view, "loss": "blood+type", "epochs": 0,
+        "precision": "fp32",
+    }).resolved()  # fmt: skip
+    result = run_experiment(config, volumes, make_split(), tmp_path / "volumes", start=tmp_path / "slices")
+    assert result.history == ()
+    assert "dice_any" in result.metrics
+    before, after = load_file(tmp_path / "slices" / BEST), load_file(tmp_path / "volumes" / BEST)
+    assert all(torch.equal(after[name], before[name]) for name in after)
+    with pytest.raises(UserError, match="epochs is 0 without a run to start with"):
+        run_experiment(config, volumes, make_split(), tmp_path / "nothing")
