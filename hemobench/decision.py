@@ -133,7 +133,8 @@ def base_rate_offset(logits: NDArray[np.float64], targets: NDArray[np.integer]) 
     -3.099
     """
     rate = (targets.sum() + 1) / (len(targets) + 2)
-    return float(brentq(lambda offset: expit(logits + offset).mean() - rate, -100, 100))
+    reach = 100 + float(np.abs(logits).max())  # far enough for every probability to be 0, or 1
+    return float(brentq(lambda offset: expit(logits + offset).mean() - rate, -reach, reach))
 
 
 def study_maxima(predictions: SlicePredictions) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
