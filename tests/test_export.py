@@ -187,6 +187,15 @@ def test_folds_answer_for_each_other_and_a_stream_teaches_beside(made: Path) -> 
     known = [set(json.loads((made / "runs/folds" / f"fold-{n}" / "run.json").read_text())["patients"].items())
              for n in (1, 2)]
     assert all(("train", 12) in one for one in known)
+    # Who begins with it takes the network that ships, as it is, and knows the same people.
+    (made / "after.yaml").write_text(RECIPE.replace("epochs: 1", "epochs: 0") + "start: folds\n")
+    done = _train("--recipe", "after.yaml", "--data", "image-folder:unseen", home=made)
+    assert done.returncode == 0, done.stderr
+    weights = [open_checkpoint(made / "checkpoints" / name).sha256 for name in ("folds", "after")]
+    assert weights[0] == weights[1]
+    people = open_checkpoint(made / "checkpoints" / "after").people
+    assert people is not None
+    assert len(people.taught) >= 24
 
 
 def test_a_start_that_is_missing_or_not_wanted_is_one_line(made: Path) -> None:

@@ -104,6 +104,8 @@ def _start(recipe: Recipe, given: Path | None) -> Path | None:
             raise UserError(f"--start with recipe {recipe.name}; expected none: it begins with nothing; leave it out")
         return None
     run = given or Path("runs") / recipe.start
+    if (run / EVERYBODY / RESULT_FILE).is_file():
+        run /= EVERYBODY  # of a recipe with folds, the network that ships
     if not (run / RESULT_FILE).is_file():
         raise UserError(f"recipe {recipe.name} begins with a finished run of {recipe.start}, and {run} is none; train "
                         f"it first (--recipe {recipe.start}), or name its folder by --start")
