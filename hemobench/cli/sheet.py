@@ -11,7 +11,6 @@ import typer
 from hemobench.cli.progress import reporting_progress
 from hemobench.cli.run import EXIT_USER_ERROR
 from hemobench.datasets.registry import open_dataset, parse_spec
-from hemobench.datasets.support import first_lines
 from hemobench.errors import UserError
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ def draw_cases(
 ) -> None:
     """Open the data set, analyse some of its cases, draw them; cases without an answer are named at the end."""
     # Here, not above: --help should not pay for loading torch.
+    from hemobench.datasets.support import first_lines
     from hemobench.evaluation.sheet import write_sheet
 
     name = parse_spec(data)[0]
