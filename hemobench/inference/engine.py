@@ -20,8 +20,8 @@ PRECISIONS = ("auto", "bf16", "fp32")
 # Largest and mean difference of a probability from torch's in fp32, on heads: what the shipped checkpoints keep to, by
 # test. Measured on a phantom study of 40 x 512 x 512: fp32 0.0038 (3D, instance norm) and 5e-8; bf16 0.081 and 0.0008
 # (bleed-2d, which is trained to be sure of itself), both libraries alike. benchmarks/engines.py prints them for any
-# checkpoint. Networks with random weights differ less: fp32 1.2e-4, bf16 0.025. An input unlike those that taught can do
-# more: a head without its skull 0.0129 in fp32 with the ventricle network, at a voxel in doubt.
+# checkpoint. Networks with random weights differ less: fp32 1.2e-4, bf16 0.025. An input unlike those that taught can
+# do more: a head without its skull 0.0129 in fp32 with the ventricle network.
 FP32_TOLERANCE, FP32_MEAN_TOLERANCE = 0.01, 1e-5
 BF16_TOLERANCE, BF16_MEAN_TOLERANCE = 0.15, 0.004
 _MOST_SHARED = 8
