@@ -21,6 +21,7 @@ from hemobench.datasets.views import View, view_from_mapping
 from hemobench.errors import UserError, unknown_name
 from hemobench.metrics.registry import METRICS
 from hemobench.training.config import TrainConfig
+from hemobench.training.experiment import check_epochs
 from hemobench.training.problem import check_config
 
 TASKS = ("classification", "segmentation")
@@ -219,7 +220,9 @@ def _check_configs(board: BoardSpec, fields: Fields) -> None:
                 error = UserError(f"{taken[0]} is the board's, the same for all entries; set it there; remove it here")
                 raise located(fields.file, fields.path(where), error)
         try:
-            check_config(board.config(entry, seed=0))
+            config = board.config(entry, seed=0)
+            check_config(config)
+            check_epochs(config, started=False)
         except UserError as error:
             raise located(fields.file, f"{fields.path('entries')}[{number}] '{entry.name}'", error) from error
 

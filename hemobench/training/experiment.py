@@ -70,9 +70,7 @@ def run_experiment(
     if bool(config.stream_share) != (stream is not None):
         raise UserError(f"stream_share is {config.stream_share} {'without' if stream is None else 'with'} a stream; "
                         "expected a stream exactly where the share is above 0; change one of the two")
-    if config.epochs == 0 and start is None:
-        raise UserError("epochs is 0 without a run to start with; expected at least 1, or weights to take as they are; "
-                        "change one of the two")
+    check_epochs(config, started=start is not None)
     taught_by = _teachers(examples, stream, start)
     identity = f"{config.fingerprint} {taught_by} {split.fingerprint}"
     finished = finished_result(output, config, taught_by, split) if resume else None
@@ -100,6 +98,13 @@ def run_experiment(
     if trained.main_process:
         result.save(output)
     return result
+
+
+def check_epochs(config: TrainConfig, *, started: bool) -> None:
+    """Whether something is left to learn, or another run's weights to take as they are. Raises: UserError."""
+    if config.epochs == 0 and not started:
+        raise UserError("epochs is 0 without a run to start with; expected a whole number of at least 1, or weights to "
+                        "take as they are; change one of the two")
 
 
 def load_model(directory: Path) -> tuple[nn.Module, TrainConfig]:

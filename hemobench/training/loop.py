@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -329,11 +330,13 @@ def _model_header(trainer: _Trainer, header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _accelerator(precision: str) -> tuple[ComputePlan, Accelerator]:
-    plan = plan_compute(precision, PartialState().device)
+    # Accelerate joins the processes of torchrun on a machine without a GPU only when told that it is one.
+    cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
+    plan = plan_compute(precision, PartialState(cpu=cpu).device)
     mixed = "bf16" if plan.precision == "bf16" else "no"
     # Accelerate keeps one precision per process and refuses a second; a leaderboard trains several runs in one.
     AcceleratorState._reset_state()
-    return plan, Accelerator(mixed_precision=mixed)
+    return plan, Accelerator(mixed_precision=mixed, cpu=cpu)
 
 
 def _optimizer(config: TrainConfig, model: nn.Module, device: torch.device) -> torch.optim.Optimizer:

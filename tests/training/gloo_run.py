@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import torch
+from accelerate import PartialState
 from blob_cases import make_dataset, make_split
 
 from hemobench.datasets.cache import ClassificationView, build_examples
@@ -23,6 +24,7 @@ def main(output: Path) -> None:
     torch.set_num_threads(1)
     examples = build_examples(make_dataset(), ClassificationView(("brain",), 24), jobs=1)
     run_experiment(TrainConfig.from_mapping(CONFIG), examples, make_split(), output)
+    print(f"{PartialState().num_processes} processes")
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def test_yaml_habits_are_understood() -> None:
         ({"epochs": "many"}, "epochs is 'many'; expected a whole number"),
         ({"epochs": 2.5}, "whole number"),
         ({"epochs": True}, "whole number"),
-        ({"epochs": 0}, "at least 1"),
+        ({"epochs": -1}, "at least 1"),
         ({"epochs": None}, "epochs is None"),
         ({"learning_rate": 0}, "above 0"),
         ({"learning_rate": float("nan")}, "above 0"),

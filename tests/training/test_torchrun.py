@@ -25,12 +25,13 @@ def test_two_gloo_processes_give_the_result_of_one(tmp_path: Path) -> None:
     }  # fmt: skip
     torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1", "--master_port",
                 str(29500 + os.getpid() % 2000)]  # fmt: skip
-    for launcher, name in (([], "one"), (torchrun, "two")):
+    for launcher, name, processes in (([], "one", 1), (torchrun, "two", 2)):
         done = subprocess.run(
             [sys.executable, *launcher, str(HERE / "gloo_run.py"), str(tmp_path / name)], env=environment,
             capture_output=True, text=True, check=False, timeout=600,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-2000:]
+        assert done.stdout.count(f"{processes} processes") == processes
     one, two = (RunResult.load(tmp_path / name) for name in ("one", "two"))
     assert one.split_fingerprint == two.split_fingerprint
     losses = [[row["train_loss"] for row in run.history] for run in (one, two)]
