@@ -81,15 +81,15 @@ def volume_confusion(scores: CaseScores) -> NDArray[np.float64]:
 def example_rows(runs: Runs) -> tuple[ExampleRow, ...]:
     """The truth's row of pictures, then one row an entry for the same slices, from each entry's first run."""
     first = {name: group[0] for name, group in runs.items()}
-    pictures = {name: run.pictures for name, run in first.items() if len(run.pictures.titles)}
+    pictures = {name: run.pictures for name, run in first.items() if len(run.pictures.where(""))}
     if not pictures:
         return ()
     reference = next(iter(pictures.values()))
-    titles = [str(title) for title in reference.titles[:MAX_EXAMPLES]]
+    titles = [str(reference.titles[place]) for place in reference.where("")[:MAX_EXAMPLES]]
     masks = reference.truth.ndim == 3
     rows = [ExampleRow("truth", tuple(_truth_cell(reference, number, masks) for number in range(len(titles))))]
     for name, own in pictures.items():
-        places = {str(title): number for number, title in enumerate(own.titles)}
+        places = {str(own.titles[place]): int(place) for place in own.where("")}
         cells = [_prediction_cell(own, places[title], masks) if title in places else ExampleCell() for title in titles]
         rows.append(ExampleRow(name, tuple(cells)))
     return tuple(rows)

@@ -29,7 +29,7 @@ from hemobench.training.evaluate import Stopwatch, case_scores, mean_scores, sli
 from hemobench.training.hardware import peak_memory_mb
 from hemobench.training.logging import Reporter, Silent
 from hemobench.training.loop import BEST, HISTORY, LAST, TENSORBOARD, Trained, restored, train
-from hemobench.training.pictures import slice_pictures, volume_pictures
+from hemobench.training.pictures import dice_of, slice_pictures, volume_pictures
 from hemobench.training.problem import build_model, pose_problem
 from hemobench.training.result import RESULT_FILE, CaseScores, Pictures, Predictions, RunResult, SlicePredictions
 from hemobench.training.stream import ExampleStream, StreamSpec
@@ -242,7 +242,7 @@ def _scored(
         return slices, metrics, undefined, slice_pictures(examples, rows, slices)
     scores, masks = case_scores(trained.model, trained.problem, examples, trained.source, rows, watch)
     metrics, undefined = mean_scores(scores)
-    return scores, metrics, undefined, volume_pictures(examples, rows, masks)
+    return scores, metrics, undefined, volume_pictures(examples, rows, masks, dice_of(scores))
 
 
 def _baselines(test: Predictions, metrics: dict[str, float]) -> dict[str, float]:

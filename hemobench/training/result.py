@@ -49,12 +49,19 @@ Predictions = SlicePredictions | CaseScores
 @dataclass(frozen=True)
 class Pictures:
     """A few test examples for the report, uint8. images: (n, H, W) grey; truth, prediction: (n, H, W) masks for
-    segmentation, (n, 6) labels and probabilities * 255 for classification. titles: (n,) study and slice."""
+    segmentation, (n, 6) labels and probabilities * 255 for classification. titles: (n,) study and slice. roles: (n,)
+    "" where a rule chose the example, the same for every run on these data; else what it is among this run's answers:
+    best, median or worst case, missed or false alarm."""
 
     images: NDArray[np.uint8]
     truth: NDArray[np.uint8]
     prediction: NDArray[np.uint8]
     titles: NDArray[np.str_]
+    roles: NDArray[np.str_]
+
+    def where(self, role: str) -> NDArray[np.int64]:
+        """Places of the examples with this role."""
+        return np.flatnonzero(self.roles == role)
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,10 @@ class RunResult:
             with np.load(directory / "predictions.npz", allow_pickle=False) as packed:
                 arrays = {key: packed[key] for key in packed.files}
             with np.load(directory / "pictures.npz", allow_pickle=False) as packed:
-                pictures = Pictures(**{name: packed[name] for name in _PICTURES})
+                held = {name: packed[name] for name in packed.files}
+                # Runs of before roles came hold examples by rule alone.
+                held.setdefault("roles", np.zeros(len(held["titles"]), dtype="U1"))
+                pictures = Pictures(**{name: held[name] for name in _PICTURES})
             plain = {name: content[name] for name in _PLAIN}
             for name in _NUMBERS:
                 plain[name] = {key: _nan(value) for key, value in plain[name].items()}
@@ -133,7 +143,7 @@ class RunResult:
                             "finished run; train it again") from error
 
 
-_PICTURES = ("images", "truth", "prediction", "titles")
+_PICTURES = ("images", "truth", "prediction", "titles", "roles")
 _NUMBERS = ("metrics", "validation_metrics", "baselines", "timings")
 _PLAIN = (
     "name", "dataset", "phantom", "data_fingerprint", "split_fingerprint", "metrics", "validation_metrics", "undefined",

@@ -45,7 +45,7 @@ def segmentation_run() -> Callable[..., RunResult]:
         disc = np.hypot(*np.mgrid[-32:32, -32:32]) < 20
         masks = np.stack([disc, np.roll(disc, 8, axis=1)]).astype(np.uint8)
         titles = np.asarray(["p0 slice 3", "p1 slice 9"])
-        pictures = Pictures((masks * 120 + 40).astype(np.uint8), masks, masks[::-1], titles)
+        pictures = Pictures((masks * 120 + 40).astype(np.uint8), masks, masks[::-1], titles, np.asarray(["", ""]))
         config = TrainConfig(task="segmentation", model=model, seed=seed).resolved()
         return _run(config, CaseScores(dict(columns), ids, ids), pictures, "dice_any")
 
@@ -67,7 +67,7 @@ def classification_run() -> Callable[..., RunResult]:
         ids = np.asarray(patients)
         pictures = Pictures(
             np.full((2, 48, 48), 90, dtype=np.uint8), targets[:2], (scores[:2] * 255).astype(np.uint8),
-            np.asarray(["p0 slice 0", "p0 slice 1"]),
+            np.asarray(["p0 slice 0", "p0 slice 1"]), np.asarray(["", ""]),
         )  # fmt: skip
         config = TrainConfig(task="classification", model=model, seed=seed).resolved()
         test = SlicePredictions(scores, targets, ids, ids, np.arange(len(truth)))
