@@ -37,13 +37,16 @@ def compare(
     engine: Annotated[
         str, typer.Option(metavar="local|ray", help="local: processes of this machine; ray: a Ray cluster.")
     ] = "local",
+    pictures: Annotated[
+        bool, typer.Option(help="Example pictures in the report; leave them out of pages about patients to pass on.")
+    ] = True,
     output: Annotated[
         Path | None, typer.Option(help="Folder; default ./hemobench-results/SUITE[-DATA]. Its runs are used again.")
     ] = None,
 ) -> None:
     """Train every entry of a suite with every seed and rank them.
 
-    Prints the boards and writes leaderboard.csv, leaderboard.json, report.html and runs/. Interrupted, the same
+    Prints the boards and writes leaderboard.csv, .json, .md and .tex, report.html and runs/. Interrupted, the same
     command goes on where it stopped.
     """
     _check_engine(engine)
@@ -68,7 +71,7 @@ def compare(
     command = _command(suite, data, seeds, test or (), threads)
     compare_suite(
         chosen, output, workforce=Workforce(engine, jobs, threads), skipped=skipped, tests=test or (),
-        command=command, clock=clock,
+        pictures=pictures, command=command, clock=clock,
     )  # fmt: skip
 
 

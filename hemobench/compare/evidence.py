@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from hemobench.compare.answer_curves import precision_recall_lines, prevalence, reliabilities, roc_lines, volumes
+from hemobench.compare.cases import entry_cases
 from hemobench.compare.figures import Curve
 from hemobench.compare.leaderboard import Board
 from hemobench.compare.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, enlarged, overlay, png_data_uri
@@ -25,8 +27,12 @@ MAX_EXAMPLES = 8
 Runs = Mapping[str, Sequence[RunResult]]
 
 
-def board_evidence(board: Board, runs: Runs, *, notes: Sequence[str] = ()) -> Evidence:
-    """Everything the report needs of a board whose entries' runs are given, name to one run a seed."""
+def board_evidence(board: Board, runs: Runs, *, notes: Sequence[str] = (), pictures: bool = True) -> Evidence:
+    """Everything the report needs of a board whose entries' runs are given, name to one run a seed.
+
+    pictures: False leaves out every example picture, for pages about patients that are to be passed on.
+    """
+    runs = {entry.name: runs[entry.name] for entry in board.entries if entry.name in runs}
     every = [run for group in runs.values() for run in group]
     classification = board.task == "classification"
     return Evidence(
@@ -35,9 +41,16 @@ def board_evidence(board: Board, runs: Runs, *, notes: Sequence[str] = ()) -> Ev
         validation_metric=every[0].config.resolved().monitor or board.rank_by,
         confusions=tuple(_confusion(name, group) for name, group in runs.items()),
         confusion_caption=_SLICE_CAPTION if classification else _VOXEL_CAPTION,
-        examples=example_rows(runs),
+        examples=example_rows(runs) if pictures else (),
         examples_caption=_SLICE_EXAMPLES if classification else _VOXEL_EXAMPLES,
         notes=tuple(notes),
+        roc=roc_lines(runs),
+        precision_recall=precision_recall_lines(runs),
+        prevalence=prevalence(runs),
+        reliabilities=reliabilities(board, runs),
+        volumes=volumes(runs),
+        cases=entry_cases(runs, pictures=pictures),
+        made_with=_made_with(every),
     )
 
 
@@ -120,6 +133,17 @@ def _prediction_cell(pictures: Pictures, number: int, masks: bool) -> ExampleCel
 def _dice(truth: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> float | None:
     both = int(truth.sum() + prediction.sum())
     return 2 * int((truth & prediction).sum()) / both if both else None
+
+
+def _made_with(runs: Sequence[RunResult]) -> tuple[str, ...]:
+    """Versions, commits and hardware of the runs, each kind once: boards may be finished on another day."""
+    lines = [
+        f"hemobench {run.version} at commit {run.commit[:12]}, torch {run.hardware.get('torch', '?')}, "
+        f"{run.hardware.get('device_name') or run.hardware.get('device', '?')}, {run.hardware.get('precision', '?')}, "
+        f"{run.hardware.get('threads', '?')} threads a run"
+        for run in runs
+    ]
+    return tuple(dict.fromkeys(lines))
 
 
 def _curve(name: str, run: RunResult) -> Curve:

@@ -50,7 +50,7 @@ def forest_figure(board: Board) -> go.Figure:
         )  # fmt: skip
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], automargin=True)
     figure.update_xaxes(title=metric_title(board.rank_by))
-    return _styled(figure, height=90 + 44 * len(names), top=12)
+    return styled(figure, height=90 + 44 * len(names), top=12)
 
 
 def per_type_figure(board: Board) -> go.Figure | None:
@@ -79,7 +79,7 @@ def per_type_figure(board: Board) -> go.Figure | None:
     figure.update_yaxes(title="AUROC (0.5 is chance)", range=[min(0.45, lowest - 0.05), 1.02])
     figure.update_layout(scattermode="group", scattergap=0.5)
     figure.update_xaxes(automargin=True)
-    return _styled(figure, height=400, top=12)
+    return styled(figure, height=400, top=12)
 
 
 def curves_figure(curves: Sequence[Curve], colours: Mapping[str, str], validation_metric: str) -> go.Figure:
@@ -100,7 +100,7 @@ def curves_figure(curves: Sequence[Curve], colours: Mapping[str, str], validatio
     figure.update_xaxes(title="epoch", row=2, col=1)
     figure.update_yaxes(title="training loss", row=1, col=1)
     figure.update_yaxes(title=f"validation {metric_title(validation_metric)}", row=2, col=1)
-    return _styled(figure, height=560)
+    return styled(figure, height=560)
 
 
 def confusion_figure(matrix: NDArray[np.int64], labels: Sequence[str]) -> go.Figure:
@@ -117,7 +117,7 @@ def confusion_figure(matrix: NDArray[np.int64], labels: Sequence[str]) -> go.Fig
     )  # fmt: skip
     figure.update_yaxes(autorange="reversed", title="truth", automargin=True, showgrid=False)
     figure.update_xaxes(title="prediction", automargin=True, showgrid=False)
-    return _styled(figure, height=110 + 36 * len(labels), top=12)
+    return styled(figure, height=110 + 36 * len(labels), top=12)
 
 
 def metric_title(name: str) -> str:
@@ -160,7 +160,7 @@ def _count(value: int) -> str:
     return str(int(value))
 
 
-def _styled(figure: go.Figure, *, height: int, top: int = 40) -> go.Figure:
+def styled(figure: go.Figure, *, height: int, top: int = 40) -> go.Figure:
     """Transparent background and neutral grey, which the page's script replaces by the reader's own scheme."""
     grid = "rgba(128,136,144,0.25)"
     figure.update_layout(

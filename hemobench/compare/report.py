@@ -17,6 +17,9 @@ import yaml
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from hemobench.compare.answer_curves import Line, Reliability, Volumes
+from hemobench.compare.answer_figures import bland_altman_figure, differences_figure, reliability_figure, roc_figure
+from hemobench.compare.cases import EntryCases
 from hemobench.compare.figures import (
     Curve,
     confusion_figure,
@@ -69,6 +72,13 @@ class Evidence:
     examples: tuple[ExampleRow, ...] = ()
     examples_caption: str = ""
     notes: tuple[str, ...] = ()
+    roc: tuple[Line, ...] = ()
+    precision_recall: tuple[Line, ...] = ()
+    prevalence: float = math.nan
+    reliabilities: tuple[Reliability, ...] = ()
+    volumes: tuple[Volumes, ...] = ()
+    cases: tuple[EntryCases, ...] = ()
+    made_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,6 +108,8 @@ class _Section:
     confusions: list[_Figure]
     confusion_caption: str
     examples: Mapping[str, Any] | None
+    cases: tuple[EntryCases, ...]
+    made_with: tuple[str, ...]
     settings: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -148,6 +160,8 @@ def _section(evidence: Evidence, number: int) -> _Section:
         ],
         confusion_caption=evidence.confusion_caption,
         examples=examples,
+        cases=evidence.cases,
+        made_with=evidence.made_with,
         settings=_settings(board),
     )
 
@@ -162,15 +176,56 @@ def _figures(evidence: Evidence, number: int) -> list[_Figure]:
             _html(forest_figure(board), f"forest-{number}"),
         )
     ]
+    differences = differences_figure(board)
+    if differences is not None:
+        figures.append(_Figure("Differences and ranks", _DIFFERENCES, _html(differences, f"differences-{number}")))
     per_type = per_type_figure(board)
     if per_type is not None:
         caption = "Area under the ROC curve for each haemorrhage type, with its 95% interval by patient."
         figures.append(_Figure("By haemorrhage type", caption, _html(per_type, f"types-{number}")))
+    figures += _answer_figures(evidence, number)
     if evidence.curves:
         figure = curves_figure(evidence.curves, entry_colours(board), evidence.validation_metric)
         caption = "One line a run: the colour is the entry, the dash the seed. Click an entry to hide or show it."
         figures.append(_Figure("Training", caption, _html(figure, f"curves-{number}")))
     return figures
+
+
+def _answer_figures(evidence: Evidence, number: int) -> list[_Figure]:
+    """What the test answers look like: ROC, precision-recall and reliability, or volumes."""
+    colours, figures = entry_colours(evidence.board), []
+    if evidence.roc:
+        figure = roc_figure(evidence.roc, evidence.precision_recall, evidence.prevalence, colours)
+        figures.append(_Figure("ROC and precision-recall", _ROC, _html(figure, f"roc-{number}")))
+    if evidence.reliabilities:
+        figure = reliability_figure(evidence.reliabilities, colours)
+        figures.append(_Figure("Reliability", _RELIABILITY, _html(figure, f"reliability-{number}")))
+    if evidence.volumes:
+        agreements = {
+            entry.name: entry.volume_agreement for entry in evidence.board.entries if entry.volume_agreement is not None
+        }
+        figure = bland_altman_figure(evidence.volumes, agreements, colours)
+        figures.append(_Figure("Volumes (Bland and Altman)", _VOLUMES, _html(figure, f"volumes-{number}")))
+    return figures
+
+
+_DIFFERENCES = (
+    "Left: each entry minus the best on the same patients; limits hold for all pairs of the board together with 95%, "
+    "an open circle is tied with the best. Right: the entry's rank and the interval of its rank."
+)
+_ROC = (
+    "Any haemorrhage, by slice, mean over seeds (the band, on boards of up to three entries, spans them). Dotted: "
+    "chance."
+)
+_RELIABILITY = (
+    "Any haemorrhage: of the slices that were given a probability, the share that had one; ten bins of equally many "
+    "slices, all seeds together. On the dotted line probabilities can be taken at their word. Right: after Platt's fit "
+    "on each run's validation patients, where enough of them bled."
+)
+_VOLUMES = (
+    "Predicted minus true volume over the mean of both, test cases of the first seed. Solid: the bias, dashed: the 95% "
+    "limits of agreement, both over all seeds."
+)
 
 
 def _settings(board: Board) -> list[tuple[str, str]]:

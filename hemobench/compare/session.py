@@ -1,4 +1,4 @@
-"""A whole comparison: run the suite, write its three files, print its boards and where the time went."""
+"""A whole comparison: run the suite, write its files, print its boards and where the time went."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rich.text import Text
 
 from hemobench.compare.costs import MemoryWatch, StageClock, describe_machine
 from hemobench.compare.evidence import board_evidence
+from hemobench.compare.exports import write_tables
 from hemobench.compare.leaderboard import Leaderboard, write_leaderboard
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.references import SLICE_POSITION
@@ -26,13 +27,14 @@ def compare_suite(
     workforce: Workforce | None = None,
     skipped: Sequence[str] = (),
     tests: Sequence[str] = (),
+    pictures: bool = True,
     command: str,
     clock: StageClock,
 ) -> Leaderboard:
     """Train, rank and report a suite under `output`; boards go to stdout, progress to stderr.
 
-    `skipped` names boards that were left out and why; `tests` other data sets to score all networks on; `command` is
-    what the report says to repeat. Raises: UserError.
+    `skipped` names boards that were left out and why; `tests` other data sets to score all networks on; `pictures`
+    whether the report shows examples; `command` is what it says to repeat. Raises: UserError.
     """
     console, notes = make_console(), make_console(stderr=True)
     with MemoryWatch() as memory:
@@ -43,17 +45,20 @@ def compare_suite(
                 suite, output, workforce=workforce, skipped=skipped, tests=tests, progress=progress, clock=clock
             )
         write_leaderboard(result.leaderboard, output)
+        write_tables(result.leaderboard, output)
         with clock.stage("report"):
-            _report(result, output, command, clock, memory)
+            _report(result, output, command, clock, memory, pictures)
     for board in result.leaderboard.boards:
         print_board(console, board)
     _print_costs(console, clock, memory, output)
     return result.leaderboard
 
 
-def _report(result: SuiteResult, output: Path, command: str, clock: StageClock, memory: MemoryWatch) -> None:
+def _report(
+    result: SuiteResult, output: Path, command: str, clock: StageClock, memory: MemoryWatch, pictures: bool
+) -> None:
     boards = zip(result.leaderboard.boards, result.runs, strict=True)
-    evidence = [board_evidence(board, runs, notes=_notes(board.task)) for board, runs in boards]
+    evidence = [board_evidence(board, runs, notes=_notes(board.task), pictures=pictures) for board, runs in boards]
     costs = Costs(clock.stages(), clock.total_seconds, memory.peak_gb, describe_machine())
     write_report(output / "report.html", result.leaderboard, evidence, costs, command)
 
@@ -69,5 +74,5 @@ def _print_costs(console: Console, clock: StageClock, memory: MemoryWatch, outpu
     if memory.peak_gb is not None:
         peak = f"peak memory {memory.peak_gb:.2f} GB, all processes together; {describe_machine()}"
         console.print(Text(peak), soft_wrap=True)
-    for name in ("leaderboard.csv", "leaderboard.json", "report.html"):
+    for name in ("leaderboard.csv", "leaderboard.json", "leaderboard.md", "leaderboard.tex", "report.html"):
         console.print(Text(f"wrote {output / name}"), soft_wrap=True)

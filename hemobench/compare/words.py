@@ -107,10 +107,10 @@ def gap_to_best(entry: Entry) -> str:
 
 
 def _agreement(found: Agreement) -> str:
-    return (
-        f"{found.bias_ml:+.1f} mL on average, 95% limits of agreement {found.low_ml:+.1f} to {found.high_ml:+.1f} mL "
-        f"({found.n} cases)"
-    )
+    limits = f"95% limits of agreement {found.low_ml:+.1f} to {found.high_ml:+.1f} mL"
+    if not math.isfinite(found.sd_ml):
+        limits = "too few cases for limits of agreement"
+    return f"{found.bias_ml:+.1f} mL on average, {limits} ({found.n} case{'s' if found.n != 1 else ''})"
 
 
 def _interval(value: float, low: float, high: float) -> str:

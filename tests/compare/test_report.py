@@ -56,8 +56,9 @@ def test_nothing_is_loaded_from_elsewhere(page):
 
 def test_plotly_is_there_once_and_draws_every_figure(page):
     assert page.count("plotly.js v") == 1
-    # A forest and curves a board, the AUROC by type of one, a confusion matrix an entry.
-    assert len(re.findall(r"Plotly\.newPlot\(", _own_markup(page))) == 2 + 2 + 1 + 3
+    # A forest and curves a board, differences of the two entries of one, volumes; AUROC by type, ROC and reliability of
+    # the other; a confusion matrix an entry.
+    assert len(re.findall(r"Plotly\.newPlot\(", _own_markup(page))) == 2 + 2 + 1 + 1 + 3 + 3
 
 
 def test_text_is_escaped(page):

@@ -32,7 +32,9 @@ def test_volumes_by_size_then_the_best_the_median_and_the_worst() -> None:
     own = {role: str(pictures.titles[pictures.where(role)[0]])[0] for role in ("best", "median", "worst")}
     assert own == {"best": "c", "median": "e", "worst": "b"}
     worst = int(pictures.where("worst")[0])
-    assert pictures.truth[worst].sum() == 4 and pictures.prediction[worst].sum() == 1 and pictures.images[worst, 0, 0] == 1
+    assert pictures.truth[worst].sum() == 4
+    assert pictures.prediction[worst].sum() == 1
+    assert pictures.images[worst, 0, 0] == 1
 
 
 def test_too_few_volumes_have_no_best_and_worst() -> None:
