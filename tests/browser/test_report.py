@@ -1,0 +1,95 @@
+"""A comparison's report in Chromium: every figure drawn in light and in dark, nothing cut off, pages that print."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hemobench.compare.evidence import board_evidence
+from hemobench.compare.leaderboard import Leaderboard
+from hemobench.compare.ranking import BoardFacts, build_board
+from hemobench.compare.report import Costs, write_report
+
+from ..compare.conftest import classification_run, segmentation_run  # noqa: F401  (fixtures)
+
+DARK_INK, LIGHT_INK = "rgb(155, 167, 180)", "rgb(90, 101, 114)"
+
+
+@pytest.fixture
+def report(segmentation_run: Any, classification_run: Any, tmp_path: Path) -> Path:  # noqa: F811
+    truth, patients = [0, 1, 0, 1] * 5, [f"p{number // 4}" for number in range(20)]
+    given = [0.1, 0.9, 0.3, 0.6] * 5
+    boards, evidence = [], []
+    for task, rank_by, runs in (
+        ("segmentation", "dice_any", {
+            name: [segmentation_run([dice, dice + 0.1, dice - 0.1], seed) for seed in (0, 1)]
+            for name, dice in (("unet3d with a name as long as they come, [0.2, 0.8]", 0.8), ("unet2d", 0.5))
+        }),
+        ("classification", "auroc_any", {
+            "paper_cnn": [classification_run(given, truth, patients, seed) for seed in (0, 1)]
+        }),
+    ):  # fmt: skip
+        facts = BoardFacts(task, f"board of {task}", "phantom", "d1", True, rank_by, (rank_by,), 50)
+        boards.append(build_board(facts, runs))
+        evidence.append(board_evidence(boards[-1], runs))
+    leaderboard = Leaderboard("s", "A report", "Text.", "2026", "abc", (0, 1), tuple(boards))
+    path = tmp_path / "report.html"
+    costs = Costs((("train", 12.0),), 20.0, 1.5, "2 cores")
+    write_report(path, leaderboard, evidence, costs, "python -m hemobench.compare s")
+    return path
+
+
+@pytest.mark.parametrize(("scheme", "ink"), [("light", LIGHT_INK), ("dark", DARK_INK)])
+def test_every_figure_is_drawn_in_the_readers_colours(report: Path, browser: Any, scheme: str, ink: str) -> None:
+    page, complaints = _open(browser, report, color_scheme=scheme, viewport={"width": 1280, "height": 900})
+    assert page.locator(".js-plotly-plot .main-svg").count() > 0
+    drawn = page.evaluate(
+        "[...document.querySelectorAll('.js-plotly-plot')].map(plot => plot.querySelectorAll('.main-svg').length)"
+    )
+    assert len(drawn) == 12
+    assert all(drawn)
+    page.wait_for_function(f"getComputedStyle(document.querySelector('.xtick text')).fill === '{ink}'")
+    assert complaints == []
+
+
+def test_nothing_is_wider_than_a_telephone(report: Path, browser: Any) -> None:
+    page, _ = _open(browser, report, viewport={"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_it_prints_on_pages_that_the_layout_fits(report: Path, browser: Any) -> None:
+    page, _ = _open(browser, report, color_scheme="dark", viewport={"width": 1440, "height": 900})
+    printed = page.pdf(prefer_css_page_size=True, print_background=True)
+    boxes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", printed)
+    assert 3 <= len(boxes) <= 12
+    # 340 by 481 mm in points.
+    assert all((float(width), float(height)) == pytest.approx((963.8, 1363.5), abs=1) for width, height in boxes)
+    # Light colours, whatever the reader's scheme: the dark cards' red of 26 of 255 is there only as on the screen.
+    assert b".10196" not in b"".join(_inflated(printed))
+    page.emulate_media(media="screen", color_scheme="dark")
+    assert b".10196" in b"".join(_inflated(page.pdf(print_background=True)))
+
+
+def _inflated(printed: bytes) -> list[bytes]:
+    found = []
+    for stream in re.findall(rb"stream\r?\n(.*?)endstream", printed, re.DOTALL):
+        try:
+            found.append(zlib.decompress(stream))
+        except zlib.error:
+            continue  # a picture or a font
+    return found
+
+
+def _open(browser: Any, report: Path, **options: Any) -> tuple[Any, list[str]]:
+    page = browser.new_context(**options).new_page()
+    complaints: list[str] = []
+    page.on("console", lambda message: complaints.append(message.text))
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(report.as_uri())
+    page.wait_for_selector(".js-plotly-plot .main-svg")
+    page.wait_for_timeout(500)
+    return page, complaints
