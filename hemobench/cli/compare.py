@@ -102,9 +102,9 @@ def _list_suites(jobs: int | None, threads: int) -> None:
 
     for name in shipped_suites():
         suite = load_suite(name)
-        runs = sum(len(board.entries) for board in suite.boards) * len(suite.seeds)
-        at_once = jobs or default_jobs(runs, threads)
+        at_once = jobs or default_jobs(suite.runs, threads)
         typer.echo(f"{name}: {suite.title} ({estimate_suite(suite, jobs=at_once, threads=threads)})")
         for board in suite.boards:
             entries = ", ".join(entry.name for entry in board.entries)
-            typer.echo(f"  {board.task} on {board.dataset}, by {board.rank_by}, seeds {len(suite.seeds)}: {entries}")
+            repeats = f"seeds {len(suite.seeds)}" + (f", folds {board.folds}" if board.folds > 1 else "")
+            typer.echo(f"  {board.task} on {board.dataset}, by {board.rank_by}, {repeats}: {entries}")

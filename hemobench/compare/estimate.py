@@ -47,16 +47,14 @@ def estimate_suite(suite: Suite, *, jobs: int, threads: int, examples: Mapping[i
 
     examples: board number (from 0) to its examples, where the data is open already; else phantoms alone are counted.
     """
-    seconds, runs = 0.0, 0
-    known = True
+    seconds, runs, known = 0.0, suite.runs, True
     for number, board in enumerate(suite.boards):
         count = (examples or {}).get(number, expected_examples(board))
-        runs += len(board.entries) * len(suite.seeds)
         if count is None:
             known = False
             continue
         per_seed = sum(run_seconds(board.config(entry, 0), board, count, threads) for entry in board.entries)
-        seconds += per_seed * len(suite.seeds)
+        seconds += per_seed * board.folds * len(suite.seeds)
     return Estimate(runs, seconds / max(1, min(jobs, runs)) if known else None)
 
 

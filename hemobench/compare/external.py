@@ -66,12 +66,15 @@ def open_elsewhere(
 
 
 def score_elsewhere(
-    spec: BoardSpec, learnt: Examples, split: Split, internal: Board, runs: Runs, other: Elsewhere, output: Path,
-    progress: SuiteProgress,
+    spec: BoardSpec, learnt: Examples, folds: Sequence[Split], internal: Board, runs: Runs, other: Elsewhere,
+    output: Path, progress: SuiteProgress,
 ) -> tuple[Board, dict[str, list[RunResult]]] | None:
     """The board of a board's networks on another data set, with the drop as a column, and the runs as scored there.
 
-    None where the data set does not serve the board. What was scored before is read from `output/external`.
+    Each network answers for all people there. Those of the folds of a cross-validated board are therefore not pooled:
+    each is one more seed, so that the score is the mean over the networks and its spread that of training again, from
+    another start and other patients. None where the data set does not serve the board. What was scored before is read
+    from `output/external`.
     """
     reason = _reason(other.dataset, spec)
     if reason is not None:
@@ -93,9 +96,18 @@ def score_elsewhere(
     references = {}
     if sees_slices(runs):
         everyone = np.arange(len(examples))
-        rows = learnt.rows_of(split.train)
+        rows = learnt.rows_of(tuple(sorted({person for split in folds for person in split.train})))
         references[SLICE_POSITION] = position_predictions(learnt, rows, examples, everyone)
-    return with_drop(build_board(facts, scored, references), internal), scored
+    board = build_board(facts, scored, references)
+    if len(folds) > 1:
+        board = replace(board, method=f"{board.method} {_EACH_FOLD.format(folds=len(folds))}")
+    return with_drop(board, internal), scored
+
+
+_EACH_FOLD = (
+    "The {folds} networks that an entry trained for each seed, one a fold, all answered for every patient here and "
+    "count as {folds} seeds; training time is that of one."
+)
 
 
 def sees_slices(runs: Runs) -> bool:
@@ -108,7 +120,7 @@ def with_drop(external: Board, internal: Board) -> Board:
     """The external board with a column `drop_<ranking metric>`: how much worse each entry is than at home.
 
     Other patients on both sides, so the two intervals are combined as of independent estimates (MOVER: Zou and Donner,
-    Stat Med 2008); the spread is that of the drop of each seed.
+    Stat Med 2008); the spread is that of the drop of each seed, over the mean of its folds' networks where it has some.
     """
     name = f"{DROP}{external.rank_by}"
     at_home = {entry.name: entry for entry in internal.entries}
@@ -128,12 +140,15 @@ def _drop(outside: Entry, home: Entry, metric: str) -> MetricScore:
     mean = sign * (here.mean - there.mean)
     low = mean - math.hypot(sign * here.mean - ends_here[0], ends_there[1] - sign * there.mean)
     high = mean + math.hypot(ends_here[1] - sign * here.mean, sign * there.mean - ends_there[0])
-    seeds = [
-        sign * (one - two)
-        for one, two in zip(home.seed_scores.get(metric, ()), outside.seed_scores.get(metric, ()), strict=True)
-    ]
-    spread = float(np.std(seeds, ddof=1)) if len(seeds) > 1 else math.nan
+    spread = _spread(home.seed_scores.get(metric, ()), outside.seed_scores.get(metric, ()))
     return MetricScore(mean, (low, high), spread, there.n, 0)
+
+
+def _spread(here: Sequence[float], there: Sequence[float]) -> float:
+    """Standard deviation of the drop over seeds; outside each seed has one network, or those of all its folds."""
+    if len(here) < 2:
+        return math.nan
+    return float(np.std(np.array(here) - np.reshape(there, (len(here), -1)).mean(axis=1), ddof=1))
 
 
 def _scored(run: RunResult, examples: Examples, folder: Path, progress: SuiteProgress) -> RunResult:

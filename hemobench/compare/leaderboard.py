@@ -63,8 +63,9 @@ class Entry:
 
     p_better_than_next: share of draws in which it beats the next, that pair alone; settled_from_next, tied_with,
     tied_with_best and to_best take all pairs of the board together. variance_shares: which part of the variance of its
-    ranking score comes from patients, seeds and chance between them. calibration: slope and offset of the logit of
-    `any`, fitted on validation slices, one pair a seed.
+    ranking score comes from patients, seeds and chance between them; on a cross-validated board also from folds, of
+    the score that its cautions name. calibration: slope and offset of the logit of `any`, fitted on validation slices,
+    one pair a run: a seed, or in each seed a fold. train_seconds: of a seed, all its folds together.
     """
 
     name: str

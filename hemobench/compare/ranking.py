@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from hemobench.compare import words
 from hemobench.compare.agreement import abc2_agreement, volume_agreement
 from hemobench.compare.calibrated import CALIBRATED, Calibrated, calibrated
+from hemobench.compare.folds import by_seed, joined, spread_of, variance_shares
 from hemobench.compare.leaderboard import BestGap, Board, Entry, MetricScore
 from hemobench.errors import UserError
 from hemobench.labels import SUBTYPES
@@ -51,7 +52,7 @@ class BoardFacts:
 
 @dataclass(frozen=True)
 class Scored:
-    """What a run is scored on: its test answers, and by metric what calibration made of them."""
+    """What a seed is scored on: its test answers, and by metric what calibration made of them."""
 
     test: Predictions
     fits: Mapping[str, Calibrated] = field(default_factory=dict)
@@ -61,34 +62,43 @@ def build_board(
     facts: BoardFacts,
     runs: Mapping[str, Sequence[RunResult]],
     references: Mapping[str, Predictions] | None = None,
+    *,
+    folds: int = 1,
 ) -> Board:
     """Rank entries, name to one run a seed, by `facts.rank_by`; references stand below them without a rank.
+
+    With `folds` a seed has so many runs, one after the other, whose test answers are pooled (see `folds`).
 
     Raises:
         UserError: no entries, entries scored on different test cases, a metric that the runs do not hold.
     """
-    tests = {name: [run.test for run in group] for name, group in runs.items()}
+    seeds = {name: by_seed(group, folds) for name, group in runs.items()}
+    tests = {name: [joined([run.test for run in seed]) for seed in group] for name, group in seeds.items()}
     references = dict(references or {})
     patient_ids = _common_patients(tests, references)
     also = _also(facts, tests)
     fits = [metric for metric in (*facts.shown, *also) if metric in CALIBRATED]
-    predictions = {name: [_scored(run, fits) for run in group] for name, group in runs.items()}
+    predictions = {
+        name: [_scored(seed, test, fits) for seed, test in zip(seeds[name], group, strict=True)]
+        for name, group in tests.items()
+    }
     names = list(predictions)
     summaries = {
         metric: _summaries(metric, [predictions[name] for name in names], patient_ids, facts.resamples)
         for metric in _computed(facts, tests, also)
     }
     entries = [
-        _ranked_entry(name, number, predictions, runs[name], facts, summaries) for number, name in enumerate(names)
+        _ranked_entry(name, number, predictions, seeds[name], facts, summaries) for number, name in enumerate(names)
     ]
     entries.sort(key=lambda entry: entry.rank or 0)
     known = [metric for metric in summaries if metric not in CALIBRATED]
     rows = [_reference_entry(name, item, patient_ids, facts, known) for name, item in references.items()]
-    patients = len(np.unique(patient_ids))
+    patients, any_test = len(np.unique(patient_ids)), tests[names[0]][0]
+    spread = spread_of(facts.rank_by, any_test) if folds > 1 else "a score"
     return Board(
         **vars(facts), entries=(*entries, *rows), also=also, patients=patients,
-        answer=words.answer(facts.rank_by, entries, patients), cautions=words.cautions(entries, patients),
-        method=words.method(len(entries)), abc2_agreement=abc2_agreement(tests[names[0]][0]),
+        answer=words.answer(facts.rank_by, entries, patients), cautions=words.cautions(entries, patients, spread),
+        method=words.method(len(entries), folds), abc2_agreement=abc2_agreement(any_test),
     )  # fmt: skip
 
 
@@ -113,12 +123,14 @@ def _computed(facts: BoardFacts, tests: Mapping[str, Sequence[Predictions]], als
     return list(dict.fromkeys((facts.rank_by, *facts.shown, *extra, *also)))
 
 
-def _scored(run: RunResult, calibrated_metrics: Sequence[str]) -> Scored:
-    """A run's answers on test, with those calibrated on its own validation patients where a metric asks for them."""
-    fits = {}
-    if isinstance(run.test, SlicePredictions) and isinstance(run.validation, SlicePredictions):
-        fits = {metric: calibrated(metric, run.validation, run.test) for metric in calibrated_metrics}
-    return Scored(run.test, fits)
+def _scored(runs: Sequence[RunResult], test: Predictions, calibrated_metrics: Sequence[str]) -> Scored:
+    """A seed's answers on test, with those calibrated on each run's own validation patients where a metric asks."""
+    pairs = [
+        (run.validation, run.test)
+        for run in runs
+        if isinstance(run.validation, SlicePredictions) and isinstance(run.test, SlicePredictions)
+    ]
+    return Scored(test, {metric: calibrated(metric, pairs) for metric in calibrated_metrics} if pairs else {})
 
 
 def _summaries(
@@ -161,11 +173,11 @@ def _ranked_entry(
     name: str,
     number: int,
     predictions: Mapping[str, Sequence[Scored]],
-    runs: Sequence[RunResult],
+    seeds: Sequence[Sequence[RunResult]],
     facts: BoardFacts,
     summaries: Mapping[str, Sequence[EntrySummary]],
 ) -> Entry:
-    names, own = list(predictions), predictions[name]
+    names, own, runs = list(predictions), predictions[name], [run for folds in seeds for run in folds]
     higher_is_better(facts.rank_by)  # UserError for a metric without a better end
     ranking = summaries[facts.rank_by][number]
     better = ranking.p_better_than_next
@@ -175,21 +187,21 @@ def _ranked_entry(
         name=name,
         rank=ranking.rank,
         rank_interval=ranking.rank_interval,
-        metrics={metric: _score(metric, group[number], runs[0].test, len(runs)) for metric, group in summaries.items()},
+        metrics={metric: _score(metric, group[number], own[0].test, len(own)) for metric, group in summaries.items()},
         p_better_than_next=None if math.isnan(better) else better,
         tied_with=tuple(names[other] for other in ranking.tied_with),
         parameters=runs[0].parameters,
-        train_seconds=_mean([run.timings.get("train_seconds", math.nan) for run in runs]),
+        train_seconds=_mean([sum(run.timings.get("train_seconds", math.nan) for run in folds) for folds in seeds]),
         infer_ms_per_case=_mean([run.timings.get("infer_ms_per_case", math.nan) for run in runs]),
         config=config,
-        seeds=tuple(run.seed for run in runs),
+        seeds=tuple(folds[0].seed for folds in seeds),
         seed_scores={metric: _by_seed(metric, own) for metric in summaries},
         settled_from_next=ranking.settled_from_next,
         tied_with_best=ranking.tied_with_best,
         to_best=BestGap(**vars(ranking.to_best)),
-        variance_shares=_variance_shares(ranking),
-        calibration=tuple(scored.fits[FITTED].platt for scored in own if FITTED in scored.fits),
-        volume_agreement=volume_agreement([run.test for run in runs]),
+        variance_shares=variance_shares(facts.rank_by, seeds) if len(seeds[0]) > 1 else _variance_shares(ranking),
+        calibration=tuple(pair for scored in own if FITTED in scored.fits for pair in scored.fits[FITTED].platt),
+        volume_agreement=volume_agreement([scored.test for scored in own]),
     )
 
 

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 
+from hemobench.compare.folds import joined
 from hemobench.datasets.cache import Examples
 from hemobench.datasets.splits import Split
 from hemobench.labels import CLASSES
-from hemobench.training.result import SlicePredictions
+from hemobench.training.result import Predictions, SlicePredictions
 
 SLICE_POSITION = "slice position (no image)"
 
 
-def slice_position_predictions(examples: Examples, split: Split) -> SlicePredictions:
+def slice_position_predictions(examples: Examples, folds: Sequence[Split]) -> Predictions:
     """Test predictions of a model that knows nothing but where in its study a slice lies.
 
     For each class, a logistic regression of the slice's relative height (0 lowest, 1 highest) and its square, fitted
-    on the training patients' slices. A class that is never or always present there keeps its base rate.
+    on the training patients' slices. A class that is never or always present there keeps its base rate. With several
+    folds each is answered by a regression of its own, as the board's networks answer it.
     """
-    return position_predictions(
-        examples, examples.rows_of(split.train), examples, examples.rows_of(split.test)
-    )
+    return joined([
+        position_predictions(examples, examples.rows_of(split.train), examples, examples.rows_of(split.test))
+        for split in folds
+    ])
 
 
 def position_predictions(

@@ -142,7 +142,7 @@ def render_report(leaderboard: Leaderboard, evidence: Sequence[Evidence], costs:
 
 def _section(evidence: Evidence, number: int) -> _Section:
     board = evidence.board
-    counts = [(name, str(value)) for name, value in board.split.items() if name.endswith("patients")]
+    counts = [(name, str(value)) for name, value in board.split.items() if name == "folds" or name.endswith("patients")]
     examples = {"caption": evidence.examples_caption, "rows": evidence.examples} if evidence.examples else None
     return _Section(
         board=board,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,18 @@ import numpy as np
 
 from hemobench.compare.costs import StageClock
 from hemobench.compare.external import open_elsewhere, score_elsewhere, sees_slices
+from hemobench.compare.folds import fingerprint_of
 from hemobench.compare.leaderboard import Board, Leaderboard
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ranking import BoardFacts, build_board
 from hemobench.compare.references import SLICE_POSITION, slice_position_predictions
-from hemobench.compare.suites import IMAGE, PATIENT, BoardSpec, Suite
+from hemobench.compare.suites import FOLD_VALIDATION, IMAGE, PATIENT, BoardSpec, Suite
 from hemobench.compare.train_all import RUNS_FILE, RunsTable, train_all
 from hemobench.compare.work import RunTask, Workforce, slug
 from hemobench.datasets.cache import Examples, build_examples
 from hemobench.datasets.image_splits import by_image, paired_splits, shared_patients, split_by_image
 from hemobench.datasets.registry import Dataset, dataset_info, open_dataset, parse_spec
-from hemobench.datasets.splits import PARTS, Split, check_disjoint, split_by_patient
+from hemobench.datasets.splits import PARTS, Split, check_disjoint, kfold_by_patient, split_by_patient
 from hemobench.datasets.support import first_lines, unsupported
 from hemobench.datasets.views import view_to_mapping
 from hemobench.errors import UserError
@@ -34,12 +36,13 @@ __all__ = ["PreparedBoard", "SuiteResult", "Workforce", "run_suite", "slug", "wi
 
 @dataclass(frozen=True)
 class PreparedBoard:
-    """A board with its data at hand: opened, divided and decoded. splits: by what an entry's split divides."""
+    """A board with its data at hand: opened, divided and decoded. splits: by what an entry's split divides, one or as
+    many as the board has folds."""
 
     spec: BoardSpec
     number: int
     dataset: Dataset
-    splits: Mapping[str, Split]
+    splits: Mapping[str, tuple[Split, ...]]
     examples: Examples
 
     @property
@@ -48,14 +51,15 @@ class PreparedBoard:
         return f"{self.number}-{self.spec.task}"
 
     @property
-    def split(self) -> Split:
-        """The split of which the board tells: the honest one, where there is one."""
+    def folds(self) -> tuple[Split, ...]:
+        """The splits of which the board tells, one without folds: the honest ones, where there are some."""
         return self.splits.get(PATIENT) or self.splits[IMAGE]
 
 
 @dataclass(frozen=True)
 class SuiteResult:
-    """What a suite leaves: its leaderboard, and each board's runs, entry name to one run a seed."""
+    """What a suite leaves: its leaderboard, and each board's runs, entry name to one run a seed; on a cross-validated
+    board to one a seed and fold, the folds of the first seed first."""
 
     leaderboard: Leaderboard
     runs: tuple[dict[str, list[RunResult]], ...]
@@ -138,7 +142,7 @@ def run_suite(
     for board, group, internal in zip(boards, list(runs), list(ranked), strict=True):
         for other in elsewhere:
             with clock.stage(f"test on {other.name}"):
-                scored = score_elsewhere(board.spec, board.examples, board.split, internal, group, other, output,
+                scored = score_elsewhere(board.spec, board.examples, board.folds, internal, group, other, output,
                                          progress)
             if scored is not None:
                 ranked.append(scored[0])
@@ -184,44 +188,55 @@ def _prepare(
         examples = build_examples(dataset, spec.view, masks=spec.says_where, progress=progress.reach)
     examples = examples if spec.split_by == PATIENT else by_image(examples)
     board = PreparedBoard(spec, number, dataset, _splits(spec, dataset, examples), examples)
-    for unit, split in board.splits.items():
-        check_disjoint(split)
-        ending = "" if split is board.split else f"-{unit}"
-        split.save(output / "splits" / f"{board.label}{ending}.json")
-    counts = ", ".join(f"{len(getattr(board.split, part))} {part}" for part in PARTS)
+    for unit, splits in board.splits.items():
+        for fold, split in enumerate(splits, start=1):
+            check_disjoint(split)
+            ending = "" if splits is board.folds else f"-{unit}"
+            ending += f"-fold{fold}" if len(splits) > 1 else ""
+            split.save(output / "splits" / f"{board.label}{ending}.json")
+    first = board.folds[0]
+    counts = ", ".join(f"{len(getattr(first, part))} {part}" for part in PARTS)
+    which = f"fold 1 of {spec.folds}, " if spec.folds > 1 else ""
     progress.line(
-        f"{name}: {len(examples)} examples of {len(dataset.cases)} studies; {board.split.unit}s: {counts}"
+        f"{name}: {len(examples)} examples of {len(dataset.cases)} studies; {which}{first.unit}s: {counts}"
     )
     return board
 
 
-def _splits(spec: BoardSpec, dataset: Dataset, examples: Examples) -> dict[str, Split]:
+def _splits(spec: BoardSpec, dataset: Dataset, examples: Examples) -> dict[str, tuple[Split, ...]]:
     """The splits of a board's entries, by what they divide."""
+    if spec.folds > 1:
+        folds = kfold_by_patient(
+            dataset.cases, folds=spec.folds, validation_fraction=FOLD_VALIDATION, seed=spec.split_seed
+        )
+        return {PATIENT: folds}
     if spec.split_by == IMAGE:
         watched = spec.watch == "test"
-        return {
-            IMAGE: split_by_image(examples, fractions=spec.fractions, seed=spec.split_seed, watch_test=watched)
-        }
+        split = split_by_image(examples, fractions=spec.fractions, seed=spec.split_seed, watch_test=watched)
+        return {IMAGE: (split,)}
     people = split_by_patient(dataset.cases, fractions=spec.fractions, seed=spec.split_seed)
     check_disjoint(people)
     if spec.split_by == PATIENT:
-        return {PATIENT: people}
+        return {PATIENT: (people,)}
     honest, leaking = paired_splits(examples, people)
-    return {PATIENT: honest, IMAGE: leaking}
+    return {PATIENT: (honest,), IMAGE: (leaking,)}
 
 
 def _tasks(boards: Sequence[PreparedBoard], seeds: Sequence[int], output: Path, threads: int) -> Iterator[RunTask]:
-    """Every run of the suite; folders are named by board, entry and seed, alike names by a number besides."""
+    """Every run of the suite; folders are named by board, entry, fold and seed, alike names by a number besides."""
     taken: set[Path] = set()
     for index, board in enumerate(boards):
         for number, entry in enumerate(board.spec.entries, start=1):
-            for seed in seeds:
-                folder = output.resolve() / "runs" / f"{board.label}-{slug(entry.name)}-seed{seed}"
+            splits = board.splits[entry.split_by]
+            for seed, (place, split) in product(seeds, enumerate(splits, start=1)):
+                fold = place if len(splits) > 1 else 0
+                ending = f"-fold{fold}-seed{seed}" if fold else f"-seed{seed}"
+                folder = output.resolve() / "runs" / f"{board.label}-{slug(entry.name)}{ending}"
                 if folder in taken:
                     folder = folder.with_name(f"{folder.name}-{number}")
                 taken.add(folder)
-                config, split = board.spec.config(entry, seed), board.splits[entry.split_by]
-                yield RunTask(index, entry.name, config, folder, board.dataset, split, threads)
+                config = board.spec.config(entry, seed)
+                yield RunTask(index, entry.name, config, folder, board.dataset, split, threads, fold)
 
 
 def _rank(board: PreparedBoard, runs: dict[str, list[RunResult]]) -> Board:
@@ -234,20 +249,29 @@ def _rank(board: PreparedBoard, runs: dict[str, list[RunResult]]) -> Board:
     )  # fmt: skip
     references = {}
     if sees_slices(runs):
-        references[SLICE_POSITION] = slice_position_predictions(board.examples, board.split)
-    return build_board(facts, runs, references)
+        references[SLICE_POSITION] = slice_position_predictions(board.examples, board.folds)
+    return build_board(facts, runs, references, folds=spec.folds)
 
 
 def _division(board: PreparedBoard) -> dict[str, Any]:
-    """What a board tells of its split; of pictures also whom they show, and how many are on both sides."""
-    spec, split, examples = board.spec, board.split, board.examples
+    """What a board tells of its split; of pictures also whom they show, and how many are on both sides. Of folds: all
+    patients are tested; train and validation are the mean fold's."""
+    spec, split, examples = board.spec, board.folds[0], board.examples
+    if spec.folds > 1:
+        return {
+            "folds": spec.folds,
+            **{f"{part}_patients": round(float(np.mean([len(getattr(fold, part)) for fold in board.folds])))
+               for part in ("train", "validation")},
+            "test_patients": sum(len(fold.test) for fold in board.folds), "by": PATIENT, "seed": split.seed,
+            "validation_fraction": FOLD_VALIDATION, "fingerprint": fingerprint_of(board.folds),
+        }  # fmt: skip
     of_parts = {part: examples.patient_ids[examples.rows_of(getattr(split, part))] for part in PARTS}
     told: dict[str, Any] = {f"{part}_patients": len(np.unique(patients)) for part, patients in of_parts.items()}
     told |= {"by": spec.split_by, "seed": split.seed, "fractions": list(spec.fractions)}
     told["fingerprint"] = split.fingerprint
     if spec.split_by != PATIENT:
         told |= {f"{part}_images": len(patients) for part, patients in of_parts.items()}
-        told["patients_on_both_sides"] = shared_patients(examples, board.splits[IMAGE])
-        told["leaking_fingerprint"] = board.splits[IMAGE].fingerprint
+        told["patients_on_both_sides"] = shared_patients(examples, board.splits[IMAGE][0])
+        told["leaking_fingerprint"] = board.splits[IMAGE][0].fingerprint
         told["watched"] = spec.watch
     return told

@@ -3,7 +3,8 @@
 A suite holds boards; a board holds a dataset, a view of it, a split, a baseline configuration and entries, each of
 which is the baseline with one small, named difference. A split is by patient. Two others show what a leak is worth:
 `by: image` divides pictures, as many papers do; `by: both` lets an entry with `split_by: image` learn from other
-pictures of the test patients (`image_splits.paired_splits`). Both are marked as leaks.
+pictures of the test patients (`image_splits.paired_splits`). Both are marked as leaks. `folds: K` in place of
+`fractions` tests every patient, by K networks for each entry and seed that learnt from others (see `folds`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,8 @@ from hemobench.training.problem import check_config
 TASKS = ("classification", "segmentation")
 BOARD_KEYS = ("task", "view", "seed")
 DEFAULT_FRACTIONS = (0.6, 0.15, 0.25)
+# Of the patients that a fold does not test.
+FOLD_VALIDATION = 0.15
 PATIENT, IMAGE, BOTH = "patient", "image", "both"
 WATCHED = ("validation", "test")
 LEAKING_ROW = " [LEAK: split by image]"
@@ -48,7 +51,9 @@ class EntrySpec:
 class BoardSpec:
     """One table of a suite: which patients, which split, what is trained and which metric ranks it.
 
-    split_by: "patient", or the leaks "image" and "both". watch: the part that the best epoch is chosen on.
+    split_by: "patient", or the leaks "image" and "both". watch: the part that the best epoch is chosen on. folds: how
+    many runs each entry and seed has, one to test each fold of the patients; 1 is a single split. fractions: about
+    those of one fold where there are several.
     """
 
     task: str
@@ -65,6 +70,7 @@ class BoardSpec:
     entries: tuple[EntrySpec, ...]
     split_by: str = PATIENT
     watch: str = WATCHED[0]
+    folds: int = 1
 
     @property
     def dataset_name(self) -> str:
@@ -97,6 +103,11 @@ class Suite:
     description: str
     seeds: tuple[int, ...]
     boards: tuple[BoardSpec, ...]
+
+    @property
+    def runs(self) -> int:
+        """How many networks it trains: one for each entry, seed and fold."""
+        return len(self.seeds) * sum(len(board.entries) * board.folds for board in self.boards)
 
     def with_seeds(self, count: int) -> Suite:
         """The same suite with `count` seeds: its own first, then the following whole numbers.
@@ -163,7 +174,9 @@ def _board(fields: Fields) -> BoardSpec:
     task = fields.one_of("task", TASKS, "task")
     dataset, options = _data(fields)
     split = Fields(fields.mapping("split"), file=fields.file, where=fields.path("split"))
-    split_by, watch, fractions = _division(split, task)
+    split_by, watch = _division(split, task)
+    folds = _folds(split, split_by)
+    fractions = _fractions(split, watch) if folds == 1 else _fractions_of_fold(folds)
     rank_by = _metric(fields, fields.text("rank_by"), task, "rank_by")
     metrics = tuple(
         _metric(fields, item, task, f"metrics[{number}]")
@@ -176,7 +189,7 @@ def _board(fields: Fields) -> BoardSpec:
         dataset=dataset,
         options=options,
         view=_view(fields, task),
-        fractions=(fractions[0], fractions[1], fractions[2]),
+        fractions=fractions,
         split_seed=split.whole_number("seed", 0),
         rank_by=rank_by,
         metrics=metrics if rank_by in metrics else (rank_by, *metrics),
@@ -185,6 +198,7 @@ def _board(fields: Fields) -> BoardSpec:
         entries=_entries(fields, split_by),
         split_by=split_by,
         watch=watch,
+        folds=folds,
     )
     split.done()
     fields.done()
@@ -195,20 +209,43 @@ def _board(fields: Fields) -> BoardSpec:
     return board
 
 
-def _division(split: Fields, task: str) -> tuple[str, str, tuple[float, ...]]:
-    """What is divided, which part chooses the epoch, and the shares of the parts."""
+def _division(split: Fields, task: str) -> tuple[str, str]:
+    """What is divided, and which part chooses the epoch."""
     split_by = split.one_of("by", (PATIENT, IMAGE, BOTH), "unit of a split", PATIENT)
     watch = split.one_of("watch", WATCHED, "part to watch", WATCHED[0])
     if split_by != PATIENT and task != "classification":
         raise split.error("by", "patient: a volume is one image, so there is nothing to leak")
     if watch == "test" and split_by != IMAGE:
         raise split.error("watch", "validation; choosing on the test part is for the leaking split by image")
+    return split_by, watch
+
+
+def _folds(split: Fields, split_by: str) -> int:
+    """How many folds test the patients; 1 where they are divided once."""
+    if split.value("folds") is None:
+        return 1
+    folds = split.whole_number("folds", at_least=2)
+    if split.value("fractions") is not None:
+        raise split.error("folds", "it without fractions: folds test everybody; take one of the two out")
+    if split_by != PATIENT:
+        raise split.error("folds", f"it with a split by patient, not by {split_by}")
+    return folds
+
+
+def _fractions_of_fold(folds: int) -> tuple[float, float, float]:
+    """Shares of train, validation and test in one fold of several."""
+    others = 1 - 1 / folds
+    return others * (1 - FOLD_VALIDATION), others * FOLD_VALIDATION, 1 / folds
+
+
+def _fractions(split: Fields, watch: str) -> tuple[float, float, float]:
+    """The shares of the parts of a single split."""
     fractions = split.numbers("fractions", DEFAULT_FRACTIONS, length=3)
     if min(fractions[0], fractions[2]) <= 0 or fractions[1] < 0 or abs(sum(fractions) - 1) > 1e-6:
         raise split.error("fractions", "three shares (train, validation, test) that add up to 1, validation alone 0")
     if watch == "test" and fractions[1]:
         raise split.error("fractions", "no validation part where the test part is watched")
-    return split_by, watch, fractions
+    return fractions[0], fractions[1], fractions[2]
 
 
 def _check_configs(board: BoardSpec, fields: Fields) -> None:

@@ -24,7 +24,7 @@ from hemobench.training.experiment import finished_result
 from hemobench.training.result import RunResult
 
 RUNS_FILE = "runs.csv"
-RUNS_COLUMNS = ("board", "task", "entry", "seed", "metric", "value", "best_epoch", "train_seconds", "folder")
+RUNS_COLUMNS = ("board", "task", "entry", "seed", "metric", "value", "best_epoch", "train_seconds", "folder", "fold")
 
 
 class Prepared(Protocol):
@@ -51,7 +51,7 @@ class RunsTable:
         row = (
             task.board + 1, task.config.task, task.entry, task.config.seed, metric,
             "" if value is None else f"{value:.6g}", result.best_epoch,
-            f"{result.timings.get('train_seconds', 0.0):.1f}", task.folder.name,
+            f"{result.timings.get('train_seconds', 0.0):.1f}", task.folder.name, task.fold or "",
         )  # fmt: skip
         self.rows = (*self.rows, tuple(map(str, row)))
         text = io.StringIO()

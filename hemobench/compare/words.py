@@ -8,8 +8,11 @@ from collections.abc import Mapping, Sequence
 from hemobench.compare.leaderboard import Agreement, Board, Entry
 
 FEW_PATIENTS = 50
-# The parts of a variance in words; chance is between a seed and a patient.
-PARTS: Mapping[str, str] = {"patient": "patients", "seed": "seeds", "interaction": "chance between the two"}
+# The parts of a variance in words, and of which of them a study may have more.
+PARTS: Mapping[str, str] = {
+    "patient": "patients", "seed": "seeds", "fold": "folds", "interaction": "chance between patients and seeds",
+}  # fmt: skip
+MORE = ("patient", "seed", "fold")
 
 
 def answer(metric: str, entries: Sequence[Entry], patients: int) -> str:
@@ -36,8 +39,8 @@ def answer(metric: str, entries: Sequence[Entry], patients: int) -> str:
     return f"{sentence}; {_listed([entry.name for entry in tied])} tied with it." if tied else f"{sentence}."
 
 
-def cautions(entries: Sequence[Entry], patients: int) -> tuple[str, ...]:
-    """What a reader must allow for: few patients, one seed, seeds that make most of the spread."""
+def cautions(entries: Sequence[Entry], patients: int, score: str = "a score") -> tuple[str, ...]:
+    """What a reader must allow for: few patients, one seed, seeds that make most of the spread of `score`."""
     found = []
     if patients < FEW_PATIENTS:
         found.append(
@@ -53,17 +56,19 @@ def cautions(entries: Sequence[Entry], patients: int) -> tuple[str, ...]:
         )
     elif any(len(entry.seeds) == 2 for entry in entries):
         found.append("Two seeds say little of what training again would change; intervals are wide because of it.")
-    shares = [entry.variance_shares for entry in entries if "seed" in entry.variance_shares]
+    # One part alone says nothing: a single split with one seed knows only of patients.
+    shares = [entry.variance_shares for entry in entries if len(entry.variance_shares) > 1]
     if shares:
-        mean = {name: sum(share[name] for share in shares) / len(shares) for name in PARTS}
-        parts = ", ".join(f"{100 * mean[name]:.0f}% {PARTS[name]}" for name in PARTS)
-        helps = "more seeds" if mean["seed"] > mean["patient"] else "more patients"
-        found.append(f"Variance of a score, mean over entries: {parts}; {helps} would narrow the intervals most.")
+        mean = {name: sum(share[name] for share in shares) / len(shares) for name in PARTS if name in shares[0]}
+        parts = ", ".join(f"{100 * mean[name]:.0f}% {PARTS[name]}" for name in mean)
+        helps = PARTS[max((name for name in MORE if name in mean), key=lambda name: mean[name])]
+        found.append(f"Variance of {score}, mean over entries: {parts}; more {helps} would narrow the intervals most.")
     return tuple(found)
 
 
-def method(entries: int) -> str:
-    """How P(better than next), ties and intervals are defined, with the number of comparisons."""
+def method(entries: int, folds: int = 1) -> str:
+    """How P(better than next), ties and intervals are defined, with the number of comparisons; with several folds also
+    whose answers are scored."""
     pairs = entries * (entries - 1) // 2
     together = f"all {pairs} pairs of this board tested together" if pairs > 1 else "one pair, so nothing to correct"
     return (
@@ -73,7 +78,16 @@ def method(entries: int) -> str:
         "more than 97.5%, and more yet with more pairs: 97% beside 'not settled' means likely, not shown. An entry is "
         "tied with another whose difference is not settled, by the same rule; limits of a difference to the best leave "
         "out 0 exactly where it is settled."
+        + (_CROSS_VALIDATED.format(folds=folds) if folds > 1 else "")
     )
+
+
+_CROSS_VALIDATED = (
+    " Cross-validated: each entry and seed trained {folds} networks, and every patient was answered by the one that "
+    "neither learnt from nor was chosen or calibrated on that patient. A metric is that of all these answers pooled, "
+    "not a mean over folds; an AUROC so compares scores of different networks too. Training time is that of all "
+    "{folds}. Their training patients overlap, which no interval sees: it is somewhat narrow for one new network."
+)
 
 
 def agreement_lines(board: Board) -> tuple[str, ...]:

@@ -38,7 +38,10 @@ DONE, BUSY, REFUSED, LOST = "done", "busy", "refused", "lost"
 
 @dataclass(frozen=True)
 class RunTask:
-    """One entry with one seed of a board, everything it learns from, and the folder it leaves its result in."""
+    """One entry with one seed of a board, everything it learns from, and the folder it leaves its result in.
+
+    fold: which of a cross-validated board's folds it tests, from 1; 0 on other boards.
+    """
 
     board: int
     entry: str
@@ -47,11 +50,13 @@ class RunTask:
     dataset: Dataset
     split: Split
     threads: int = DEFAULT_THREADS
+    fold: int = 0
 
     @property
     def title(self) -> str:
         """How the run is called in lines and tables."""
-        return f"{self.config.task} {self.entry}, seed {self.config.seed}"
+        ending = f", fold {self.fold}" if self.fold else ""
+        return f"{self.config.task} {self.entry}, seed {self.config.seed}{ending}"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,10 +28,13 @@ class VarianceComponents:
         >>> round(VarianceComponents(0.04, 0.001, 0.0, 0.01).error(patients=40, seeds=5), 4)
         0.0354
         """
-        runs = seeds * folds
-        parts = np.array([self.patient / patients, self.seed / runs, self.fold / folds])
-        whole = np.nansum(parts) + np.nan_to_num(self.residual) / (patients * seeds)
-        return float(np.sqrt(whole))
+        return float(np.sqrt(np.nansum(astuple(self.of_mean(patients, seeds, folds)))))
+
+    def of_mean(self, patients: int, seeds: int, folds: int = 1) -> VarianceComponents:
+        """What each contributes to the variance of that mean; NaN stays NaN."""
+        return VarianceComponents(
+            self.patient / patients, self.seed / (seeds * folds), self.fold / folds, self.residual / (patients * seeds)
+        )
 
 
 def variance_components(

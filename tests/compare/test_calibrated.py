@@ -29,37 +29,37 @@ def _answers(seed: int, slope: float = 3.0, slices: int = 1200) -> SlicePredicti
 
 def test_overconfidence_is_undone_by_what_validation_says() -> None:
     validation, test = _answers(0), _answers(1)
-    found = calibrated("ece_any_calibrated", validation, test)
-    assert found.platt[0] == pytest.approx(1 / 3, rel=0.15)
+    found = calibrated("ece_any_calibrated", [(validation, test)])
+    assert found.platt[0][0] == pytest.approx(1 / 3, rel=0.15)
     raw = test.probabilities[:, 5].astype(np.float64)
-    slope, offset = found.platt
+    ((slope, offset),) = found.platt
     expected = expit(slope * np.log(raw / (1 - raw)) + offset)
     everything = np.arange(len(raw))
     by_hand = expected_calibration_error(expected, test.targets[:, 5])
     assert found.statistic(everything) == pytest.approx(by_hand, abs=1e-6)
     assert found.statistic(everything) < 0.5 * expected_calibration_error(raw, test.targets[:, 5])
-    brier = calibrated("brier_any_calibrated", validation, test).statistic(everything)
+    brier = calibrated("brier_any_calibrated", [(validation, test)]).statistic(everything)
     assert brier < brier_score(raw, test.targets[:, 5])
 
 
 def test_test_patients_do_not_change_the_fit() -> None:
     validation = _answers(0)
-    one = calibrated("ece_any_calibrated", validation, _answers(1)).platt
-    assert one == calibrated("ece_any_calibrated", validation, _answers(2, slope=0.2)).platt
+    one = calibrated("ece_any_calibrated", [(validation, _answers(1))]).platt
+    assert one == calibrated("ece_any_calibrated", [(validation, _answers(2, slope=0.2))]).platt
 
 
 def test_studies_are_calibrated_as_studies() -> None:
     validation, test = _answers(0), _answers(1)
-    found = calibrated("brier_any_calibrated_study", validation, test)
+    found = calibrated("brier_any_calibrated_study", [(validation, test)])
     tops = validation.probabilities[:, 5].astype(np.float64).reshape(-1, 4).max(axis=1)
     truth = validation.targets[:, 5].reshape(-1, 4).max(axis=1)
-    assert found.platt == pytest.approx(fit_platt(np.log(tops / (1 - tops)), truth))
+    assert found.platt[0] == pytest.approx(fit_platt(np.log(tops / (1 - tops)), truth))
 
 
 def test_too_few_of_a_kind_leave_calibration_undefined() -> None:
     validation, test = _answers(0, slices=8), _answers(1, slices=40)
-    found = calibrated("ece_any_calibrated", validation, test)
-    assert math.isnan(found.platt[0])
+    found = calibrated("ece_any_calibrated", [(validation, test)])
+    assert math.isnan(found.platt[0][0])
     assert math.isnan(found.statistic(np.arange(40)))
     assert found.statistic.undefined == 40
 

@@ -29,7 +29,7 @@ def examples() -> Examples:
 
 def test_height_alone_finds_what_depends_on_height(examples):
     names = sorted(set(examples.patient_ids.tolist()))
-    predictions = slice_position_predictions(examples, Split(tuple(names[:8]), (names[8],), tuple(names[9:]), 0))
+    predictions = slice_position_predictions(examples, (Split(tuple(names[:8]), (names[8],), tuple(names[9:]), 0),))
     assert set(predictions.patient_ids.tolist()) == set(names[9:])
     low, high = predictions.slice_indices < SLICES // 2, predictions.slice_indices >= SLICES // 2
     assert predictions.probabilities[low, 5].max() < 0.5 < predictions.probabilities[high, 5].min()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 
 import pytest
 import yaml
@@ -180,12 +181,27 @@ def test_splits_that_leak_are_asked_for_by_name(tmp_path):
         ({"by": "slice"}, "boards[0].split.by: unknown unit of a split 'slice'; known: both, image, patient"),
         ({"by": "image", "watch": "test"}, "boards[0].split.fractions is missing; expected no validation part"),
         ({"fractions": [0.8, 0.2, 0]}, "boards[0].split.fractions is [0.8, 0.2, 0]"),
+        ({"folds": 1}, "boards[0].split.folds is 1; expected a whole number of at least 2"),
+        ({"folds": 2.5}, "boards[0].split.folds is 2.5; expected a whole number of at least 2"),
+        ({"folds": 5, "fractions": [0.6, 0.15, 0.25]}, "boards[0].split.folds is 5; expected it without fractions"),
+        ({"folds": 5, "by": "image"}, "boards[0].split.folds is 5; expected it with a split by patient, not by image"),
+        ({"folds": 5, "by": "both"}, "boards[0].split.folds is 5; expected it with a split by patient, not by both"),
     ],
 )
 def test_splits_that_make_no_sense_are_refused(tmp_path, split, said):
     with pytest.raises(UserError) as caught:
         _load(tmp_path, _changed(["boards", 0, "split"], split))
     assert said in str(caught.value)
+    assert re.match(r"[^\n]*mine.yaml, line \d+: [^\n]*$", str(caught.value))
+
+
+def test_folds_take_the_place_of_fractions(tmp_path):
+    suite = _load(tmp_path, _changed(["boards", 0, "split"], {"folds": 5, "seed": 3}))
+    board = suite.boards[0]
+    assert (board.folds, board.split_seed, board.split_by) == (5, 3, "patient")
+    assert board.fractions == pytest.approx((0.68, 0.12, 0.2))
+    assert suite.runs == 2 * 2 * 5
+    assert _load(tmp_path, VALID).boards[0].folds == 1
 
 
 def test_missing_file_and_unknown_name(tmp_path):
