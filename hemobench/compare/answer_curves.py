@@ -82,8 +82,8 @@ def precision_recall_lines(runs: Runs) -> tuple[Line, ...]:
 
 def prevalence(runs: Runs) -> float:
     """Share of the test slices with a haemorrhage; NaN for runs without `any`."""
-    tests = [test for group in runs.values() for test in _binary(group)]
-    return float((tests[0].targets[:, _ANY] > 0).mean()) if tests else float("nan")
+    truth = [test.targets[:, _ANY] > 0 for group in runs.values() for test in _binary(group)]
+    return float(np.concatenate(truth).mean()) if truth else float("nan")
 
 
 def reliabilities(board: Board, runs: Runs) -> tuple[Reliability, ...]:
@@ -108,12 +108,15 @@ def volumes(runs: Runs) -> tuple[Volumes, ...]:
     """Each entry's volumes by its first seed; nothing for runs that measured none."""
     found = []
     for name, group in runs.items():
-        test = group[0].test
-        if not isinstance(test, CaseScores):
+        # Every fold of the first seed, where there are folds.
+        tests = [run.test.values for run in group if run.seed == group[0].seed and isinstance(run.test, CaseScores)]
+        if not tests:
             continue
-        predicted = next((key for key in test.values if key.startswith("volume_ml_pred_")), None)
+        predicted = next((key for key in tests[0] if key.startswith("volume_ml_pred_")), None)
         if predicted is not None:
-            found.append(Volumes(name, test.values[predicted.replace("_pred_", "_true_")], test.values[predicted]))
+            true = predicted.replace("_pred_", "_true_")
+            joined = [np.concatenate([values[key] for values in tests]) for key in (true, predicted)]
+            found.append(Volumes(name, *joined))
     return tuple(found)
 
 

@@ -1,4 +1,4 @@
-"""An entry's own best, median and worst case as pictures, and its worst failures as a list; all from its first seed."""
+"""An entry's own best, median and worst case as pictures, and its worst failures as a list; from its first run."""
 
 from __future__ import annotations
 
