@@ -2,8 +2,9 @@
 
 Run from the repository: `python benchmarks/board_statistics.py [--entries 20] [--patients 1000] [--slices 30]`. Each
 line is one metric of the whole board: intervals, ranks, all comparisons, variance parts. CPU seconds say what it costs
-on a machine that is busy with other work; wall time is only fair on an idle one. Metrics of slices are shown beside
-those of patients: most are summed up by patient before anything is drawn.
+on a machine that is busy with other work, with OPENBLAS_NUM_THREADS=1, as threads that wait for each other count too;
+wall time is only fair on an idle one. Metrics of slices are shown beside those of patients: all are summed up by
+patient before anything is drawn.
 """
 
 from __future__ import annotations
@@ -76,7 +77,7 @@ def main() -> None:
             lambda name=name: classifier_board(name, *size, chosen.patients, rng), people, chosen.resamples,
         )  # fmt: skip
     rows = np.repeat(people, chosen.slices)
-    for name in ("auroc_any", "brier_any") if chosen.slices > 1 else ():
+    for name in ("auroc_any", "brier_any", "ap_any", "sens_at_spec90_any") if chosen.slices > 1 else ():
         timed(
             f"{name}, {chosen.slices} slices a patient",
             lambda name=name: classifier_board(name, *size, rows.size, rng), rows, chosen.resamples,

@@ -16,6 +16,7 @@ from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES, SUBTYPES
 from hemobench.metrics.calibration import clustered_calibration_error, weighted_calibration_error
 from hemobench.metrics.ranking import RankedScores
+from hemobench.metrics.ranking_by_cluster import ClusteredScores
 from hemobench.metrics.validation import BoolArray, FloatArray, checked_probabilities
 
 RSNA_WEIGHTS = (1.0, 1.0, 1.0, 1.0, 1.0, 2.0)
@@ -127,23 +128,26 @@ def weighted_classification_metric(name: str, probabilities: ArrayLike, targets:
 
 def clustered_classification_metric(
     name: str, probabilities: ArrayLike, targets: ArrayLike, cluster: NDArray[np.intp], clusters: int
-) -> WeightedMetric | None:
+) -> WeightedMetric:
     """The slice metric `name` as a function of weights of clusters (R, clusters), which all their rows share.
 
     cluster: (N,) from 0 to clusters - 1. Equal to `weighted_classification_metric` at the weights of rows, and faster,
-    as rows are summed up once; None for what only rows give (average precision, operating points, and AUROC where
-    the clusters are very many).
+    as the rows are summed up by cluster before anything is weighted.
     """
     values, truth = checked_probabilities(probabilities, targets, len(CLASSES))
     if name in _AUROC_COLUMNS:
-        return _auroc_by_cluster(values, truth, _AUROC_COLUMNS[name], cluster, clusters)
-    counts = np.bincount(cluster, minlength=clusters).astype(np.float64)
-    if name in _ROW_MEANS:
-        sums = np.bincount(cluster, weights=_ROW_MEANS[name](values, truth), minlength=clusters).astype(np.float64)
-        return partial(_row_sum_ratio, sums, counts)
+        return _mean_of_parts(
+            [ClusteredScores.of(values[:, k], truth[:, k], cluster, clusters).auroc for k in _AUROC_COLUMNS[name]]
+        )
+    if name in _OF_RANKS:
+        return _OF_RANKS[name](ClusteredScores.of(values[:, _ANY], truth[:, _ANY], cluster, clusters))
     if name == "ece_any":
         return clustered_calibration_error(values[:, _ANY], truth[:, _ANY], cluster, clusters)
-    return None
+    if name not in _ROW_MEANS:
+        raise unknown_name("classification metric", name, BASE_METRICS)
+    counts = np.bincount(cluster, minlength=clusters).astype(np.float64)
+    sums = np.bincount(cluster, weights=_ROW_MEANS[name](values, truth), minlength=clusters).astype(np.float64)
+    return partial(_row_sum_ratio, sums, counts)
 
 
 def classification_metrics(
@@ -195,8 +199,7 @@ def _mean_of_defined(parts: Sequence[WeightedMetric], weights: FloatArray) -> Fl
 
 def _built(name: str, values: FloatArray, truth: BoolArray) -> WeightedMetric:
     if name in _AUROC_COLUMNS:
-        parts = [RankedScores.of(values[:, k], truth[:, k]).auroc for k in _AUROC_COLUMNS[name]]
-        return parts[0] if len(parts) == 1 else partial(_mean_of_defined, parts)
+        return _mean_of_parts([RankedScores.of(values[:, k], truth[:, k]).auroc for k in _AUROC_COLUMNS[name]])
     if name in _ROW_MEANS:
         return partial(_weighted_mean, _ROW_MEANS[name](values, truth))
     if name in _OF_RANKS:
@@ -204,13 +207,7 @@ def _built(name: str, values: FloatArray, truth: BoolArray) -> WeightedMetric:
     return partial(weighted_calibration_error, values[:, _ANY], truth[:, _ANY])
 
 
-def _auroc_by_cluster(
-    values: FloatArray, truth: BoolArray, columns: Sequence[int], cluster: NDArray[np.intp], clusters: int
-) -> WeightedMetric | None:
-    found = [RankedScores.of(values[:, k], truth[:, k]).auroc_by_cluster(cluster, clusters) for k in columns]
-    parts = [part for part in found if part is not None]
-    if len(parts) < len(found):
-        return None
+def _mean_of_parts(parts: Sequence[WeightedMetric]) -> WeightedMetric:
     return parts[0] if len(parts) == 1 else partial(_mean_of_defined, parts)
 
 
@@ -237,7 +234,7 @@ _ROW_MEANS: Mapping[str, Callable[[FloatArray, BoolArray], FloatArray]] = {
     "accuracy": _right_any,
     "accuracy_exact": _right_all,
 }
-_OF_RANKS: Mapping[str, Callable[[RankedScores], WeightedMetric]] = {
+_OF_RANKS: Mapping[str, Callable[[RankedScores | ClusteredScores], WeightedMetric]] = {
     "ap_any": lambda ranked: ranked.average_precision,
     "sens_at_spec90_any": lambda ranked: ranked.sensitivity_at_specificity,
     "spec_at_sens90_any": lambda ranked: ranked.specificity_at_sensitivity,

@@ -2,23 +2,22 @@
 
 One sort serves any number of weightings of the rows. Resampling patients with replacement is the same as giving each
 row an integer weight, so a bootstrap of a thousand resamples is two cumulative sums over a (resamples, rows) array.
+Rows that share their weights, as the slices of a patient do, are summed up first in `ranking_by_cluster`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
 
 from hemobench.metrics.validation import BoolArray, FloatArray, checked_scores
 
+CountArray = NDArray[np.float32] | NDArray[np.float64]
+"""Weights of rows summed up; single precision where that is exact."""
 # Keeps 0.1 * 10 negatives from being a hair below one whole negative.
 _ROUNDING = 1e-9
-# Elements of the matrix of pairs by cluster, 160 MB; beyond it rows are counted instead.
-_LARGEST_MATRIX = 20_000_000
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ class RankedScores:
     def of(cls, scores: ArrayLike, targets: ArrayLike) -> RankedScores:
         """Sort scores (N,) with their targets (N,) of 0 and 1. UserError for other shapes, values or NaN."""
         values, truth = checked_scores(scores, targets)
-        order = np.argsort(-values, kind="stable")
+        order = np.argsort(-values)  # not stable, and several times faster: the order of ties does not matter
         ranked = values[order]
         ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), values.size - 1)
         return cls(order=order, ends=ends, positive=truth[order])
@@ -57,67 +56,23 @@ class RankedScores:
         earlier_hits = np.pad(hits, ((0, 0), (1, 0)))[:, :-1]
         steps = np.diff(alarms, axis=1, prepend=0.0)
         area = (steps * (hits + earlier_hits)).sum(axis=1) / 2
-        return _ratio(area, hits[:, -1] * alarms[:, -1])
-
-    def auroc_by_cluster(
-        self, cluster: NDArray[np.intp], clusters: int
-    ) -> Callable[[FloatArray], FloatArray] | None:
-        """`auroc` as a function of cluster weights (R, clusters), rows (N,) belonging to `cluster` 0..clusters-1.
-
-        The pairs in the right order, counted by the cluster of the positive and of the negative, are one matrix: a
-        weighting is a quadratic form in it, whatever the number of rows. None where that matrix would be large.
-        """
-        own = np.asarray(cluster)[self.order]
-        group = np.searchsorted(self.ends, np.arange(own.size))
-        bleeding, of_positive = np.unique(own[self.positive], return_inverse=True)
-        healthy, of_negative = np.unique(own[~self.positive], return_inverse=True)
-        levels, level = np.unique(group[self.positive], return_inverse=True)
-        if not bleeding.size or not healthy.size:
-            return lambda weights: np.full(len(weights), np.nan)
-        if max(levels.size, bleeding.size) * healthy.size > _LARGEST_MATRIX:
-            return None
-        # Negatives below each level of the positives' scores, by cluster; those level with it count half.
-        place = np.searchsorted(levels, group[~self.positive])
-        level_with = np.append(levels, -1)[place] == group[~self.positive]
-        shape = (levels.size + 1, healthy.size)
-        below = np.bincount(place * healthy.size + of_negative, minlength=shape[0] * shape[1]).reshape(shape)
-        beside = np.bincount((place * healthy.size + of_negative)[level_with], minlength=below.size).reshape(shape)
-        below = below[::-1].cumsum(axis=0)[::-1]
-        beaten = below[1:] + beside[:-1] / 2
-        chosen = sparse.csr_array((np.ones(level.size), (of_positive, level)), shape=(bleeding.size, levels.size))
-        pairs = np.asarray(chosen @ beaten)
-        hits = np.bincount(of_positive).astype(np.float64)
-        alarms = np.bincount(of_negative).astype(np.float64)
-
-        def area(weights: FloatArray) -> FloatArray:
-            right, wrong = weights[:, bleeding], weights[:, healthy]
-            return _ratio(np.einsum("rn,rn->r", right @ pairs, wrong), (right @ hits) * (wrong @ alarms))
-
-        return area
+        return ratio(area, hits[:, -1] * alarms[:, -1])
 
     def average_precision(self, weights: FloatArray) -> FloatArray:
         """Sum over thresholds of precision times the gain in recall; NaN where no positive has weight."""
         hits, alarms = self.counts(weights)
-        called = hits + alarms
-        precision = np.divide(hits, called, out=np.zeros_like(hits), where=called > 0)
         gain = np.diff(hits, axis=1, prepend=0.0)
-        return _ratio((gain * precision).sum(axis=1), hits[:, -1])
+        return ratio((gain * precision_of(hits, alarms)).sum(axis=1), hits[:, -1])
 
     def sensitivity_at_specificity(self, weights: FloatArray, specificity: float = 0.9) -> FloatArray:
         """Highest sensitivity of a threshold whose specificity is at least the given one; NaN with one class only."""
-        hits, alarms = self.counts(weights)
-        negatives = alarms[:, -1:]
-        allowed = alarms <= negatives * (1 - specificity + _ROUNDING)
-        best = np.where(allowed, hits, 0.0).max(axis=1)
-        return np.where(negatives[:, 0] > 0, _ratio(best, hits[:, -1]), np.nan)
+        hits, alarms = (counts.T for counts in self.counts(weights))
+        return best_sensitivity(hits, alarms, hits[-1], alarms[-1], specificity)
 
     def specificity_at_sensitivity(self, weights: FloatArray, sensitivity: float = 0.9) -> FloatArray:
         """Highest specificity of a threshold whose sensitivity is at least the given one; NaN with one class only."""
-        hits, alarms = self.counts(weights)
-        positives, negatives = hits[:, -1:], alarms[:, -1]
-        enough = hits >= positives * (sensitivity - _ROUNDING)
-        fewest = np.where(enough, alarms, np.inf).min(axis=1)
-        return np.where(positives[:, 0] > 0, _ratio(negatives - fewest, negatives), np.nan)
+        hits, alarms = (counts.T for counts in self.counts(weights))
+        return best_specificity(hits, alarms, hits[-1], alarms[-1], sensitivity)
 
 
 def auroc(scores: ArrayLike, targets: ArrayLike) -> float:
@@ -158,7 +113,38 @@ def _one_weighting(ranked: RankedScores) -> FloatArray:
     return np.ones((1, ranked.order.size))
 
 
-def _ratio(numerator: FloatArray, denominator: FloatArray) -> FloatArray:
+def precision_of(hits: CountArray, alarms: CountArray) -> FloatArray:
+    """Share of positives among what is called: hits / (hits + alarms) of any shape, 0 where nothing is called."""
+    called = hits + alarms
+    # 0 / tiny is 0, and whatever has weight is larger.
+    np.maximum(called, np.finfo(called.dtype).tiny, out=called)
+    precision = hits.astype(np.float64)
+    precision /= called
+    return precision
+
+
+def best_sensitivity(
+    hits: CountArray, alarms: CountArray, positives: FloatArray, negatives: FloatArray, specificity: float
+) -> FloatArray:
+    """Highest sensitivity (R,) of T thresholds whose specificity is at least the given one; NaN with one class only.
+
+    hits and alarms (T, R): weight of positives and of negatives at or above a threshold, whose totals are (R,).
+    """
+    allowed = alarms <= negatives * (1 - specificity + _ROUNDING)
+    best = np.max(hits, axis=0, initial=0.0, where=allowed)
+    return np.where(negatives > 0, ratio(best, positives), np.nan)
+
+
+def best_specificity(
+    hits: CountArray, alarms: CountArray, positives: FloatArray, negatives: FloatArray, sensitivity: float
+) -> FloatArray:
+    """Highest specificity (R,) of T thresholds whose sensitivity is at least the given one; see best_sensitivity."""
+    enough = hits >= positives * (sensitivity - _ROUNDING)
+    fewest = np.min(alarms, axis=0, initial=np.inf, where=enough)
+    return np.where(positives > 0, ratio(negatives - fewest, negatives), np.nan)
+
+
+def ratio(numerator: CountArray, denominator: FloatArray) -> FloatArray:
     """numerator / denominator, NaN where the denominator is 0: undefined, not zero."""
     out = np.full(np.shape(numerator), np.nan)
     return np.divide(numerator, denominator, out=out, where=denominator > 0)

@@ -142,9 +142,8 @@ def _scores_of(
     if not isinstance(entry, WeightedStatistic):
         weights = draws[:, patient_of_row]
         return np.asarray([entry(np.repeat(np.arange(row.size), row)) for row in weights], dtype=np.float64)
-    by_patient = entry.by_cluster(patient_of_row, draws.shape[1]) if entry.by_cluster else None
-    if by_patient is not None:
-        return by_patient(as_float)
+    if entry.by_cluster is not None:
+        return entry.by_cluster(patient_of_row, draws.shape[1])(as_float)
     block = max(1, _CHUNK_ELEMENTS // patient_of_row.size)
     parts = [as_float[start : start + block] for start in range(0, len(as_float), block)]
     return np.concatenate([entry.evaluate(part[:, patient_of_row]) for part in parts])

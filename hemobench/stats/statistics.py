@@ -1,8 +1,8 @@
 """Statistics: scores as functions of which rows were drawn, and how often.
 
 A statistic is a function of row indices. `WeightedStatistic`s are that too, and score a thousand resamples at once:
-drawing a row k times is giving it the weight k. Most can also sum their rows up by patient beforehand, which makes the
-cost of a resample depend on the number of patients, not of slices.
+drawing a row k times is giving it the weight k. Those made here can also sum their rows up by patient beforehand, which
+makes a resample cheaper: for means its cost is that of the number of patients, not of slices.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.intp]
 RowStatistic = Callable[[IndexArray], float]
 """Row indices, repeated as often as drawn, -> the score of those rows (NaN where undefined)."""
-ByCluster = Callable[[IndexArray, int], WeightedMetric | None]
+ByCluster = Callable[[IndexArray, int], WeightedMetric]
 """(cluster of each row (N,), number of clusters) -> the metric as a function of cluster weights (R, clusters)."""
 
 
@@ -38,7 +38,7 @@ class WeightedStatistic:
     """A statistic that takes row weights (R, rows) and gives R scores; called with row indices it gives one.
 
     `undefined` counts what the full sample leaves out: cases whose value is NaN, classes without an AUROC.
-    `by_cluster` gives the same scores from weights of patients, or None where only the rows will do.
+    `by_cluster` gives the same scores from weights of patients; None where only the rows will do.
     """
 
     evaluate: WeightedMetric
@@ -141,7 +141,7 @@ def _by_study(metric: WeightedMetric, first: IndexArray, study: IndexArray, weig
 
 def _study_clusters(
     of_studies: WeightedStatistic, first: IndexArray, study: IndexArray, cluster: IndexArray, clusters: int
-) -> WeightedMetric | None:
+) -> WeightedMetric:
     if not np.array_equal(cluster[first][study], cluster):
         raise _drawn_in_part()
     assert of_studies.by_cluster is not None

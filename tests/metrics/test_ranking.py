@@ -87,23 +87,6 @@ def test_specificity_at_sensitivity_agrees_with_scikit_learns_roc_curve_and_by_h
     assert specificity_at_sensitivity(scores, np.repeat([1, 0], [10, 3])) == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("levels", [2, 30, 10**6])
-def test_auroc_of_clusters_is_that_of_their_rows(levels: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores, targets = _sample(9, 300, levels)
-    rng = np.random.default_rng(10)
-    cluster = rng.integers(0, 17, size=300)
-    targets[cluster == 3], targets[cluster == 5] = True, False
-    weights = rng.integers(0, 3, size=(20, 17)).astype(float)
-    weights[0], weights[0, 3] = 0, 1  # no negative
-    ranked = RankedScores.of(scores, targets)
-    by_cluster = ranked.auroc_by_cluster(cluster, 17)
-    assert by_cluster is not None
-    np.testing.assert_allclose(by_cluster(weights), ranked.auroc(weights[:, cluster]), atol=1e-12)
-    assert np.isnan(by_cluster(weights)[0])
-    monkeypatch.setattr("hemobench.metrics.ranking._LARGEST_MATRIX", 10)
-    assert ranked.auroc_by_cluster(cluster, 17) is None
-
-
 @pytest.mark.parametrize("targets", [[0, 0, 0], [1, 1, 1]])
 def test_one_class_only_is_undefined(targets: list[int]) -> None:
     assert np.isnan(auroc([0.1, 0.2, 0.3], targets))
