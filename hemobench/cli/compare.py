@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +24,9 @@ def compare(
         str | None, typer.Option(metavar="NAME[:PATH]", help="Rank on this data set instead of the suite's own.")
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds of each entry; default: the suite's.")] = None,
+    folds: Annotated[
+        int | None, typer.Option(help="Test every patient: so many networks for each entry and seed, one a fold.")
+    ] = None,
     test: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME[:PATH]", help="Score the trained networks on this data set too; repeatable."),
@@ -65,10 +68,12 @@ def compare(
         chosen, skipped = with_data(load_suite(suite), data)
     if seeds is not None:
         chosen = chosen.with_seeds(seeds)
+    if folds is not None:
+        chosen = chosen.with_folds(folds)
     if output is None:
         ending = "" if data is None else f"-{slug(data.partition(':')[0])}"
         output = Path("hemobench-results") / f"{slug(chosen.name)}{ending}"
-    command = _command(suite, data, seeds, test or (), threads)
+    command = _command(suite, data, {"--seeds": seeds, "--folds": folds}, test or (), threads)
     compare_suite(
         chosen, output, workforce=Workforce(engine, jobs, threads), skipped=skipped, tests=test or (),
         pictures=pictures, command=command, clock=clock,
@@ -84,11 +89,13 @@ def _check_engine(engine: str) -> None:
         import_ray()
 
 
-def _command(suite: str, data: str | None, seeds: int | None, tests: Sequence[str], threads: int) -> str:
+def _command(
+    suite: str, data: str | None, numbers: Mapping[str, int | None], tests: Sequence[str], threads: int
+) -> str:
     """What gives the same boards again; where they are written and how many train at once is the reader's choice."""
     words = ["python", "-m", "hemobench.compare", suite]
     words += [] if data is None else ["--data", data]
-    words += [] if seeds is None else ["--seeds", str(seeds)]
+    words += [word for name, value in numbers.items() if value is not None for word in (name, str(value))]
     words += [word for test in tests for word in ("--test", test)]
     words += [] if threads == 1 else ["--threads", str(threads)]
     return shlex.join(words)

@@ -219,3 +219,22 @@ def test_numbers_without_a_dot_are_numbers(tmp_path):
     text = yaml.safe_dump(VALID).replace("model: paper_cnn", "model: paper_cnn\n    learning_rate: 2e-4")
     board = _load(tmp_path, text).boards[0]
     assert board.baseline["learning_rate"] == 2e-4
+
+
+def test_folds_of_a_command_are_those_of_a_file(tmp_path):
+    asked = _load(tmp_path, VALID).with_folds(5)
+    written = _load(tmp_path, _changed(["boards", 0, "split"], {"folds": 5}))
+    assert asked.boards == written.boards
+    assert asked.runs == 5 * _load(tmp_path, VALID).runs
+
+
+@pytest.mark.parametrize(
+    ("suite", "count", "said"),
+    [
+        ("quick", 1, "--folds 1; expected 2 folds or more"),
+        ("leakage", 5, "--folds 5 with board 'The same test slices.*which is not split by patient"),
+    ],
+)
+def test_folds_that_cannot_be(suite, count, said):
+    with pytest.raises(UserError, match=said):
+        load_suite(suite).with_folds(count)
