@@ -122,10 +122,10 @@ def _to_ship(model: torch.nn.Module, config: TrainConfig) -> tuple[torch.nn.Modu
     if not isinstance(model, LocatingClassifier):
         return model, config
     config = dataclasses.replace(config, loss="bce", loss_options={})  # whoever is asked needs no masks
-    if model.evidence != "head":
+    if not model.is_plain:
         return model, config
     # Timm alone can open what is left.
-    options = {name: value for name, value in config.model_options.items() if name != "evidence"}
+    options = {name: value for name, value in config.model_options.items() if name not in ("evidence", "mirrored")}
     return model.plain(), dataclasses.replace(config, model=f"timm:{model.name}", model_options=options)
 
 

@@ -56,23 +56,40 @@ class LocatingClassifier(TimmClassifier):
 
     evidence: what speaks for a slice once it is trained. "head" is timm's head alone, which timm can compute without
     us; "both" is the mean of the head's logits and those of the maps' likeliest spots, which see smaller bleeds.
+    mirrored: a slice is judged with its mirror image, left for right, by the mean of both logits, at twice the cost.
     """
 
-    def __init__(self, classifier: TimmClassifier, decoder: Decoder, evidence: str = "head") -> None:
+    def __init__(
+        self, classifier: TimmClassifier, decoder: Decoder, evidence: str = "head", mirrored: bool = False
+    ) -> None:
         super().__init__(classifier.name, classifier.backbone, classifier.in_channels, classifier.patch)
         if evidence not in EVIDENCE:
             raise unknown_name("evidence", evidence, EVIDENCE)
-        self.decoder, self.evidence = decoder, evidence
+        self.decoder, self.evidence, self.mirrored = decoder, evidence, mirrored
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether timm alone gives the same answers."""
+        return self.evidence == "head" and not self.mirrored
 
     def forward(self, images: Tensor) -> Any:
         """Logits (B, 6) in evaluation mode, (logits, maps) in training mode; float32."""
-        if not self.training and self.evidence == "head":
+        if not self.training:
+            logits = self._judged(images)
+            return (logits + self._judged(images.flip(-1))) / 2 if self.mirrored else logits
+        return self._both_halves(images)
+
+    def _judged(self, images: Tensor) -> Tensor:
+        if self.evidence == "head":
             return super().forward(images)
+        logits, maps = self._both_halves(images)
+        return (logits + spot_logits(maps)) / 2
+
+    def _both_halves(self, images: Tensor) -> tuple[Tensor, Tensor]:
         check_rank(images, (4,), self.in_channels, f"{FAMILY}:{self.name}")
         backbone: Any = self.backbone
         final, features = backbone.forward_intermediates(images)
-        logits, maps = backbone.forward_head(final).float(), self.decoder(features)
-        return (logits, maps) if self.training else (logits + spot_logits(maps)) / 2
+        return backbone.forward_head(final).float(), self.decoder(features)
 
     def plain(self) -> TimmClassifier:
         """The classifier half alone; it shares its weights with this."""
@@ -90,15 +107,25 @@ def spot_logits(maps: Tensor) -> Tensor:
 
 class TimmUNet(nn.Module):
     """The same network without its head, as a segmenter slice by slice: (B, C, D, H, W) or (B, C, H, W) to logits
-    (B, K, ...) of the same size, the maps of stride 2 up-sampled bilinearly."""
+    (B, K, ...) of the same size, the maps of stride 2 up-sampled bilinearly. mirrored: once it is trained, the mean of
+    the logits and of those of the mirror image, turned back."""
 
-    def __init__(self, name: str, backbone: nn.Module, decoder: Decoder, in_channels: int) -> None:
+    def __init__(
+        self, name: str, backbone: nn.Module, decoder: Decoder, in_channels: int, mirrored: bool = False
+    ) -> None:
         super().__init__()
         self.name, self.backbone, self.decoder, self.in_channels = name, backbone, decoder, in_channels
+        self.mirrored = mirrored
 
     def forward(self, voxels: Tensor) -> Tensor:
         """Logits float32; sizes that 32 does not divide are padded with the edge and cut again."""
         check_rank(voxels, (4, 5), self.in_channels, f"{FAMILY}:{self.name}")
+        logits = self._outlined(voxels)
+        if self.training or not self.mirrored:
+            return logits
+        return (logits + self._outlined(voxels.flip(-1)).flip(-1)) / 2
+
+    def _outlined(self, voxels: Tensor) -> Tensor:
         volumes = voxels if voxels.ndim == 5 else voxels[:, :, None]
         batch, slices = volumes.shape[0], volumes.shape[2]
         images = pad_to_multiple(fold_slices(volumes), (32, 32))
@@ -113,22 +140,25 @@ class TimmUNet(nn.Module):
 def create_locating_classifier(
     name: str, in_channels: int, num_outputs: int, image_size: tuple[int, ...] | None, **options: Any
 ) -> LocatingClassifier:
-    """timm's `name` with a decoder; options as for `create_backbone`, and `evidence`. Raises: UserError."""
-    evidence = str(options.pop("evidence", "head"))
+    """timm's `name` with a decoder; options as for `create_backbone`, `evidence` and `mirrored`. Raises: UserError."""
+    evidence, mirrored = str(options.pop("evidence", "head")), bool(options.pop("mirrored", False))
     classifier = create_backbone(name, in_channels, num_outputs, image_size, **options)
     assert isinstance(classifier, TimmClassifier)
-    return LocatingClassifier(classifier, _decoder(name, classifier.backbone, MAP_OUTPUTS), evidence)
+    return LocatingClassifier(classifier, _decoder(name, classifier.backbone, MAP_OUTPUTS), evidence, mirrored)
 
 
 def create_timm_unet(name: str, in_channels: int, num_outputs: int, **options: Any) -> TimmUNet:
-    """timm's `name` as the descending half of a U-Net; options as for `create_backbone`. Raises: UserError."""
-    prior = options.pop("prior", None)
+    """timm's `name` as the descending half of a U-Net; options as for `create_backbone`, and `mirrored`.
+
+    Raises: UserError.
+    """
+    prior, mirrored = options.pop("prior", None), bool(options.pop("mirrored", False))
     backbone: Any = create_backbone(name, in_channels, num_outputs, None, **options).backbone
     decoder = _decoder(name, backbone, num_outputs)
     backbone.reset_classifier(0, "")
     if prior is not None:
         set_bias_prior(decoder.final, prior)
-    return TimmUNet(name, backbone, decoder, in_channels)
+    return TimmUNet(name, backbone, decoder, in_channels, mirrored)
 
 
 def _decoder(name: str, backbone: Any, outputs: int) -> Decoder:

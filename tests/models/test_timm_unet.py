@@ -98,3 +98,37 @@ def test_evidence_of_both_is_the_mean_of_the_head_and_of_the_likeliest_spots() -
         torch.testing.assert_close(both(images), (head + spots) / 2)
     with pytest.raises(UserError, match="evidence"):
         create_model(NAME, task="classification", in_channels=1, num_outputs=6, evidence="map")
+
+
+@pytest.mark.parametrize("evidence", ["head", "both"])
+def test_a_mirrored_classifier_answers_alike_for_a_head_and_its_mirror_image(evidence: str) -> None:
+    torch.manual_seed(0)
+    network = create_model(
+        "timm-unet:resnet10t", task="classification", in_channels=3, num_outputs=6, image_size=(64, 64),
+        evidence=evidence, mirrored=True,
+    ).eval()  # fmt: skip
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        answers = network(images)
+        torch.testing.assert_close(answers, network(images.flip(-1)))
+        network.mirrored = False
+        torch.testing.assert_close(answers, (network(images) + network(images.flip(-1))) / 2)
+        assert not torch.allclose(answers, network(images)), "the mirror image changed nothing"
+
+
+def test_a_mirrored_segmenter_outlines_a_head_and_its_mirror_image_alike() -> None:
+    torch.manual_seed(0)
+    network = create_model(
+        "timm-unet:resnet10t", task="segmentation", in_channels=3, num_outputs=6, image_size=(2, 64, 64), mirrored=True
+    ).eval()
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    voxels = torch.rand(1, 3, 2, 64, 60)
+    with torch.no_grad():
+        outlined = network(voxels)
+        torch.testing.assert_close(outlined, network(voxels.flip(-1)).flip(-1), rtol=1e-3, atol=1e-3)
+        network.mirrored = False
+        assert not torch.allclose(outlined, network(voxels), rtol=1e-3, atol=1e-3), "the mirror image changed nothing"
+    network.train()
+    network.mirrored = True
+    assert network(voxels).shape == outlined.shape
