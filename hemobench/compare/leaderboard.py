@@ -35,9 +35,9 @@ class MetricScore:
 
 
 @dataclass(frozen=True)
-class BestGap:
-    """An entry's ranking score minus the best entry's: limits that hold for all pairs of the board together with 95%,
-    and a p that is adjusted for all of them; the entry is tied with the best where p is above 0.05."""
+class Gap:
+    """An entry's ranking score minus another's: limits that hold for all pairs of the board together with 95%, and a p
+    that is adjusted for all of them; the two are tied where p is above 0.05."""
 
     difference: float
     low: float
@@ -62,8 +62,8 @@ class Entry:
     """One row of a board. A row with `rank` None stands outside the ranking (a reference that saw no image).
 
     p_better_than_next: share of draws in which it beats the next, that pair alone; settled_from_next, tied_with,
-    tied_with_best and to_best take all pairs of the board together. variance_shares: which part of the variance of its
-    ranking score comes from patients, seeds and chance between them; on a cross-validated board also from folds, of
+    tied_with_best, to_best and to_others (by name) take all pairs of the board together. variance_shares: which part of
+    the variance of its mean score comes from patients, seeds, folds where there are any, and chance (`interaction`), of
     the score that its cautions name. calibration: slope and offset of the logit of `any`, fitted on validation slices,
     one pair a run: a seed, or in each seed a fold. train_seconds: of a seed, all its folds together.
     """
@@ -82,7 +82,8 @@ class Entry:
     seed_scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     settled_from_next: bool = False
     tied_with_best: bool = False
-    to_best: BestGap | None = None
+    to_best: Gap | None = None
+    to_others: Mapping[str, Gap] = field(default_factory=dict)
     variance_shares: Mapping[str, float] = field(default_factory=dict)
     calibration: tuple[tuple[float, float], ...] = ()
     volume_agreement: Agreement | None = None

@@ -14,7 +14,7 @@ from hemobench.compare import words
 from hemobench.compare.agreement import abc2_agreement, volume_agreement
 from hemobench.compare.calibrated import CALIBRATED, Calibrated, calibrated
 from hemobench.compare.folds import by_seed, joined, spread_of, variance_shares
-from hemobench.compare.leaderboard import BestGap, Board, Entry, MetricScore
+from hemobench.compare.leaderboard import Board, Entry, Gap, MetricScore
 from hemobench.errors import UserError
 from hemobench.labels import SUBTYPES
 from hemobench.metrics.classification import STUDY
@@ -198,7 +198,10 @@ def _ranked_entry(
         seed_scores={metric: _by_seed(metric, own) for metric in summaries},
         settled_from_next=ranking.settled_from_next,
         tied_with_best=ranking.tied_with_best,
-        to_best=BestGap(**vars(ranking.to_best)),
+        to_best=Gap(**vars(ranking.to_best)),
+        to_others={
+            other: Gap(**vars(gap)) for other, gap in zip(names, ranking.to_others, strict=True) if other != name
+        },
         variance_shares=variance_shares(facts.rank_by, seeds) if len(seeds[0]) > 1 else _variance_shares(ranking),
         calibration=tuple(pair for scored in own if FITTED in scored.fits for pair in scored.fits[FITTED].platt),
         volume_agreement=volume_agreement([scored.test for scored in own]),

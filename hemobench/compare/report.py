@@ -29,7 +29,7 @@ from hemobench.compare.figures import (
     metric_title,
     per_type_figure,
 )
-from hemobench.compare.leaderboard import Board, Leaderboard, write_text
+from hemobench.compare.leaderboard import Board, Gap, Leaderboard, write_text
 from hemobench.compare.tables import duration, score_number
 from hemobench.compare.words import agreement_lines, better_than_next, gap_to_best
 
@@ -104,6 +104,7 @@ class _Section:
     split_counts: list[tuple[str, str]]
     notes: tuple[str, ...]
     agreement: tuple[str, ...]
+    pairs: tuple[tuple[str, str, Gap], ...]
     figures: list[_Figure]
     confusions: list[_Figure]
     confusion_caption: str
@@ -149,6 +150,7 @@ def _section(evidence: Evidence, number: int) -> _Section:
         split_counts=[(name.replace("_", " "), value) for name, value in counts],
         notes=evidence.notes,
         agreement=agreement_lines(board),
+        pairs=_pairs(board),
         figures=_figures(evidence, number),
         confusions=[
             _Figure(
@@ -163,6 +165,17 @@ def _section(evidence: Evidence, number: int) -> _Section:
         cases=evidence.cases,
         made_with=evidence.made_with,
         settings=_settings(board),
+    )
+
+
+def _pairs(board: Board) -> tuple[tuple[str, str, Gap], ...]:
+    """Every pair of entries, the better ranked first, with the difference between them."""
+    ranked = [entry for entry in board.entries if entry.rank is not None]
+    return tuple(
+        (entry.name, other.name, entry.to_others[other.name])
+        for place, entry in enumerate(ranked)
+        for other in ranked[place + 1 :]
+        if other.name in entry.to_others
     )
 
 

@@ -44,8 +44,8 @@ class VarianceParts:
 
 
 @dataclass(frozen=True)
-class ToBest:
-    """An entry's score minus the best entry's, with simultaneous limits and p adjusted for all pairs of the board."""
+class Gap:
+    """An entry's score minus another's, with simultaneous limits and p adjusted for all pairs of the board."""
 
     difference: float
     low: float
@@ -61,7 +61,8 @@ class EntrySummary:
     the interval over draws of patients and seeds. p_better_than holds, for every entry, the share of draws in which
     this one is better, that pair taken alone; p_better_than_next is that against the entry one rank below (NaN for the
     last). tied_with: indices of the others that patients and seeds do not tell apart, all pairs tested together (see
-    Comparisons); settled_from_next and tied_with_best are read from it.
+    Comparisons); settled_from_next and tied_with_best are read from it. to_others: the score minus each entry's, its
+    own included, in the order given.
     """
 
     estimate: float
@@ -75,7 +76,8 @@ class EntrySummary:
     settled_from_next: bool
     tied_with: tuple[int, ...]
     tied_with_best: bool
-    to_best: ToBest
+    to_best: Gap
+    to_others: tuple[Gap, ...]
     variance: VarianceParts
     undefined: int
     undefined_resamples: int
@@ -186,7 +188,8 @@ def _entry_summary(
     below = standing[place] if place < len(standing) else None
     tied = tuple(other for other in range(len(ranks.rank)) if other != number and compared.tied(number, other))
     left_out = [statistic.undefined for statistic in statistics if isinstance(statistic, WeightedStatistic)]
-    to_best = (field[number, best] for field in (compared.difference, compared.low, compared.high, compared.p))
+    fields = np.stack([compared.difference[number], compared.low[number], compared.high[number], compared.p[number]])
+    gaps = tuple(Gap(*map(float, values)) for values in fields.T)
     return EntrySummary(
         estimate=float(seeds.mean()),
         sd_seeds=float(seeds.std(ddof=1)) if seeds.size > 1 else float("nan"),
@@ -199,7 +202,8 @@ def _entry_summary(
         settled_from_next=below is not None and below not in tied,
         tied_with=tied,
         tied_with_best=number == best or best in tied,
-        to_best=ToBest(*map(float, to_best)),
+        to_best=gaps[best],
+        to_others=gaps,
         variance=variance_parts(seeds, resampled),
         undefined=sum(left_out),
         undefined_resamples=undefined,

@@ -58,6 +58,9 @@ def test_patients_settle_the_order_where_seeds_agree(segmentation_run):
     assert -0.5 < second.to_best.low < -0.4 < second.to_best.high < -0.3
     # One draw in 401 is the smallest p that 400 draws can give; twice that, being two-sided.
     assert second.to_best.p == pytest.approx(2 / 401)
+    assert second.to_others == {"high": second.to_best}
+    assert first.to_others["low"].difference == pytest.approx(0.4)
+    assert (first.to_others["low"].low, first.to_others["low"].high) == (-second.to_best.high, -second.to_best.low)
 
 
 def test_lower_is_better_reverses_the_order(segmentation_run):
