@@ -46,8 +46,9 @@ def main() -> None:
     print(f"{'board':<26}{'cases':>8}{'seconds':>10}{'MB':>8}   targets: {TARGET_SECONDS:.0f} s, {TARGET_MB:.0f} MB")
     for number, runs in boards_of(asked.folder).items():
         dealt = itertools.cycle(runs)
+        configs = [replace(runs[0].config, seed=seed) for seed in range(asked.seeds)]
         entries = {
-            f"entry {entry}": [replace(next(dealt), config=replace(runs[0].config, seed=seed)) for seed in range(asked.seeds)]
+            f"entry {entry}": [replace(next(dealt), config=config) for config in configs]
             for entry in range(asked.entries)
         }
         rank_by, task = shown[int(number)], runs[0].config.task
@@ -60,8 +61,8 @@ def main() -> None:
             write_report(path, leaderboard, [board_evidence(board, entries)], Costs(), "")
             seconds, size_mb = time.perf_counter() - begin, path.stat().st_size / 1e6
         title = f"{number} {task}"
-        within = seconds <= TARGET_SECONDS and size_mb <= TARGET_MB
-        print(f"{title:<26}{len(runs[0].test.patient_ids):>8}{seconds:>10.1f}{size_mb:>8.1f}   {'within' if within else 'above'}")
+        verdict = "within" if seconds <= TARGET_SECONDS and size_mb <= TARGET_MB else "above"
+        print(f"{title:<26}{len(runs[0].test.patient_ids):>8}{seconds:>10.1f}{size_mb:>8.1f}   {verdict}")
 
 
 if __name__ == "__main__":
