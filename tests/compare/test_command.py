@@ -88,7 +88,8 @@ def test_smoke_ends_in_three_boards(smoke):
     assert "\x1b" not in done.stdout + done.stderr
     output = folder / "hemobench-results" / "smoke"
     names = {path.name for path in output.iterdir()}
-    assert names == {"leaderboard.csv", "leaderboard.json", "report.html", "runs", "runs.csv", "splits"}
+    tables = {f"leaderboard.{kind}" for kind in ("csv", "json", "md", "tex")}
+    assert names == {*tables, "report.html", "runs", "runs.csv", "splits"}
     assert len(_results(output)) == 6
 
 
@@ -114,9 +115,10 @@ def test_smoke_leaderboard_tells_seeds_settings_and_patients(smoke):
 def test_smoke_report_has_figures_and_example_pictures(smoke):
     folder, _ = smoke
     page = (folder / "hemobench-results" / "smoke" / "report.html").read_text(encoding="utf-8")
-    # Forest and curves of all boards, AUROC by type of one, a confusion matrix of each of six entries.
+    # Forest, differences and curves of all boards, volumes of two; AUROC by type, ROC and reliability of the other; a
+    # confusion matrix of each of six entries.
     own = page.rpartition("<header>")[2]
-    assert own.count("Plotly.newPlot(") == 3 + 3 + 1 + 6
+    assert own.count("Plotly.newPlot(") == 3 + 3 + 3 + 2 + 3 + 6
     assert page.count("data:image/png;base64,") >= 4
     assert "python -m hemobench.compare smoke" in page
 
