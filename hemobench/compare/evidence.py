@@ -14,13 +14,14 @@ from hemobench.compare.figures import Curve
 from hemobench.compare.leaderboard import Board
 from hemobench.compare.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, enlarged, overlay, png_data_uri
 from hemobench.compare.report import Confusion, Evidence, ExampleCell, ExampleRow
-from hemobench.labels import CLASSES, SUBTYPES, to_paper_class
+from hemobench.labels import CLASSES, PAPER_CLASSES, SUBTYPES, to_paper_class
 from hemobench.training.evaluate import LOSS_MONITOR
-from hemobench.training.result import CaseScores, Pictures, RunResult, SlicePredictions
+from hemobench.training.result import CaseScores, Pictures, Predictions, RunResult, SlicePredictions
 
 CALL_THRESHOLD = 0.5
 # The field's abbreviations keep the axes short, in the order of PAPER_CLASSES.
 SLICE_CALLS = ("none", "EDH", "IPH", "IVH", "SAH", "SDH", "multiple")
+CLASS_CALLS = SLICE_CALLS[1:]
 VOXEL_CALLS = ("background", "mask")
 MAX_EXAMPLES = 8
 
@@ -34,15 +35,14 @@ def board_evidence(board: Board, runs: Runs, *, notes: Sequence[str] = (), pictu
     """
     runs = {entry.name: runs[entry.name] for entry in board.entries if entry.name in runs}
     every = [run for group in runs.values() for run in group]
-    classification = board.task == "classification"
     return Evidence(
         board=board,
         curves=tuple(_curve(name, run) for name, group in runs.items() for run in group),
         validation_metric=every[0].config.resolved().monitor or board.rank_by,
         confusions=tuple(_confusion(name, group) for name, group in runs.items()),
-        confusion_caption=_SLICE_CAPTION if classification else _VOXEL_CAPTION,
+        confusion_caption=_CONFUSION[_kind(every[0].test)],
         examples=example_rows(runs) if pictures else (),
-        examples_caption=_SLICE_EXAMPLES if classification else _VOXEL_EXAMPLES,
+        examples_caption=_EXAMPLES[_kind(every[0].test)],
         notes=tuple(notes),
         roc=roc_lines(runs),
         precision_recall=precision_recall_lines(runs),
@@ -54,24 +54,35 @@ def board_evidence(board: Board, runs: Runs, *, notes: Sequence[str] = (), pictu
     )
 
 
-_SLICE_CAPTION = (
-    "Test slices, all seeds together, types called at a probability of 0.5: epidural (EDH), intraparenchymal (IPH), "
-    "intraventricular (IVH), subarachnoid (SAH), subdural (SDH), several (multiple) or none."
+_TYPES = (
+    "epidural (EDH), intraparenchymal (IPH), intraventricular (IVH), subarachnoid (SAH), subdural (SDH), several "
+    "(multiple)"
 )
-_VOXEL_CAPTION = "Volume in mL over the test patients, all seeds together: truth against prediction."
-_SLICE_EXAMPLES = (
-    "Test slices with their types; below, what each entry (first seed) calls, with its probability of any haemorrhage."
-)
-_VOXEL_EXAMPLES = (
-    "Test slices with the true mask in green; below, each entry's predicted mask (first seed) in orange."
-)
+_CONFUSION = {
+    "types": f"Test slices, all seeds together, types called at a probability of 0.5: {_TYPES} or none.",
+    "classes": f"Test slices, all seeds together, the likeliest class called: {_TYPES}.",
+    "masks": "Volume in mL over the test patients, all seeds together: truth against prediction.",
+}
+_EXAMPLES = {
+    "types": "Test slices with their types; below, what each entry (first seed) calls, with its probability of any "
+    "haemorrhage.",
+    "classes": "Test slices with their class; below, the class that each entry (first seed) calls, with its "
+    "probability.",
+    "masks": "Test slices with the true mask in green; below, each entry's predicted mask (first seed) in orange.",
+}
 
 
 def slice_confusion(predictions: SlicePredictions) -> NDArray[np.int64]:
-    """Counts (7, 7) of truth by call of slices: none, one of the five types, or multiple."""
-    truth = to_paper_class(predictions.targets[:, : len(SUBTYPES)]) + 1
-    calls = to_paper_class((predictions.probabilities[:, : len(SUBTYPES)] >= CALL_THRESHOLD).astype(np.uint8)) + 1
-    size = len(SLICE_CALLS)
+    """Counts of truth by call of slices: (7, 7) of none, one of the five types, or multiple; of exclusive classes
+    (6, 6), the paper's, the likeliest being called."""
+    if predictions.exclusive:
+        truth, calls = predictions.targets.argmax(axis=1), predictions.probabilities.argmax(axis=1)
+        size = len(PAPER_CLASSES)
+    else:
+        types = slice(len(SUBTYPES))
+        truth = to_paper_class(predictions.targets[:, types]) + 1
+        calls = to_paper_class((predictions.probabilities[:, types] >= CALL_THRESHOLD).astype(np.uint8)) + 1
+        size = len(SLICE_CALLS)
     return np.bincount(truth * size + calls, minlength=size * size).reshape(size, size).astype(np.int64)
 
 
@@ -99,32 +110,43 @@ def example_rows(runs: Runs) -> tuple[ExampleRow, ...]:
         return ()
     reference = next(iter(pictures.values()))
     titles = [str(reference.titles[place]) for place in reference.where("")[:MAX_EXAMPLES]]
-    masks = reference.truth.ndim == 3
-    rows = [ExampleRow("truth", tuple(_truth_cell(reference, number, masks) for number in range(len(titles))))]
+    kind = _kind(next(iter(first.values())).test)
+    rows = [ExampleRow("truth", tuple(_truth_cell(reference, number, kind) for number in range(len(titles))))]
     for name, own in pictures.items():
         places = {str(own.titles[place]): int(place) for place in own.where("")}
-        cells = [_prediction_cell(own, places[title], masks) if title in places else ExampleCell() for title in titles]
+        cells = [_prediction_cell(own, places[title], kind) if title in places else ExampleCell() for title in titles]
         rows.append(ExampleRow(name, tuple(cells)))
     return tuple(rows)
 
 
-def _truth_cell(pictures: Pictures, number: int, masks: bool) -> ExampleCell:
+def _kind(test: Predictions) -> str:
+    """What a run's examples show: masks, types that may come together, or one of the paper's classes."""
+    if isinstance(test, CaseScores):
+        return "masks"
+    return "classes" if test.exclusive else "types"
+
+
+def _truth_cell(pictures: Pictures, number: int, kind: str) -> ExampleCell:
     title, grey = str(pictures.titles[number]), pictures.images[number]
-    if masks:
+    if kind == "masks":
         picture = overlay(grey, pictures.truth[number] > 0, TRUTH_COLOUR)
         return ExampleCell(png_data_uri(picture), f"{title} with the true mask", title)
-    types = [name for name, present in zip(SUBTYPES, pictures.truth[number], strict=False) if present]
+    names = PAPER_CLASSES if kind == "classes" else SUBTYPES
+    types = [name for name, present in zip(names, pictures.truth[number], strict=False) if present]
     return ExampleCell(png_data_uri(enlarged(grey)), title, f"{', '.join(types) or 'no haemorrhage'} ({title})")
 
 
-def _prediction_cell(pictures: Pictures, number: int, masks: bool) -> ExampleCell:
+def _prediction_cell(pictures: Pictures, number: int, kind: str) -> ExampleCell:
     title = str(pictures.titles[number])
-    if masks:
+    if kind == "masks":
         picture = overlay(pictures.images[number], pictures.prediction[number] > 0, PREDICTION_COLOUR)
         overlap = _dice(pictures.truth[number] > 0, pictures.prediction[number] > 0)
         caption = "no mask in either" if overlap is None else f"Dice of this slice {overlap:.2f}"
         return ExampleCell(png_data_uri(picture), f"{title} with the predicted mask", caption)
     probabilities = pictures.prediction[number] / 255
+    if kind == "classes":
+        called = int(probabilities.argmax())
+        return ExampleCell(caption=f"{PAPER_CLASSES[called]} {100 * probabilities[called]:.0f}%")
     calls = [name for name, value in zip(SUBTYPES, probabilities, strict=False) if value >= CALL_THRESHOLD]
     any_probability = probabilities[CLASSES.index("any")]
     return ExampleCell(caption=f"{', '.join(calls) or 'no type'}; any {100 * any_probability:.0f}%")
@@ -162,6 +184,7 @@ def _confusion(name: str, group: Sequence[RunResult]) -> Confusion:
     tests = [run.test for run in group]
     slices = [test for test in tests if isinstance(test, SlicePredictions)]
     if slices:
-        return Confusion(name, np.sum([slice_confusion(test) for test in slices], axis=0), SLICE_CALLS)
+        labels = CLASS_CALLS if slices[0].exclusive else SLICE_CALLS
+        return Confusion(name, np.sum([slice_confusion(test) for test in slices], axis=0), labels)
     volumes = np.sum([volume_confusion(test) for test in tests if isinstance(test, CaseScores)], axis=0)
     return Confusion(name, np.rint(np.nan_to_num(volumes)).astype(np.int64), VOXEL_CALLS)

@@ -11,7 +11,7 @@ from rich.text import Text
 from hemobench.compare.costs import MemoryWatch, StageClock, describe_machine
 from hemobench.compare.evidence import board_evidence
 from hemobench.compare.exports import write_tables
-from hemobench.compare.leaderboard import Leaderboard, write_leaderboard
+from hemobench.compare.leaderboard import Board, Leaderboard, write_leaderboard
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.references import SLICE_POSITION
 from hemobench.compare.report import Costs, write_report
@@ -58,13 +58,15 @@ def _report(
     result: SuiteResult, output: Path, command: str, clock: StageClock, memory: MemoryWatch, pictures: bool
 ) -> None:
     boards = zip(result.leaderboard.boards, result.runs, strict=True)
-    evidence = [board_evidence(board, runs, notes=_notes(board.task), pictures=pictures) for board, runs in boards]
+    evidence = [board_evidence(board, runs, notes=_notes(board), pictures=pictures) for board, runs in boards]
     costs = Costs(clock.stages(), clock.total_seconds, memory.peak_gb, describe_machine())
     write_report(output / "report.html", result.leaderboard, evidence, costs, command)
 
 
-def _notes(task: str) -> tuple[str, ...]:
-    if task == "classification":
+def _notes(board: Board) -> tuple[str, ...]:
+    if board.task == "classification":
+        if all(entry.name != SLICE_POSITION for entry in board.entries):
+            return ()
         return (f"'{SLICE_POSITION}' knows only how high in the head a slice lies: what pictures add is above it.",)
     return ("voxel_accuracy_background is what finding nothing scores: a voxel accuracy near it means little.",)
 

@@ -93,6 +93,21 @@ def test_several_types_are_multiple(classification_run):
     assert matrix[6, 5] == 1  # truth: epidural and subdural; called: subdural
 
 
+def test_exclusive_classes_are_called_by_the_likeliest(classification_run):
+    run = classification_run([0.1, 0.2], [0, 0], ["p", "q"])
+    given = np.asarray([[0.1, 0.1, 0.1, 0.1, 0.2, 0.4], [0.3, 0.2, 0.2, 0.1, 0.1, 0.1]], dtype=np.float32)
+    targets = np.eye(6, dtype=np.uint8)[[5, 1]]  # multiple, intraparenchymal
+    test = replace(run.test, probabilities=given, targets=targets, exclusive=True)
+    matrix = slice_confusion(test)
+    assert matrix.shape == (6, 6)
+    assert matrix[5, 5] == matrix[1, 0] == 1
+    assert matrix.sum() == 2
+    pictures = replace(run.pictures, truth=targets, prediction=np.rint(given * 255).astype(np.uint8))
+    truth, called = example_rows({"cnn": [replace(run, test=test, pictures=pictures)]})
+    assert [cell.caption.split(" (")[0] for cell in truth.cells] == ["multiple", "intraparenchymal"]
+    assert [cell.caption for cell in called.cells] == ["multiple 40%", "epidural 30%"]
+
+
 def test_volume_confusion_by_hand(segmentation_run):
     # Two cases of 100 mL, masks of 10 mL: Dice 0.8 and 0.6 overlap by 8 and 6 mL.
     matrix = volume_confusion(segmentation_run([0.8, 0.6]).test)
