@@ -25,7 +25,7 @@ def compare(
     ] = None,
     seeds: Annotated[int | None, typer.Option(help="Seeds of each entry; default: the suite's.")] = None,
     folds: Annotated[
-        int | None, typer.Option(help="Test every patient: so many networks for each entry and seed, one a fold.")
+        int | None, typer.Option(help="Test every patient: 2 or more networks for each entry and seed, one a fold.")
     ] = None,
     test: Annotated[
         list[str] | None,
@@ -74,6 +74,7 @@ def compare(
         ending = "" if data is None else f"-{slug(data.partition(':')[0])}"
         output = Path("hemobench-results") / f"{slug(chosen.name)}{ending}"
     command = _command(suite, data, {"--seeds": seeds, "--folds": folds}, test or (), threads)
+    command += "" if pictures else " --no-pictures"
     compare_suite(
         chosen, output, workforce=Workforce(engine, jobs, threads), skipped=skipped, tests=test or (),
         pictures=pictures, command=command, clock=clock,

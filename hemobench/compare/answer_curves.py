@@ -125,11 +125,15 @@ def _lines(
 ) -> tuple[Line, ...]:
     lines = []
     for name, group in runs.items():
-        curves = [
-            one(test.targets[:, _ANY] > 0, test.probabilities[:, _ANY].astype(np.float64))
-            for test in _binary(group)
-            if 0 < (test.targets[:, _ANY] > 0).mean() < 1
-        ]
+        # A seed's folds are one set of answers, as on the board.
+        seeds = [_binary([run for run in group if run.seed == seed]) for seed in dict.fromkeys(r.seed for r in group)]
+        answers = [
+            (np.concatenate([test.targets[:, _ANY] > 0 for test in tests]),
+             np.concatenate([test.probabilities[:, _ANY].astype(np.float64) for test in tests]))
+            for tests in seeds
+            if tests
+        ]  # fmt: skip
+        curves = [one(truth, given) for truth, given in answers if 0 < truth.mean() < 1]
         if curves:
             every = np.stack(curves)
             lines.append(Line(name, grid, every.mean(axis=0), every.min(axis=0), every.max(axis=0)))

@@ -47,7 +47,7 @@ def differences_figure(board: Board) -> go.Figure | None:
             )  # fmt: skip
     figure.add_vline(x=0, line=_NEUTRAL_LINE, row=1, col=1)
     figure.update_yaxes(
-        categoryorder="array", categoryarray=[entry.name for entry in ranked][::-1], automargin=True
+        type="category", categoryorder="array", categoryarray=[entry.name for entry in ranked][::-1], automargin=True
     )
     figure.update_xaxes(title=titles[0], row=1, col=1)
     figure.update_xaxes(title=titles[1], dtick=1, range=[0.5, len(ranked) + 0.5], row=1, col=2)

@@ -13,7 +13,7 @@ from hemobench.compare.words import agreement_lines, better_than_next, gap_to_be
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$",
+    ">": r"\textgreater{}", "|": r"\textbar{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
 }  # fmt: skip
 
@@ -72,7 +72,8 @@ def _facts(board: Board) -> str:
     seeds = max((len(entry.seeds) for entry in board.entries), default=1)
     return (
         f"{board.data}, {board.patients} test patients, {seeds} seed{'s' if seeds != 1 else ''}; mean ± standard "
-        f"deviation over seeds [95% interval over {board.resamples} draws of patients, and of seeds]."
+        f"deviation over seeds [95% interval over {board.resamples} draws of patients, and of seeds]; to the best with "
+        "limits that hold for all pairs together."
     )
 
 
@@ -141,4 +142,6 @@ def _score(score: MetricScore | None, between: str) -> str:
     if score is None or math.isnan(score.mean):
         return "" if score is None else "undefined"
     spread = f" ± {score_number(score.sd_seeds)}" if math.isfinite(score.sd_seeds) else ""
-    return f"{score_number(score.mean)}{spread}{between}[{score_number(score.ci[0])}, {score_number(score.ci[1])}]"
+    left_out = f"{between}{score.undefined} undefined" if score.undefined else ""
+    limits = f"[{score_number(score.ci[0])}, {score_number(score.ci[1])}]"
+    return f"{score_number(score.mean)}{spread}{between}{limits}{left_out}"

@@ -48,7 +48,8 @@ def forest_figure(board: Board) -> go.Figure:
             marker={"color": colour, "size": 13, "symbol": "diamond"}, error_x=_error_bar(entry, board.rank_by, colour),
             hovertemplate=f"{score.mean:.3f} [{score.ci[0]:.3f}, {score.ci[1]:.3f}]<extra></extra>",
         )  # fmt: skip
-    figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], automargin=True)
+    # Said, not guessed: plotly takes names such as 1e-3 for numbers and drops the others.
+    figure.update_yaxes(type="category", categoryorder="array", categoryarray=names[::-1], automargin=True)
     figure.update_xaxes(title=metric_title(board.rank_by))
     return styled(figure, height=90 + 44 * len(names), top=12)
 

@@ -129,7 +129,7 @@ class Suite:
         leaking = [board.title for board in self.boards if board.split_by != PATIENT]
         if count < 2 or leaking:
             but = f" with board '{leaking[0]}', which is not split by patient" if leaking else ""
-            raise UserError(f"--folds {count}{but}; expected 2 folds or more of patients; change one of the two")
+            raise UserError(f"--folds {count}{but}; expected 2 or more, and boards split by patient; leave --folds out")
         fractions = _fractions_of_fold(count)
         return replace(self, boards=tuple(replace(board, folds=count, fractions=fractions) for board in self.boards))
 

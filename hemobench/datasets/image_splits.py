@@ -50,8 +50,9 @@ def paired_splits(examples: Examples, patients: Split) -> tuple[Split, Split]:
 
     Of each test patient, every second picture by chance is the test part of both. The first learns from the training
     patients. The second learns from the other pictures of the test patients too, in the place of as many pictures of
-    training patients. Validation patients choose the epoch of both. So the two differ in the leak alone, and their
-    scores can be compared picture by picture. `examples` as `by_image` gives them, `patients` a split by patient.
+    training patients. Validation patients choose the epoch of both. So the two differ in the leak, and in that the test
+    patients are people more to learn from; their scores can be compared picture by picture.
+    `examples` as `by_image` gives them, `patients` a split by patient.
     """
     units, generator = _units(examples), np.random.default_rng(patients.seed)
     rows = {part: _rows_of_patients(examples, getattr(patients, part)) for part in ("train", "validation", "test")}

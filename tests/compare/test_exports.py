@@ -49,7 +49,7 @@ def test_markdown_rows_are_the_entries_in_order(leaderboard):
 
 def test_latex_escapes_and_balances(leaderboard):
     text = to_latex(leaderboard)
-    assert r"unet3d [0.2, 0.8] \& 50\%\_\textless{}b\textgreater{}|" in text
+    assert r"unet3d [0.2, 0.8] \& 50\%\_\textless{}b\textgreater{}\textbar{}" in text
     assert r"dice\_any $\uparrow$" in text
     for name in ("table", "tabular"):
         assert text.count(rf"\begin{{{name}}}") == text.count(rf"\end{{{name}}}") == 1

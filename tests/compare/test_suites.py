@@ -231,7 +231,7 @@ def test_folds_of_a_command_are_those_of_a_file(tmp_path):
 @pytest.mark.parametrize(
     ("suite", "count", "said"),
     [
-        ("quick", 1, "--folds 1; expected 2 folds or more"),
+        ("quick", 1, "--folds 1; expected 2 or more"),
         ("leakage", 5, "--folds 5 with board 'The same test slices.*which is not split by patient"),
     ],
 )
