@@ -42,8 +42,8 @@ class Recipe:
 def known_recipes() -> tuple[str, ...]:
     """Names of the shipped recipes.
 
-    >>> known_recipes()[:3]
-    ('bleed-2d', 'paper-cnn-phantom', 'slice-classifier')
+    >>> known_recipes()
+    ('bleed-2d', 'slice-classifier', 'slice-classifier-phantom', 'slice-classifier-timm', 'ventricles')
     """
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
