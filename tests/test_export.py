@@ -170,6 +170,13 @@ def test_folds_answer_for_each_other_and_a_stream_teaches_beside(made: Path) -> 
     if not (made / "home" / "anatomy").exists():
         (made / "home" / "anatomy").symlink_to(cache_home() / "anatomy")
     done = _train("--recipe", "folds.yaml", "--data", "image-folder:seen", home=made)
+    assert done.returncode == 2
+    assert "begins with a network that 18 of the patients it is tested on have taught" in done.stderr
+    _pictures(made / "others")
+    # A checkpoint is as good a start as a run; this one's people are others.
+    done = _train(
+        "--recipe", "folds.yaml", "--data", "image-folder:others", "--start", "checkpoints/tiny", home=made
+    )
     assert done.returncode == 0, done.stderr
     assert "24 patients, out of fold" in done.stdout
     checkpoint = open_checkpoint(made / "checkpoints" / "folds")
@@ -195,7 +202,7 @@ def test_folds_answer_for_each_other_and_a_stream_teaches_beside(made: Path) -> 
     assert weights[0] == weights[1]
     people = open_checkpoint(made / "checkpoints" / "after").people
     assert people is not None
-    assert len(people.taught) >= 24
+    assert len(people.taught) == 24 + 12 + 12  # others, unseen, and those of tiny, whom folds began with
 
 
 def test_a_start_that_is_missing_or_not_wanted_is_one_line(made: Path) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import typer
 
+from hemobench.cli.start import start_of
 from hemobench.datasets.cache import build_examples
+from hemobench.datasets.case import Case
 from hemobench.datasets.people import People
 from hemobench.datasets.registry import Dataset, open_dataset, parse_spec
 from hemobench.datasets.splits import Split, check_disjoint_cases, split_by_patient
@@ -23,7 +25,7 @@ from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter, counting
 from hemobench.training.problem import check_config
 from hemobench.training.recipes import Recipe, load_recipe, stream_of
-from hemobench.training.result import RESULT_FILE, read_json, write_json
+from hemobench.training.result import read_json, write_json
 
 
 def make_checkpoint(
@@ -34,20 +36,20 @@ def make_checkpoint(
 
     data: another copy or source for the recipe's data set (`phantom:FOLDER` takes the anatomies from a folder).
     tests: data sets that the finished network is measured on. anatomies: of the phantoms that a recipe with a stream
-    makes while it trains, by default those of phantom data or the MNI head. start: finished run that a recipe with a
-    start begins with, by default `runs/<start>`. Raises: UserError.
+    makes while it trains, by default those of phantom data or the MNI head. start: finished run or checkpoint folder
+    that a recipe with a start begins with, by default `runs/<start>`. Raises: UserError.
     """
     recipe = load_recipe(recipe_name)
     if seed is not None:
         recipe = dataclasses.replace(recipe, config=dataclasses.replace(recipe.config, seed=seed))
     config = recipe.config
     check_config(config)
-    begin = _start(recipe, start)
+    folder = run or Path("runs") / recipe.name
+    begin = start_of(recipe, start, folder)
     spec = data or str(recipe.data["name"])
     name, _ = parse_spec(spec)
     # The recipe's numbers of patients and slices belong to its own data set.
     options = {k: v for k, v in recipe.data.items() if k != "name"} if name == recipe.data["name"] else {}
-    folder = run or Path("runs") / recipe.name
     with ConsoleReporter() as reporter:
         others = [open_dataset(test, progress=counting(reporter, f"opening {test}")) for test in tests]
         dataset = open_dataset(spec, progress=counting(reporter, f"opening {spec}"), **options)
@@ -64,6 +66,7 @@ def make_checkpoint(
         material = anatomies or (spec if dataset.info.phantom else "phantom")
         crossfitted = None
         if recipe.folds:
+            _check_strangers(recipe, dataset.cases, begin)
             crossfitted = crossfit(
                 config, examples, dataset.cases, folder, folds=recipe.folds, seed=recipe.split_seed,
                 stream=stream_of(recipe, material, None), start=begin, progress=reporter,
@@ -71,6 +74,7 @@ def make_checkpoint(
             folder, split = folder / EVERYBODY, everybody(dataset.cases, recipe.split_seed)
         else:
             split = split_by_patient(dataset.cases, fractions=recipe.fractions, seed=recipe.split_seed)
+            _check_strangers(recipe, [case for case in dataset.cases if case.patient_id in split.test], begin)
             run_experiment(
                 config, examples, split, folder, resume=resume, name=recipe.name, progress=reporter,
                 stream=stream_of(recipe, material, _groups(dataset, split)), start=begin,
@@ -97,28 +101,24 @@ def make_checkpoint(
     typer.echo(f"checkpoint in {checkpoint}, weights {written.sha256[:12]}")
 
 
-def _start(recipe: Recipe, given: Path | None) -> Path | None:
-    """The finished run that a recipe begins with."""
-    if recipe.start is None:
-        if given is not None:
-            raise UserError(f"--start with recipe {recipe.name}; expected none: it begins with nothing; leave it out")
-        return None
-    run = given or Path("runs") / recipe.start
-    if (run / EVERYBODY / RESULT_FILE).is_file():
-        run /= EVERYBODY  # of a recipe with folds, the network that ships
-    if not (run / RESULT_FILE).is_file():
-        raise UserError(f"recipe {recipe.name} begins with a finished run of {recipe.start}, and {run} is none; train "
-                        f"it first (--recipe {recipe.start}), or name its folder by --start")
-    return run
-
-
 def _people(dataset: Dataset, split: Split, begin: Path | None) -> People:
     """Real people whom a network knows: its own patients, and those of the network that it began with."""
-    own = People.of(dataset, split)
-    before = None if begin is None else begin / PEOPLE
-    if before is None or not before.is_file():
-        return own
-    return own.joined(People.from_mapping(read_json(before)))
+    return People.of(dataset, split).joined(_known_before(begin))
+
+
+def _known_before(begin: Path | None) -> People:
+    if begin is None or not (begin / PEOPLE).is_file():
+        return People()
+    return People.from_mapping(read_json(begin / PEOPLE))
+
+
+def _check_strangers(recipe: Recipe, cases: Sequence[Case], begin: Path | None) -> None:
+    """Nobody is tested whom the network that a recipe begins with knows."""
+    known = _known_before(begin).known_in(cases)
+    if known:
+        count = len({case.patient_id for case in known})
+        raise UserError(f"recipe {recipe.name} begins with a network that {count} of the patients it is tested on have "
+                        "taught or chosen; expected strangers; begin with a network of others, or take other data")
 
 
 def _groups(dataset: Dataset, split: Split) -> tuple[str, ...] | None:

@@ -50,7 +50,7 @@ def train(
     anatomies: Annotated[
         str | None, typer.Option(help="with --recipe: phantom:FOLDER of label maps for phantoms made while it trains")
     ] = None,
-    start: Annotated[Path | None, typer.Option(help="with --recipe: finished run that it begins with")] = None,
+    start: Annotated[Path | None, typer.Option(help="with --recipe: run or checkpoint that it begins with")] = None,
 ) -> None:
     """Train one model, choose its best epoch on validation patients, and score it on test patients.
 

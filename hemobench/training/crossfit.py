@@ -6,6 +6,7 @@ learns from everybody and is the one that ships. Nothing is chosen by a validati
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import Reporter
 from hemobench.training.result import RunResult, SlicePredictions
-from hemobench.training.stream import StreamSpec
+from hemobench.training.stream import ExampleStream, StreamSpec
 
 EVERYBODY = "everybody"
 
@@ -54,6 +55,19 @@ def crossfit(
     """
     if config.task != "classification":
         raise UserError(f"folds for {config.task}; expected classification; leave folds out of the recipe")
+    with contextlib.ExitStack() as stack:
+        if stream is not None:
+            # The first shard stays until all are trained: with few epochs it is the only one.
+            assert config.view is not None
+            kept = stack.enter_context(ExampleStream(stream, config.view, masks=config.says_where))
+            kept.at(1, 1)
+        return _crossfit(config, examples, cases, output, folds, seed, stream, start, progress)
+
+
+def _crossfit(
+    config: TrainConfig, examples: Examples, cases: Sequence[Case], output: Path, folds: int, seed: int,
+    stream: StreamSpec | None, start: Path | None, progress: Reporter | None,
+) -> CrossFitted:
     answered = []
     for number, split in enumerate(kfold_by_patient(cases, folds=folds, validation_fraction=0.0, seed=seed), start=1):
         if progress is not None:

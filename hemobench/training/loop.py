@@ -154,9 +154,22 @@ class _Trainer:
         return model
 
     def begin_with(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Weights of another run of the same network, or of one that has more parts, instead of random ones."""
+        """Weights of another run of the same network instead of random ones. It may have more parts than this one, or
+        lack whole parts (a decoder), which then begin anew. Raises: UserError for another network's."""
         own = self.bare.state_dict()
-        self.bare.load_state_dict({name: tensor for name, tensor in weights.items() if name in own})
+        given = {name: tensor for name, tensor in weights.items() if name in own}
+        lacking = {name for name in own if name not in given}
+        parts = sorted({_part(name) for name in lacking})
+        try:
+            if not given or any(_part(name) in parts for name in given):
+                raise UserError("it has other layers")
+            self.bare.load_state_dict(own | given)
+        except (RuntimeError, UserError) as error:
+            reason = " ".join(str(error).split())[:160]
+            raise UserError(f"the weights to start with do not fit {self.config.model} ({reason}); expected a run or "
+                            "checkpoint of the same network; name another, or leave it out") from error
+        if parts:
+            self.reporter.say(f"the start has no {', '.join(parts)}: that begins anew")
         if self.epochs == 0 and self.accelerator.is_main_process:
             header = {"identity": self.identity, "config": self.config.to_mapping(), "epoch": 0}
             save_tensors(self.output / BEST, dict(self.bare.state_dict()), _model_header(self, header))
@@ -345,6 +358,11 @@ def _optimizer(config: TrainConfig, model: nn.Module, device: torch.device) -> t
         model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay,
         fused=device.type in ("cpu", "cuda"),
     )
+
+
+def _part(name: str) -> str:
+    """The part of a network that a tensor of its state dict belongs to."""
+    return name.partition(".")[0]
 
 
 def _direction(monitor: str, task: str) -> bool:

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from hemobench.datasets.cache import ClassificationView, Examples, SegmentationView, build_examples
 from hemobench.errors import UserError
 from hemobench.training.batches import BatchSource
+from hemobench.training.checkpointing import load_tensors, save_tensors
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import load_model, run_experiment
 from hemobench.training.loop import BEST
@@ -92,3 +93,27 @@ def test_a_run_of_no_epochs_takes_the_weights_as_they_are(located: Examples, tmp
     assert all(torch.equal(after[name], before[name]) for name in after)
     with pytest.raises(UserError, match="epochs is 0 without a run to start with"):
         run_experiment(config, volumes, make_split(), tmp_path / "nothing")
+
+
+def test_a_start_without_a_decoder_leaves_it_to_begin_anew(located: Examples, tmp_path: Path) -> None:
+    run_experiment(CONFIG, located, make_split(), tmp_path / "whole")
+    tensors, header = load_tensors(tmp_path / "whole" / BEST)
+    plain = {name: tensor for name, tensor in tensors.items() if name.startswith("backbone.")}
+    save_tensors(tmp_path / "plain" / BEST, plain, header)
+    frozen = dataclasses.replace(CONFIG, epochs=1, learning_rate=1e-12, augment="none")
+    run_experiment(frozen, located, make_split(), tmp_path / "after", start=tmp_path / "plain")
+    begun, _ = load_tensors(tmp_path / "after" / BEST)
+    torch.testing.assert_close(begun["backbone.fc.weight"], tensors["backbone.fc.weight"], atol=1e-6, rtol=0)
+    assert not torch.allclose(begun["decoder.final.weight"], tensors["decoder.final.weight"], atol=1e-6)
+
+
+def test_the_weights_of_another_network_are_refused(located: Examples, tmp_path: Path) -> None:
+    run_experiment(CONFIG, located, make_split(), tmp_path / "whole")
+    tensors, header = load_tensors(tmp_path / "whole" / BEST)
+    for name, kept in {
+        "half": [one for one in tensors if one.startswith("backbone.") and "layer1" not in one],
+        "none": [],
+    }.items():
+        save_tensors(tmp_path / name / BEST, {one: tensors[one] for one in kept} | {"other": torch.ones(1)}, header)
+        with pytest.raises(UserError, match="expected a run or checkpoint of the same network"):
+            run_experiment(CONFIG, located, make_split(), tmp_path / f"after-{name}", start=tmp_path / name)
