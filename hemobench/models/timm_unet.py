@@ -24,6 +24,8 @@ MAP_OUTPUTS = 6
 _WIDTHS = (16, 32, 64, 96)
 _BLOOD_PRIOR = 0.01
 EVIDENCE = ("head", "both")
+ANSWER_OPTIONS = ("evidence", "mirrored")
+"""Options that say how a network answers once it is trained; training is the same with any."""
 # Of a map's pixels, those that speak for the slice: 12 of 96 x 96, some 80 mm2 of a head.
 _SPOT_SHARE = 1 / 768
 

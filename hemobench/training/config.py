@@ -23,6 +23,7 @@ from hemobench.datasets.views import (
 )
 from hemobench.errors import UserError, unknown_name
 from hemobench.losses import WHERE_LOSSES
+from hemobench.models.timm_unet import ANSWER_OPTIONS
 
 TASKS = ("classification", "segmentation")
 OPTIMIZERS = ("adam", "adamw")
@@ -127,6 +128,12 @@ class TrainConfig:
             batch_size=self.batch_size or (2 if segmentation else 32),
             monitor=self.monitor or monitor,
         )
+
+    @property
+    def as_trained(self) -> TrainConfig:
+        """The same run without what is done with a network that is trained: runs that differ in that train alike."""
+        options = {name: value for name, value in self.model_options.items() if name not in ANSWER_OPTIONS}
+        return dataclasses.replace(self, model_options=options, start_share=0.0)
 
     def to_mapping(self) -> dict[str, Any]:
         """JSON-able form of every field; `from_mapping` reads it back to an equal config."""

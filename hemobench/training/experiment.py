@@ -73,9 +73,7 @@ def run_experiment(
                         "expected a stream exactly where the share is above 0; change one of the two")
     check_start(config, started=start is not None)
     taught_by = _teachers(examples, stream, start)
-    # Mixing is done with a network that is trained: another share trains nothing anew.
-    unmixed = dataclasses.replace(config, start_share=0.0)
-    identity = f"{unmixed.fingerprint} {taught_by} {split.fingerprint}"
+    identity = f"{config.as_trained.fingerprint} {taught_by} {split.fingerprint}"
     finished = finished_result(output, config, taught_by, split) if resume else None
     if finished is not None:
         return finished

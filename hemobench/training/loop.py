@@ -208,11 +208,16 @@ class _Trainer:
         """The weights that the run ends with back in the model."""
         self.accelerator.wait_for_everyone()
         tensors, header = load_tensors(self.output / BEST)
+        known = TrainConfig.from_mapping(header["config"])
+        header = {**header, "config": self.config.to_mapping()}
+        writes = self.accelerator.is_main_process
+        if writes and known != self.config:  # it was trained to answer in another way
+            save_tensors(self.output / BEST, tensors, header)
         if self.config.start_share:
             tensors = mixed(tensors, self.begun, self.config.start_share)
-            if self.accelerator.is_main_process:
-                save_tensors(self.output / MIXED, tensors, {**header, "config": self.config.to_mapping()})
-        elif self.accelerator.is_main_process:
+            if writes:
+                save_tensors(self.output / MIXED, tensors, header)
+        elif writes:
             (self.output / MIXED).unlink(missing_ok=True)
         self.bare.load_state_dict(tensors)
         history = tuple({k: math.nan if v is None else v for k, v in row.items()} for row in self.state.history)

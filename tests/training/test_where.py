@@ -18,6 +18,7 @@ from hemobench.training.checkpointing import load_tensors, save_tensors
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import load_model, run_experiment
 from hemobench.training.final import BEST
+from hemobench.training.loop import LAST
 from hemobench.training.problem import check_config
 
 CONFIG = TrainConfig.from_mapping({
@@ -93,6 +94,21 @@ def test_a_run_of_no_epochs_takes_the_weights_as_they_are(located: Examples, tmp
     assert all(torch.equal(after[name], before[name]) for name in after)
     with pytest.raises(UserError, match="epochs is 0 without a run to start with"):
         run_experiment(config, volumes, make_split(), tmp_path / "nothing")
+
+
+def test_another_way_to_answer_trains_nothing_anew(located: Examples, tmp_path: Path) -> None:
+    run_experiment(CONFIG, located, make_split(), tmp_path / "run")
+    written = (tmp_path / "run" / LAST).stat().st_mtime_ns
+    options = {**CONFIG.model_options, "evidence": "both", "mirrored": True}
+    other = run_experiment(
+        dataclasses.replace(CONFIG, model_options=options), located, make_split(), tmp_path / "run"
+    )
+    assert (tmp_path / "run" / LAST).stat().st_mtime_ns == written
+    assert load_model(tmp_path / "run")[1].model_options == options
+    fresh = run_experiment(
+        dataclasses.replace(CONFIG, model_options=options), located, make_split(), tmp_path / "fresh"
+    )
+    np.testing.assert_array_equal(other.test.probabilities, fresh.test.probabilities)  # type: ignore[union-attr]
 
 
 def test_a_start_without_a_decoder_leaves_it_to_begin_anew(located: Examples, tmp_path: Path) -> None:
