@@ -14,7 +14,7 @@ from sklearn.metrics import roc_auc_score
 
 from hemobench.errors import UserError
 from hemobench.inference.config import Calibration, Thresholds
-from hemobench.inference.context import in_context
+from hemobench.inference.context import in_context, study_logits
 from hemobench.labels import CLASSES
 from hemobench.metrics.calibration import MIN_PLATT, fit_platt
 from hemobench.training.result import SlicePredictions
@@ -30,6 +30,9 @@ OUT_OF_FOLD_WORDS = (
 )
 # How far neighbours may be heard; the least that is as good as any is taken.
 CONTEXTS_MM = (0.0, 2.5, 5.0, 7.5, 10.0)
+# A study is judged by the mean of so many of its highest slices: one slice's false alarm does not decide alone. Three,
+# between the one that phantoms like best and the five that CT-ICH does (docs/training-log.md).
+STUDY_SLICES = 3
 _WORTH = 0.002
 _EPSILON = 1e-6
 _MIN_NEGATIVE = 10
@@ -37,12 +40,14 @@ _MIN_NEGATIVE = 10
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """Calibration and thresholds by level and class, the rule in words, and how far neighbouring slices are heard."""
+    """Calibration and thresholds by level and class, the rule in words, how far neighbouring slices are heard, and how
+    many of its slices speak for a study."""
 
     calibration: Calibration
     thresholds: Thresholds
     words: str
     context_mm: float = 0.0
+    study_slices: int = 1
 
 
 def fit_rule(validation: SlicePredictions, steps_mm: NDArray[np.float64], words: str = WORDS) -> DecisionRule:
@@ -54,8 +59,7 @@ def fit_rule(validation: SlicePredictions, steps_mm: NDArray[np.float64], words:
         raise UserError("a run with loss cross-entropy; expected one of independent outputs; train with bce or focal")
     context_mm = best_context_mm(validation, steps_mm)
     heard = heard_in_context(validation, steps_mm, context_mm)
-    study_logits, study_targets = study_maxima(heard)
-    levels = {"slice": (logits_of(heard.probabilities), heard.targets), "study": (study_logits, study_targets)}
+    levels = {"slice": (logits_of(heard.probabilities), heard.targets), "study": of_studies(heard)[:2]}
     calibration: dict[str, dict[str, tuple[float, float]]] = {}
     thresholds: dict[str, dict[str, float]] = {}
     for level, (logits, targets) in levels.items():
@@ -69,7 +73,7 @@ def fit_rule(validation: SlicePredictions, steps_mm: NDArray[np.float64], words:
             calibration[level][name] = (round(slope, 6), round(offset, 6))
             calibrated = expit(slope * logits[:, column] + offset)
             thresholds[level][name] = round(specific_threshold(calibrated, targets[:, column]), 6)
-    return DecisionRule(calibration, thresholds, words, context_mm)
+    return DecisionRule(calibration, thresholds, words, context_mm, STUDY_SLICES)
 
 
 def settled(predictions: SlicePredictions, steps_mm: NDArray[np.float64], rule: DecisionRule) -> SlicePredictions:
@@ -100,8 +104,8 @@ def best_context_mm(validation: SlicePredictions, steps_mm: NDArray[np.float64])
     found = {}
     for context_mm in CONTEXTS_MM:
         heard = heard_in_context(validation, steps_mm, context_mm)
-        study_logits, study_targets = study_maxima(heard)
-        pairs = ((heard.probabilities[:, -1], heard.targets[:, -1]), (study_logits[:, -1], study_targets[:, -1]))
+        logits, targets, _ = of_studies(heard)
+        pairs = ((heard.probabilities[:, -1], heard.targets[:, -1]), (logits[:, -1], targets[:, -1]))
         known = [roc_auc_score(truth, answer) for answer, truth in pairs if 0 < truth.sum() < len(truth)]
         if not known:
             return 0.0
@@ -137,13 +141,18 @@ def base_rate_offset(logits: NDArray[np.float64], targets: NDArray[np.integer]) 
     return float(brentq(lambda offset: expit(logits + offset).mean() - rate, -reach, reach))
 
 
-def study_maxima(predictions: SlicePredictions) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-    """Largest slice logit (S, 6) and target (S, 6) of each study."""
+def of_studies(
+    predictions: SlicePredictions, slices: int = STUDY_SLICES
+) -> tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.str_]]:
+    """Logits (S, 6), the mean of each study's highest slices, targets (S, 6), and patient ids (S,) of the studies."""
     logits = logits_of(predictions.probabilities)
-    _, study = np.unique(predictions.study_ids, return_inverse=True)
-    order = np.argsort(study, kind="stable")
-    starts = np.flatnonzero(np.r_[True, np.diff(study[order]) > 0])
-    return (np.maximum.reduceat(logits[order], starts), np.maximum.reduceat(predictions.targets[order], starts))
+    _, first, study = np.unique(predictions.study_ids, return_index=True, return_inverse=True)
+    rows = [np.flatnonzero(study == number) for number in range(len(first))]
+    return (
+        np.stack([study_logits(logits[own], slices) for own in rows]),
+        np.stack([predictions.targets[own].max(axis=0) for own in rows]),
+        predictions.patient_ids[first],
+    )
 
 
 def selected(predictions: SlicePredictions, chosen: NDArray[np.bool_]) -> SlicePredictions:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from hemobench.cards import Measured, metrics_mapping, write_card
 from hemobench.compare.references import position_predictions
@@ -18,7 +19,15 @@ from hemobench.datasets.cache import Examples
 from hemobench.datasets.case import Dataset
 from hemobench.datasets.people import People
 from hemobench.datasets.splits import Split
-from hemobench.decision import OUT_OF_FOLD_WORDS, DecisionRule, fit_rule, heard_in_context, selected, settled
+from hemobench.decision import (
+    OUT_OF_FOLD_WORDS,
+    DecisionRule,
+    fit_rule,
+    heard_in_context,
+    of_studies,
+    selected,
+    settled,
+)
 from hemobench.evaluation.card_files import card_files
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from hemobench.inference.config import CheckpointConfig
@@ -42,8 +51,9 @@ VOXEL_RULE = (
 )
 _SLICE_METRICS = (
     "auroc_any", "auroc_macro", *(f"auroc_{name}" for name in CLASSES[:-1]), "ap_any", "logloss_rsna", "brier_any",
-    "ece_any", "sens_at_spec90_any", "auroc_any_study", "auroc_macro_study",
+    "ece_any", "sens_at_spec90_any",
 )
+_STUDY_METRICS = ("auroc_any", "auroc_macro")
 _BY_ORDER = ("auroc_", "ap_", "sens_at_spec")
 _CASE_METRICS = ("dice", "sensitivity", "precision", "nsd_2mm", "hd95_mm", "lesion_f1", "abs_volume_error_ml")
 
@@ -97,7 +107,7 @@ def export_run(
         model_options={k: v for k, v in config.model_options.items() if k != "prior"},
         in_channels=config.view.channels, outputs=outputs_of(config), view=config.view,
         calibration=decision.calibration, thresholds=decision.thresholds, threshold_rule=decision.words,
-        training=training, context_mm=decision.context_mm,
+        training=training, context_mm=decision.context_mm, study_slices=decision.study_slices,
     )
     blind = None
     if config.task == "classification":
@@ -171,6 +181,7 @@ def measure(
     """
     patient_ids = predictions.patient_ids
     statistics: dict[str, WeightedStatistic] = {}
+    of_study: dict[str, Any] = {}
     position = None
     if isinstance(predictions, CaseScores):
         statistics = {name: case_mean(values) for name, values in predictions.values.items() if _reported(name)}
@@ -179,10 +190,15 @@ def measure(
         order = np.asarray((ranked or predictions).probabilities, dtype=np.float64)
         for name in _SLICE_METRICS:
             values = order if name.startswith(_BY_ORDER) else probabilities
-            statistics[name] = classification_statistic(name, values, predictions.targets, predictions.study_ids)
+            statistics[name] = classification_statistic(name, values, predictions.targets)
+        logits, targets, study_patients = of_studies(ranked or predictions)
+        for name in _STUDY_METRICS:
+            of_study[f"{name}_study"] = _score(
+                classification_statistic(name, expit(logits), targets), study_patients
+            )
         assert blind is not None
         position = _score(classification_statistic("auroc_any", blind.probabilities, blind.targets), blind.patient_ids)
-    scores = {name: _score(statistic, patient_ids) for name, statistic in statistics.items()}
+    scores = {name: _score(statistic, patient_ids) for name, statistic in statistics.items()} | of_study
     return Measured(
         asked.dataset, asked.phantom, len(np.unique(patient_ids)), len(patient_ids), scores, position
     )

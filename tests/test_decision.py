@@ -12,9 +12,9 @@ from hemobench.decision import (
     best_context_mm,
     fit_rule,
     heard_in_context,
+    of_studies,
     settled,
     specific_threshold,
-    study_maxima,
 )
 from hemobench.errors import UserError
 from hemobench.inference.context import in_context
@@ -92,17 +92,21 @@ def test_exclusive_answers_are_refused() -> None:
         fit_rule(exclusive, steps_mm)
 
 
-def test_study_maxima_by_hand() -> None:
+def test_studies_speak_by_their_highest_slices_by_hand() -> None:
     probabilities = np.full((4, 6), 0.5, dtype=np.float32)
     probabilities[1, 5], probabilities[3, 0] = 0.9, 0.2
     targets = np.zeros((4, 6), dtype=np.uint8)
     targets[2, 1] = 1
     studies = np.array(["b", "a", "b", "a"])
     predictions = SlicePredictions(probabilities, targets, studies, studies, np.arange(4))
-    logits, truth = study_maxima(predictions)
+    logits, truth, patients = of_studies(predictions, 1)
     assert logits[0, 5] == pytest.approx(np.log(9), rel=1e-5)  # study a
     assert logits[0, 0] == pytest.approx(0)
     assert truth.tolist() == [[0] * 6, [0, 1, 0, 0, 0, 0]]
+    assert patients.tolist() == ["a", "b"]
+    logits, _, _ = of_studies(predictions, 3)  # of two slices each, so both speak
+    assert logits[0, 5] == pytest.approx(np.log(9) / 2, rel=1e-5)
+    assert logits[0, 0] == pytest.approx(-np.log(4) / 2, rel=1e-5)
 
 
 def test_a_threshold_leaves_nine_in_ten_negatives_uncalled() -> None:

@@ -15,6 +15,7 @@ from hemobench.compare.references import height_probabilities, relative_height
 from hemobench.datasets.case import Case
 from hemobench.evaluation.answers import Answer
 from hemobench.inference.config import CheckpointConfig
+from hemobench.inference.context import study_logits
 from hemobench.inference.networks import threshold_of
 from hemobench.labels import CLASSES, SUBTYPES
 from hemobench.stats import (
@@ -79,10 +80,12 @@ class SliceTable:
 
 @dataclass(frozen=True)
 class Rule:
-    """A checkpoint's calibration and thresholds at the levels "slice" and "study", of each class."""
+    """A checkpoint's calibration and thresholds at the levels "slice" and "study", of each class; and how many of a
+    study's highest slices speak for it."""
 
     calibration: Mapping[str, tuple[tuple[float, float], ...]]
     thresholds: Mapping[str, tuple[float, ...]]
+    study_slices: int = 1
 
     @classmethod
     def of(cls, config: CheckpointConfig) -> Rule:
@@ -91,7 +94,7 @@ class Rule:
             levels = {level: tuple(threshold_of(config, level, name) for name in CLASSES)
                       for level in ("slice", "study")}
             calibration = {level: tuple(config.calibrated(level, name) for name in CLASSES) for level in levels}
-            return cls(calibration, levels)
+            return cls(calibration, levels, config.study_slices)
         threshold = threshold_of(config, "voxel", "any")
         return cls(
             {level: ((1.0, 0.0),) * len(CLASSES) for level in ("slice", "study")},
@@ -125,7 +128,7 @@ def slice_scores(table: SliceTable, rule: Rule) -> tuple[Scores, Scores]:
             names = ("auroc_any", "auroc_macro") if table.typed[upper].all() else ("auroc_any",)
             scores |= _renamed(_basic(names, probabilities, table, upper), UPPER)
             position = _position_scores(table, heights, rows, upper)
-    grouped = _grouped(table)
+    grouped = _grouped(table, rule.study_slices)
     if grouped is not None:
         ending, logits, targets, typed, patients = grouped
         probabilities = rule.probabilities("study", logits)
@@ -208,16 +211,17 @@ def _position_scores(
 _Grouped = tuple[str, NDArray[np.float64], NDArray[np.uint8], NDArray[np.bool_], NDArray[np.str_]]
 
 
-def _grouped(table: SliceTable) -> _Grouped | None:
-    """Largest logit and target of each study or patient, with the ending of its scores' names; None for singles."""
-    for ending, ids in ((STUDY, table.study_ids), (PATIENT, table.patient_ids)):
+def _grouped(table: SliceTable, study_slices: int) -> _Grouped | None:
+    """Logit (see `study_logits`; of a patient's single pictures the largest) and largest target of each study or
+    patient, with the ending of its scores' names; None for singles."""
+    for ending, ids, slices in ((STUDY, table.study_ids, study_slices), (PATIENT, table.patient_ids, 1)):
         _, group = np.unique(ids, return_inverse=True)
         order = np.argsort(group, kind="stable")
         starts = np.flatnonzero(np.r_[True, np.diff(group[order]) > 0])
         if len(starts) < len(ids):
             return (
                 ending,
-                np.maximum.reduceat(table.logits[order], starts),
+                np.stack([study_logits(own, slices) for own in np.split(table.logits[order], starts[1:])]),
                 np.maximum.reduceat(table.targets[order], starts),
                 np.logical_and.reduceat(table.typed[order], starts),
                 table.patient_ids[order][starts],

@@ -36,7 +36,8 @@ class CheckpointConfig:
     class, (a, b) of probability = sigmoid(a * logit + b); what is absent is (1, 0). thresholds: by level and class,
     the probability from which on it is called; threshold_rule says in words how they were chosen. training: where the
     weights come from (data, phantom, seed, commit, command, versions, seconds). context_mm: how far a classifier's
-    slices speak for their neighbours before anything is calibrated (`inference.context.in_context`).
+    slices speak for their neighbours before anything is calibrated (`inference.context.in_context`). study_slices: the
+    mean of so many of a study's highest slices speaks for the study (`study_logits`).
 
     Raises: UserError where names, sizes or numbers contradict each other.
     """
@@ -54,6 +55,7 @@ class CheckpointConfig:
     threshold_rule: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
     context_mm: float = 0.0
+    study_slices: int = 1
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -76,6 +78,9 @@ class CheckpointConfig:
         if not (isinstance(self.context_mm, (int, float)) and 0 <= self.context_mm <= 100):
             raise UserError(f"context_mm of checkpoint {self.name} is {self.context_mm!r}; expected 0 to 100 mm; "
                             "export it again")
+        if isinstance(self.study_slices, bool) or not (isinstance(self.study_slices, int) and self.study_slices >= 1):
+            raise UserError(f"study_slices of checkpoint {self.name} is {self.study_slices!r}; expected a whole number "
+                            "from 1; export it again")
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -137,7 +142,9 @@ class CheckpointConfig:
         for key in values:
             if key not in known:
                 raise unknown_name("checkpoint option", str(key), known)
-        values.setdefault("context_mm", 0.0)  # folders of before it was known do without
+        # Folders of before these were known do without.
+        values.setdefault("context_mm", 0.0)
+        values.setdefault("study_slices", 1)
         missing = [name for name in known if name not in values]
         if missing:
             raise UserError(f"checkpoint config lacks {', '.join(missing)}; expected {', '.join(known)}; add them")

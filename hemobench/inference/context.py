@@ -1,4 +1,4 @@
-"""What neighbouring slices say of a slice: blood seldom fills one slice alone, and noise seldom fills two."""
+"""What slices say of each other and of their study: blood seldom fills one slice alone, and noise seldom fills two."""
 
 from __future__ import annotations
 
@@ -19,3 +19,13 @@ def in_context(logits: NDArray[np.floating], step_mm: float, context_mm: float) 
     if not context_mm or len(logits) < 2:
         return logits
     return np.asarray(ndimage.gaussian_filter1d(logits, context_mm / step_mm, axis=0, mode="nearest"))
+
+
+def study_logits(logits: NDArray[np.floating], slices: int) -> NDArray[np.floating]:
+    """A study's logits (K,) from those of its slices (D, K): by class, the mean of the `slices` highest, or of all
+    where there are fewer.
+
+    >>> study_logits(np.array([[0.0, 2.0], [4.0, 1.0], [2.0, -3.0]]), 2)
+    array([3. , 1.5])
+    """
+    return np.asarray(np.sort(logits, axis=0)[-slices:].mean(axis=0))

@@ -14,7 +14,7 @@ from scipy.special import expit, softmax
 
 from hemobench.datasets.views import ClassificationView, SegmentationView, slice_images
 from hemobench.inference.config import CheckpointConfig
-from hemobench.inference.context import in_context
+from hemobench.inference.context import in_context, study_logits
 from hemobench.inference.engine import Engine
 from hemobench.inference.grids import network_input, to_source
 from hemobench.inference.lesions import occupied_box
@@ -56,17 +56,19 @@ class Found:
 def classify(
     volume: Volume, config: CheckpointConfig, engine: Engine, stage: Stage, *, flip_tta: bool = False
 ) -> ClassProbabilities:
-    """Calibrated probabilities of a slice classifier. The study's come from its highest slice's logit, by class."""
+    """Calibrated probabilities of a slice classifier. The study's come from its highest slices' logits, by class."""
     assert isinstance(config.view, ClassificationView)
     with stage("resampling"):
         images = slice_images(volume, config.view, "the scan").astype(np.float32) / np.float32(255)
     with stage("slice-classifier"):
         logits = predict_slices(engine, images, batch=_BATCH, flip_tta=flip_tta)
     logits = in_context(logits, volume.spacing_mm[0], config.context_mm)
-    by_class = dict(zip(config.outputs, np.asarray(logits, dtype=np.float64).T, strict=True))
+    logits = np.asarray(logits, dtype=np.float64)
+    by_class = dict(zip(config.outputs, logits.T, strict=True))
+    of_study = dict(zip(config.outputs, study_logits(logits, config.study_slices)[:, None], strict=True))
     return ClassProbabilities(
         {name: _calibrated(config, "slice", name, by_class[name]) for name in CLASSES},
-        {name: float(_calibrated(config, "study", name, by_class[name].max(keepdims=True))[0]) for name in CLASSES},
+        {name: float(_calibrated(config, "study", name, of_study[name])[0]) for name in CLASSES},
     )
 
 

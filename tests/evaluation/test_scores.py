@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.special import logit
@@ -72,6 +74,15 @@ def test_studies_have_their_own_calibration_and_thresholds() -> None:
     probability = 1 / (1 + np.exp(1 - 2 * highest))
     assert scores["brier_any_study"]["mean"] == pytest.approx(np.mean((probability - truth) ** 2))
     assert scores["brier_any_study"]["n"] == 12
+
+
+def test_a_study_is_judged_by_as_many_slices_as_the_checkpoint_says() -> None:
+    data = table()
+    rule = dataclasses.replace(PLAIN, study_slices=2)
+    scores, _ = slice_scores(data, rule)
+    pairs = np.sort(data.logits[:, ANY].reshape(12, -1), axis=1)[:, -2:].mean(axis=1)
+    truth = data.targets[:, ANY].reshape(12, -1).max(axis=1)
+    assert scores["brier_any_study"]["mean"] == pytest.approx(np.mean((1 / (1 + np.exp(-pairs)) - truth) ** 2))
 
 
 def test_position_alone_finds_what_height_tells_and_no_more() -> None:

@@ -99,3 +99,8 @@ def test_a_config_of_before_neighbours_were_heard_still_opens() -> None:
     assert CheckpointConfig.from_mapping(mapping).context_mm == 0.0
     with pytest.raises(UserError, match="context_mm"):
         CheckpointConfig.from_mapping({**mapping, "context_mm": -1})
+    del mapping["study_slices"]
+    assert CheckpointConfig.from_mapping(mapping).study_slices == 1
+    for wrong in (0, 1.5, True):
+        with pytest.raises(UserError, match="study_slices"):
+            CheckpointConfig.from_mapping({**mapping, "study_slices": wrong})

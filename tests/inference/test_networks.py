@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hand_made import SLOPE, blood_checkpoint, slice_checkpoint
 from numpy.typing import NDArray
 from scans import oblique_affine
-from scipy.special import expit
+from scipy.special import expit, logit
 
 from hemobench.datasets.views import SegmentationView
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
@@ -115,3 +116,8 @@ def test_every_slice_is_classified_whatever_the_batch(tmp_path: Path) -> None:
         assert single.slices["any"][0] == pytest.approx(whole.slices["any"][index], abs=1e-3)
         assert single.study["any"] == pytest.approx(single.slices["any"][0])
     assert whole.study["any"] == pytest.approx(whole.slices["any"].max())
+    # Of three slices the mean of their logits speaks.
+    three = classify(volume, dataclasses.replace(opened.config, study_slices=3), engine, stage)
+    highest = np.sort(logit(whole.slices["any"]))[-3:]
+    assert logit(three.study["any"]) == pytest.approx(highest.mean(), abs=1e-5)
+    assert three.study["any"] < whole.study["any"]
