@@ -38,7 +38,13 @@ from hemobench.stats import WeightedStatistic, case_mean, classification_statist
 from hemobench.training.batches import BatchSource
 from hemobench.training.config import TrainConfig
 from hemobench.training.crossfit import CrossFitted, joined
-from hemobench.training.evaluate import Stopwatch, case_scores, pooled_dice_by_threshold, slice_predictions
+from hemobench.training.evaluate import (
+    Stopwatch,
+    case_scores,
+    mean_dice_by_sureness,
+    pooled_dice_by_threshold,
+    slice_predictions,
+)
 from hemobench.training.experiment import load_model
 from hemobench.training.hardware import plan_compute, to_layout
 from hemobench.training.problem import Problem, outputs_of, pose_problem
@@ -49,6 +55,11 @@ VOXEL_RULE = (
     "a voxel is called from the probability on that gives the largest Dice over all voxels of the validation patients "
     "together, those without a lesion included"
 )
+LESION_RULE = (
+    "a lesion is kept where its likeliest voxel reaches the probability that gives the largest mean Dice over the "
+    "validation patients, a patient without blood in whom anything is called counting as 0"
+)
+_SURENESS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 _SLICE_METRICS = (
     "auroc_any", "auroc_macro", *(f"auroc_{name}" for name in CLASSES[:-1]), "ap_any", "logloss_rsna", "brier_any",
     "ece_any", "sens_at_spec90_any",
@@ -56,6 +67,14 @@ _SLICE_METRICS = (
 _STUDY_METRICS = ("auroc_any", "auroc_macro")
 _BY_ORDER = ("auroc_", "ap_", "sens_at_spec")
 _CASE_METRICS = ("dice", "sensitivity", "precision", "nsd_2mm", "hd95_mm", "lesion_f1", "abs_volume_error_ml")
+
+
+@dataclasses.dataclass(frozen=True)
+class _Called:
+    """Probabilities from which a voxel is called, in a piece whose likeliest voxel reaches `least`."""
+
+    voxel: float = 0.5
+    least: float = 0.0
 
 
 def export_run(
@@ -82,18 +101,20 @@ def export_run(
     taught, asked = examples.rows_of(split.train), examples.rows_of(split.test)
     ranked = None
     if isinstance(result.validation, CaseScores):
-        threshold = _voxel_threshold(model, config, examples, examples.rows_of(split.validation))
-        decision = DecisionRule({}, {"voxel": {outputs_of(config)[0]: threshold}}, VOXEL_RULE)
-        test = _predictions(model, config, examples, asked, threshold)
+        called = _voxel_thresholds(model, config, examples, examples.rows_of(split.validation))
+        name, words = outputs_of(config)[0], VOXEL_RULE if called.least == 0 else f"{VOXEL_RULE}; {LESION_RULE}"
+        levels = {"voxel": {name: called.voxel}} | ({"lesion": {name: called.least}} if called.least else {})
+        decision = DecisionRule({}, levels, words)
+        test = _predictions(model, config, examples, asked, called)
     elif crossfitted is not None:
         asked = np.arange(len(examples))
-        threshold, test = 0.5, _settled_by_others(crossfitted, examples)
+        called, test = _Called(), _settled_by_others(crossfitted, examples)
         decision = fit_rule(crossfitted.out_of_fold, _steps_mm(examples, asked), OUT_OF_FOLD_WORDS)
         ranked = heard_in_context(crossfitted.out_of_fold, _steps_mm(examples, asked), decision.context_mm)
     else:
         assert isinstance(result.test, SlicePredictions)
         decision = fit_rule(result.validation, _steps_mm(examples, examples.rows_of(split.validation)))
-        threshold, test = 0.5, settled(result.test, _steps_mm(examples, asked), decision)
+        called, test = _Called(), settled(result.test, _steps_mm(examples, asked), decision)
     training = {
         "recipe": recipe.name, "data": data, "phantom": result.phantom, "patients": result.patients,
         "seed": result.seed, "commit": result.commit, "command": command, "hemobench": result.version,
@@ -115,10 +136,10 @@ def export_run(
         blind = joined([position_predictions(examples, learnt, examples, rows) for learnt, rows in asks], examples)
     measured, answers = [measure(test, examples, blind, ranked)], [(test, examples)]
     for other in others:
-        predictions, blind = _on_others(model, config, other, threshold, decision, (examples, taught))
+        predictions, blind = _on_others(model, config, other, called, decision, (examples, taught))
         measured.append(measure(predictions, other, blind))
         answers.append((predictions, other))
-    shown = card_files(run, result, checkpoint_config, answers, datasets, partial(_masks, model, config, threshold))
+    shown = card_files(run, result, checkpoint_config, answers, datasets, partial(_masks, model, config, called))
     card = write_card(checkpoint_config, recipe.description, count_parameters(model), measured, shown.sections)
     write_checkpoint(
         output, model, checkpoint_config, metrics_mapping(measured), card, commit=result.commit, command=command,
@@ -140,12 +161,12 @@ def _to_ship(model: torch.nn.Module, config: TrainConfig) -> tuple[torch.nn.Modu
 
 
 def _on_others(
-    model: torch.nn.Module, config: TrainConfig, other: Examples, threshold: float, decision: DecisionRule,
+    model: torch.nn.Module, config: TrainConfig, other: Examples, called: _Called, decision: DecisionRule,
     taught_by: tuple[Examples, NDArray[np.int64]],
 ) -> tuple[SlicePredictions | CaseScores, SlicePredictions | None]:
     """Answers to data that the run never saw, and those of slice positions alone where they are of slices."""
     rows = np.arange(len(other))
-    predictions = _predictions(model, config, other, rows, threshold)
+    predictions = _predictions(model, config, other, rows, called)
     if isinstance(predictions, CaseScores):
         return predictions, None
     return settled(predictions, _steps_mm(other, rows), decision), position_predictions(*taught_by, other, rows)
@@ -211,31 +232,37 @@ def _score(statistic: WeightedStatistic, patient_ids: NDArray[np.str_]) -> dict[
 
 
 def _predictions(
-    model: torch.nn.Module, config: TrainConfig, examples: Examples, rows: NDArray[np.int64], threshold: float
+    model: torch.nn.Module, config: TrainConfig, examples: Examples, rows: NDArray[np.int64], called: _Called
 ) -> SlicePredictions | CaseScores:
-    """The network's answers on rows of any examples, in the precision it was trained in; masks from `threshold` on."""
+    """The network's answers on rows of any examples, in the precision it was trained in; masks as they are called."""
     problem, source, precision = _asked(model, config, examples)
     with precision:
         if config.task == "classification":
             return slice_predictions(model, problem, examples, source, rows, 32, Stopwatch())
-        return case_scores(model, problem, examples, source, rows, Stopwatch(), threshold)[0]
+        return case_scores(model, problem, examples, source, rows, Stopwatch(), called.voxel, called.least)[0]
 
 
 def _masks(
-    model: torch.nn.Module, config: TrainConfig, threshold: float, examples: Examples, rows: NDArray[np.int64]
+    model: torch.nn.Module, config: TrainConfig, called: _Called, examples: Examples, rows: NDArray[np.int64]
 ) -> dict[int, NDArray[np.uint8]]:
     problem, source, precision = _asked(model, config, examples)
     with precision:
-        return case_scores(model, problem, examples, source, rows, Stopwatch(), threshold)[1]
+        return case_scores(model, problem, examples, source, rows, Stopwatch(), called.voxel, called.least)[1]
 
 
-def _voxel_threshold(
+def _voxel_thresholds(
     model: torch.nn.Module, config: TrainConfig, examples: Examples, rows: NDArray[np.int64]
-) -> float:
+) -> _Called:
+    """The thresholds of VOXEL_RULE and, for blood, LESION_RULE; a brain has ventricles, surely one piece."""
     problem, source, precision = _asked(model, config, examples)
     with precision:
         thresholds, dice = pooled_dice_by_threshold(model, problem, source, rows)
-    return float(thresholds[dice.argmax()])
+        threshold = float(thresholds[dice.argmax()])
+        candidates = [0.0, *(least for least in _SURENESS if problem.typed and least > threshold)]
+        if len(candidates) == 1:
+            return _Called(threshold)
+        by_case = mean_dice_by_sureness(model, problem, source, rows, threshold, candidates)
+    return _Called(threshold, candidates[int(by_case.argmax())])
 
 
 def _asked(

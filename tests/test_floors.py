@@ -18,7 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1] / "hemobench"
 FLOORS = (
     ("errors",),
     ("labels",),
-    ("volume", "windows", "resampling"),
+    ("volume", "windows", "resampling", "pieces"),
     ("io",),
     ("datasets",),
     ("augment", "degrade"),

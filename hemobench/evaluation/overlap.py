@@ -9,8 +9,8 @@ from scipy import ndimage
 from hemobench.datasets.case import Loaded
 from hemobench.labels import LABEL_IDS
 from hemobench.metrics.segmentation import segmentation_metrics, voxel_counts
+from hemobench.pieces import TOUCHING
 
-_TOUCHING = np.ones((3, 3, 3), dtype=bool)
 _OF_MILLIMETRES = (
     *("nsd_2mm", "hd95_mm", "volume_ml_true", "volume_ml_pred", "volume_error_ml", "abs_volume_error_ml"),
     *("abc2_ml_true", "abc2_error_ml"),
@@ -57,8 +57,8 @@ def lesion_counts(called: NDArray[np.bool_], truth: NDArray[np.bool_]) -> tuple[
     >>> lesion_counts(called, truth)
     (2, 1, 1)
     """
-    true, true_count = ndimage.label(truth, structure=_TOUCHING)
-    pieces, piece_count = ndimage.label(called, structure=_TOUCHING)
+    true, true_count = ndimage.label(truth, structure=TOUCHING)
+    pieces, piece_count = ndimage.label(called, structure=TOUCHING)
     both = called & truth
     hit = len(np.unique(true[both]))
     return int(true_count), hit, int(piece_count) - len(np.unique(pieces[both]))

@@ -20,7 +20,7 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "haemorrhage": ("segmentation", ("any", *SUBTYPES)),
     "ventricles": ("segmentation", ("ventricles",)),
 }
-LEVELS = ("slice", "study", "voxel")
+LEVELS = ("slice", "study", "voxel", "lesion")
 # timm takes these and reads other files by them, pickles among them.
 _FOREIGN_WEIGHTS = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
 
@@ -34,10 +34,11 @@ class CheckpointConfig:
 
     role: one of ROLES. outputs: class names of the network's channels, in order. calibration: by level (of LEVELS) and
     class, (a, b) of probability = sigmoid(a * logit + b); what is absent is (1, 0). thresholds: by level and class,
-    the probability from which on it is called; threshold_rule says in words how they were chosen. training: where the
-    weights come from (data, phantom, seed, commit, command, versions, seconds). context_mm: how far a classifier's
-    slices speak for their neighbours before anything is calibrated (`inference.context.in_context`). study_slices: the
-    mean of so many of a study's highest slices speaks for the study (`study_logits`).
+    the probability from which on it is called (a lesion by its likeliest voxel); threshold_rule says in words how they
+    were chosen. training: where the weights come from (data, phantom, seed, commit, command, versions, seconds).
+    context_mm: how far a classifier's slices speak for their neighbours before anything is calibrated
+    (`inference.context.in_context`). study_slices: the mean of so many of a study's highest slices speaks for the study
+    (`study_logits`).
 
     Raises: UserError where names, sizes or numbers contradict each other.
     """

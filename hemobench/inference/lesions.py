@@ -12,9 +12,9 @@ from hemobench.errors import UserError
 from hemobench.inference.report import Lesion
 from hemobench.labels import SUBTYPES
 from hemobench.metrics.volumetry import abc2_ml
+from hemobench.pieces import TOUCHING
 from hemobench.volume import Volume
 
-_TOUCHING = np.ones((3, 3, 3), dtype=bool)
 _IDS = len(SUBTYPES) + 1
 
 
@@ -68,7 +68,7 @@ def lesions_of(
     if box is None:
         return LesionSearch((), label_map, 0, 0.0)
     labels = np.array(label_map.voxels[box])
-    components, count = ndimage.label(labels, structure=_TOUCHING)
+    components, count = ndimage.label(labels, structure=TOUCHING)
     # From here on only what is filled is visited: a thousandth of the scan as a rule.
     filled = np.flatnonzero(labels)
     member, types = components.ravel()[filled].astype(np.intp), labels.ravel()[filled].astype(np.intp)
@@ -97,7 +97,7 @@ def lesion_voxels(label_map: Volume) -> list[tuple[str, NDArray[np.intp]]]:
     box = occupied_box(label_map.voxels)
     if box is None:
         return []
-    components, _ = ndimage.label(label_map.voxels[box], structure=_TOUCHING)
+    components, _ = ndimage.label(label_map.voxels[box], structure=TOUCHING)
     near = np.nonzero(components)
     key = components[near].astype(np.intp) * _IDS + label_map.voxels[box][near]
     index = np.stack(near, axis=1) + [axis.start for axis in box]

@@ -20,6 +20,7 @@ from hemobench.inference.grids import network_input, to_source
 from hemobench.inference.lesions import occupied_box
 from hemobench.inference.sliding import predict_slices, predict_volume
 from hemobench.labels import CLASSES, SUBTYPES
+from hemobench.pieces import sure_pieces
 from hemobench.resampling import AxisGrid
 from hemobench.volume import Volume
 
@@ -83,13 +84,17 @@ def find_blood(
 ) -> Found:
     """Blood by type: where its probability, interpolated at the scan's voxels, reaches the threshold.
 
-    The type of a voxel is the likeliest at the nearest point of the network's grid.
+    The type of a voxel is the likeliest at the nearest point of the network's grid. Where the checkpoint has a
+    threshold at the level "lesion", pieces whose likeliest voxel stays below it are left out.
     """
     logits, grid = _run(volume, config, engine, stage, flip_tta)
     with stage("resampling"):
         blood = _calibrated(config, "voxel", "any", logits[0])
         labels, probability, box = _thresholded(blood, grid, volume, threshold_of(config, "voxel", "any"))
         if box is not None:
+            least = threshold_of(config, "lesion", "any", 0.0)
+            if least:
+                labels[box] = sure_pieces(labels[box] > 0, probability[box], least)
             _name_types(labels[box], logits[1:], grid, [side.start for side in box])
         summary = _summary(blood, logits[1:], grid, volume.shape[0]) if summarise else None
     return Found(labels, probability, summary)
@@ -107,9 +112,9 @@ def find_ventricles(
     return Found(labels, probability)
 
 
-def threshold_of(config: CheckpointConfig, level: str, name: str) -> float:
-    """The probability from which a class is called at a level; one half where the checkpoint says nothing."""
-    return config.thresholds.get(level, {}).get(name, DEFAULT_THRESHOLD)
+def threshold_of(config: CheckpointConfig, level: str, name: str, default: float = DEFAULT_THRESHOLD) -> float:
+    """The probability from which a class is called at a level; `default` where the checkpoint says nothing."""
+    return config.thresholds.get(level, {}).get(name, default)
 
 
 def _run(

@@ -26,8 +26,7 @@ from scipy import ndimage
 from hemobench.metrics.surface import bounding_box, surface_distances
 from hemobench.metrics.validation import BoolArray, checked_masks, checked_spacing
 from hemobench.metrics.volumetry import abc2_ml, volume_ml
-
-_TOUCHING = np.ones((3, 3, 3), dtype=bool)
+from hemobench.pieces import TOUCHING
 
 
 @dataclass(frozen=True)
@@ -137,7 +136,7 @@ def lesions_abc2_ml(mask: ArrayLike, spacing_mm: ArrayLike, slice_rule: str = "k
     filled, _ = checked_masks(mask, mask)
     if not filled.any():
         return 0.0
-    components, number = ndimage.label(filled[bounding_box(filled)], structure=_TOUCHING)
+    components, number = ndimage.label(filled[bounding_box(filled)], structure=TOUCHING)
     boxes = ndimage.find_objects(components)
     return sum(abc2_ml(components[boxes[k]] == k + 1, spacing_mm, slice_rule) for k in range(number))
 
@@ -188,7 +187,7 @@ def segmentation_metrics(
 
 def _touched(mask: BoolArray, other: BoolArray) -> tuple[int, int]:
     """Number of components of `mask`, and of those that share a voxel with `other`."""
-    components, number = ndimage.label(mask, structure=_TOUCHING)
+    components, number = ndimage.label(mask, structure=TOUCHING)
     return int(number), int(np.unique(components[other & mask]).size)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from hemobench.datasets.cache import Examples
 from hemobench.datasets.views import SegmentationView
 from hemobench.metrics import classification_metrics, exclusive_accuracy, segmentation_metrics
 from hemobench.metrics.segmentation import voxel_counts
+from hemobench.pieces import sure_pieces
 from hemobench.training.batches import BatchSource
 from hemobench.training.config import LOSS_MONITOR
 from hemobench.training.problem import Problem
@@ -81,16 +82,19 @@ def slice_metrics(predictions: SlicePredictions) -> dict[str, float]:
 
 def case_scores(
     model: nn.Module, problem: Problem, examples: Examples, source: BatchSource, rows: NDArray[np.int64],
-    watch: Stopwatch, threshold: float = THRESHOLD,
+    watch: Stopwatch, threshold: float = THRESHOLD, least: float = 0.0,
 ) -> tuple[CaseScores, dict[int, NDArray[np.uint8]]]:
-    """All segmentation metrics of each case, and the predicted masks (D, H, W) by row, as np.packbits leaves them."""
+    """All segmentation metrics of each case, and the predicted masks (D, H, W) by row, as np.packbits leaves them.
+
+    A voxel is called from `threshold` on, in a piece whose likeliest voxel reaches `least`.
+    """
     assert isinstance(examples.view, SegmentationView)
     tables: list[dict[str, float]] = []
     masks: dict[int, NDArray[np.uint8]] = {}
     for part, logits, _ in answers(model, problem, source, rows, 1, watch):
         row = int(part[0])
         probabilities = problem.probabilities(logits)[0].cpu().numpy()
-        mask = probabilities[0] >= threshold
+        mask = sure_pieces(probabilities[0] >= threshold, probabilities[0], least)
         target = np.asarray(problem.targets[row, 0])
         table = segmentation_metrics(
             mask, target.astype(np.bool_), examples.spacing_mm[row], suffix=examples.view.suffix
@@ -122,6 +126,25 @@ def pooled_dice_by_threshold(
     wrong, right = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
     dice = 2 * right / np.maximum(1, right + wrong + counts[1].sum())
     return np.arange(bins) / bins, dice
+
+
+def mean_dice_by_sureness(
+    model: nn.Module, problem: Problem, source: BatchSource, rows: NDArray[np.int64], threshold: float,
+    candidates: Sequence[float],
+) -> NDArray[np.float64]:
+    """Mean Dice over cases, at `threshold`, for each of the probabilities that a piece's likeliest voxel must reach.
+
+    A case without foreground counts as 0 where anything is called, and is left out where nothing is.
+    """
+    dice = np.full((len(rows), len(candidates)), np.nan)
+    for case, (_, logits, targets) in enumerate(answers(model, problem, source, rows, 1, Stopwatch())):
+        probability = problem.probabilities(logits)[0, 0].cpu().numpy()
+        truth = (targets[0, 0] > 0.5).cpu().numpy()
+        for column, least in enumerate(candidates):
+            dice[case, column] = voxel_counts(sure_pieces(probability >= threshold, probability, least), truth).dice
+    defined = np.isfinite(dice)
+    total = np.where(defined, dice, 0.0).sum(axis=0)
+    return np.divide(total, defined.sum(axis=0), out=np.zeros(len(candidates)), where=defined.any(axis=0))
 
 
 def mean_scores(scores: CaseScores) -> tuple[dict[str, float], dict[str, int]]:

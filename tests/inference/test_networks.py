@@ -121,3 +121,21 @@ def test_every_slice_is_classified_whatever_the_batch(tmp_path: Path) -> None:
     highest = np.sort(logit(whole.slices["any"]))[-3:]
     assert logit(three.study["any"]) == pytest.approx(highest.mean(), abs=1e-5)
     assert three.study["any"] < whole.study["any"]
+
+
+def test_a_faint_piece_goes_where_the_checkpoint_asks_for_a_sure_voxel(tmp_path: Path) -> None:
+    opened = open_checkpoint(blood_checkpoint(tmp_path / "blood", threshold_hu=60.0))
+    voxels = np.full((8, 60, 60), 30.0, dtype=np.float32)
+    voxels[2:5, 10:20, 10:20] = 75.0  # of the window's 80 HU, 15 above the threshold: logit 40 * 15 / 80
+    voxels[2:5, 12:16, 20:24] = 61.0  # touches it, and is blood with it
+    voxels[2:5, 40:50, 40:50] = 62.0  # by itself: logit 1, probability 0.73
+    volume = Volume(voxels, np.diag([5.0, 1.4, 1.4, 1.0])[[2, 1, 0, 3]])
+    engine = shared_engine(opened, "torch")
+    both = find_blood(volume, opened.config, engine, stage).labels > 0
+    assert both[3, 45, 45]
+    assert both[3, 15, 15]
+    sure = dataclasses.replace(opened.config, thresholds={**opened.config.thresholds, "lesion": {"any": 0.9}})
+    kept = find_blood(volume, sure, engine, stage).labels > 0
+    assert not kept[:, 35:, 35:].any()
+    np.testing.assert_array_equal(kept[:, :30, :30], both[:, :30, :30])
+    assert kept[3, 14, 22]
