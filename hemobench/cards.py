@@ -85,11 +85,23 @@ def write_card(
         *sections,
         "## Calls",
         f"Rule: {config.threshold_rule}. The numbers are in `config.json`. They are fitted to the share of bleeding "
-        "patients in the training data, which is not that of any hospital.",
+        "patients in the training data, which is not that of any hospital."
+        f"{_heard_words(config)}",
         "## Limits",
         "\n".join(f"- {line}" for line in _LIMITS[config.role]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _heard_words(config: CheckpointConfig) -> str:
+    """How slices speak for each other and for their study, where they do."""
+    words = ""
+    if config.context_mm:
+        words += (f" Before that a slice's logits are averaged with its neighbours', by Gaussian weights of "
+                  f"{config.context_mm:g} mm standard deviation.")
+    if config.study_slices > 1:
+        words += f" A study is judged by the mean logit of its {config.study_slices} highest slices."
+    return words
 
 
 def _short(commit: str) -> str:
