@@ -179,6 +179,13 @@ def test_folds_answer_for_each_other_and_a_stream_teaches_beside(made: Path) -> 
     )
     assert done.returncode == 0, done.stderr
     assert "24 patients, out of fold" in done.stdout
+    # The same command trains nothing again.
+    written = (made / "runs/folds/fold-1/last.safetensors").stat().st_mtime_ns
+    again = _train(
+        "--recipe", "folds.yaml", "--data", "image-folder:others", "--start", "checkpoints/tiny", home=made
+    )
+    assert again.returncode == 0, again.stderr
+    assert (made / "runs/folds/fold-1/last.safetensors").stat().st_mtime_ns == written
     checkpoint = open_checkpoint(made / "checkpoints" / "folds")
     training = checkpoint.config.training
     assert training["folds"] == 2

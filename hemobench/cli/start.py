@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hemobench.errors import UserError
 from hemobench.inference.checkpoint import MANIFEST, PEOPLE, open_checkpoint
-from hemobench.training.checkpointing import save_tensors
+from hemobench.training.checkpointing import load_tensors, save_tensors
 from hemobench.training.crossfit import EVERYBODY
 from hemobench.training.final import BEST
 from hemobench.training.recipes import Recipe
@@ -40,7 +40,9 @@ def _laid_out(checkpoint: Path, folder: Path) -> Path:
     if opened.people is None:
         raise UserError(f"checkpoint {checkpoint} does not say whom it learnt from; expected {PEOPLE}, so that nobody "
                         "is tested whom it knows; export it again")
-    header = {"checkpoint": opened.name, "sha256": opened.sha256, "commit": opened.commit}
-    save_tensors(folder / BEST, dict(opened.build_model().state_dict()), header)
+    header = {"checkpoint": opened.name, "sha256": opened.sha256}
+    # Written once: a run is told by the bytes of what it begins with, and safetensors orders a header as it likes.
+    if not (folder / BEST).is_file() or load_tensors(folder / BEST)[1] != header:
+        save_tensors(folder / BEST, dict(opened.build_model().state_dict()), header)
     write_json(folder / PEOPLE, opened.people.to_mapping())
     return folder
