@@ -8,7 +8,7 @@ from hemobench.errors import UserError
 from hemobench.inference.checkpoint import MANIFEST, PEOPLE, open_checkpoint
 from hemobench.training.checkpointing import load_tensors, save_tensors
 from hemobench.training.crossfit import EVERYBODY
-from hemobench.training.final import BEST
+from hemobench.training.loop import BEST
 from hemobench.training.recipes import Recipe
 from hemobench.training.result import RESULT_FILE, write_json
 

@@ -16,7 +16,7 @@ from hemobench.datasets.support import default_target, default_task, first_lines
 from hemobench.datasets.views import default_view, view_to_mapping
 from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig, read_options
-from hemobench.training.experiment import check_start, run_experiment
+from hemobench.training.experiment import check_epochs, run_experiment
 from hemobench.training.logging import ConsoleReporter, counting
 from hemobench.training.problem import check_config
 from hemobench.training.result import RunResult
@@ -121,7 +121,7 @@ def _train(
     name, _ = parse_spec(data)
     settings = resolve_config(options, name, size)
     check_config(settings)
-    check_start(settings, started=False)
+    check_epochs(settings, started=False)
     folder = output or Path("runs") / f"{settings.model}-{name}-s{settings.seed}".replace(":", "-")
     with ConsoleReporter() as reporter:
         chosen: dict[str, Any] = {} if patients is None else {"patients": patients}

@@ -24,7 +24,7 @@ from hemobench.datasets.views import view_to_mapping
 from hemobench.errors import UserError
 from hemobench.metrics.registry import higher_is_better
 from hemobench.training.experiment import score_run
-from hemobench.training.final import final_file
+from hemobench.training.loop import BEST
 from hemobench.training.result import RESULT_FILE, RunResult, SlicePredictions
 
 DROP = "drop_"
@@ -155,7 +155,7 @@ def _scored(run: RunResult, examples: Examples, folder: Path, progress: SuitePro
     """A run scored on these examples: from before, where its weights are still the same."""
     assert run.directory is not None
     own = folder / run.directory.name
-    weights = hashlib.sha256(final_file(run.directory).read_bytes()).hexdigest()[:16]
+    weights = hashlib.sha256((run.directory / BEST).read_bytes()).hexdigest()[:16]
     taught_by = f"{examples.fingerprint} {weights}"
     if (own / RESULT_FILE).is_file():
         before = RunResult.load(own)

@@ -22,7 +22,7 @@ from hemobench.datasets.views import View, view_from_mapping
 from hemobench.errors import UserError, unknown_name
 from hemobench.metrics.registry import METRICS
 from hemobench.training.config import TrainConfig
-from hemobench.training.experiment import check_start
+from hemobench.training.experiment import check_epochs
 from hemobench.training.problem import check_config
 
 TASKS = ("classification", "segmentation")
@@ -272,7 +272,7 @@ def _check_configs(board: BoardSpec, fields: Fields) -> None:
         try:
             config = board.config(entry, seed=0)
             check_config(config)
-            check_start(config, started=False)
+            check_epochs(config, started=False)
         except UserError as error:
             raise located(fields.file, f"{fields.path('entries')}[{number}] '{entry.name}'", error) from error
 

@@ -45,8 +45,7 @@ class TrainConfig:
     prior: the last layer's bias starts at the training set's frequencies. validation_limit: examples that the
     validation of an epoch looks at. steps_per_epoch: steps between two validations instead of one pass; examples come
     again as often as that takes. stream_share: of each batch, how much comes from the run's phantom stream
-    (training/stream.py) instead of its training patients. start_share: how much of the weights that a run begins with
-    is mixed into those that it ends with (training/final.py).
+    (training/stream.py) instead of its training patients.
     """
 
     task: str = "classification"
@@ -74,7 +73,6 @@ class TrainConfig:
     validation_limit: int | None = None
     steps_per_epoch: int | None = None
     stream_share: float = 0.0
-    start_share: float = 0.0
     tensorboard: bool = False
     seed: int = 0
 
@@ -96,8 +94,6 @@ class TrainConfig:
         if not 0 <= self.stream_share <= 1 or (self.stream_share and self.steps_per_epoch is None):
             raise UserError(f"stream_share is {self.stream_share} and steps_per_epoch {self.steps_per_epoch}; expected "
                             "0 to 1, and steps where it is above 0: a stream has no end; correct them")
-        if not 0 <= self.start_share < 1:
-            raise UserError(f"start_share is {self.start_share}; expected a number from 0 to below 1; correct it")
         if not 0 <= self.seed < 2**31:
             raise UserError(f"seed is {self.seed}; expected a whole number from 0 to 2147483647; give one")
         if self.sampling == "by-size" and self.task == "classification":
@@ -133,7 +129,7 @@ class TrainConfig:
     def as_trained(self) -> TrainConfig:
         """The same run without what is done with a network that is trained: runs that differ in that train alike."""
         options = {name: value for name, value in self.model_options.items() if name not in ANSWER_OPTIONS}
-        return dataclasses.replace(self, model_options=options, start_share=0.0)
+        return dataclasses.replace(self, model_options=options)
 
     def to_mapping(self) -> dict[str, Any]:
         """JSON-able form of every field; `from_mapping` reads it back to an equal config."""
@@ -177,8 +173,6 @@ class TrainConfig:
         """Short hash of the resolved run; two runs with one fingerprint do the same."""
         # Through the mapping and back, so that a weight_decay of 0 and of 0.0 are one run.
         plain = TrainConfig.from_mapping(self.to_mapping()).resolved().to_mapping()
-        if not plain["start_share"]:
-            del plain["start_share"]  # runs from before there was one are the same still
         text = json.dumps(plain, sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -26,16 +26,15 @@ from hemobench.models import count_parameters
 from hemobench.training.checkpointing import load_tensors
 from hemobench.training.config import TrainConfig
 from hemobench.training.evaluate import Stopwatch, case_scores, mean_scores, slice_metrics, slice_predictions
-from hemobench.training.final import BEST, MIXED, final_file
 from hemobench.training.hardware import peak_memory_mb
 from hemobench.training.logging import Reporter, Silent
-from hemobench.training.loop import HISTORY, LAST, TENSORBOARD, Trained, restored, train
+from hemobench.training.loop import BEST, HISTORY, LAST, TENSORBOARD, Trained, restored, train
 from hemobench.training.pictures import dice_of, slice_pictures, volume_pictures
 from hemobench.training.problem import build_model, pose_problem
 from hemobench.training.result import RESULT_FILE, CaseScores, Pictures, Predictions, RunResult, SlicePredictions
 from hemobench.training.stream import ExampleStream, StreamSpec
 
-_RUN_FILES = (RESULT_FILE, LAST, BEST, MIXED, HISTORY, "predictions.npz", "pictures.npz")
+_RUN_FILES = (RESULT_FILE, LAST, BEST, HISTORY, "predictions.npz", "pictures.npz")
 
 
 def run_experiment(
@@ -71,7 +70,7 @@ def run_experiment(
     if bool(config.stream_share) != (stream is not None):
         raise UserError(f"stream_share is {config.stream_share} {'without' if stream is None else 'with'} a stream; "
                         "expected a stream exactly where the share is above 0; change one of the two")
-    check_start(config, started=start is not None)
+    check_epochs(config, started=start is not None)
     taught_by = _teachers(examples, stream, start)
     identity = f"{config.as_trained.fingerprint} {taught_by} {split.fingerprint}"
     finished = finished_result(output, config, taught_by, split) if resume else None
@@ -101,11 +100,8 @@ def run_experiment(
     return result
 
 
-def check_start(config: TrainConfig, *, started: bool) -> None:
-    """Whether there are weights to begin with wherever a config needs them. Raises: UserError."""
-    if config.start_share and not started:
-        raise UserError(f"start_share is {config.start_share} without a run to start with; expected one whose weights "
-                        "are kept in part, or a share of 0; change one of the two")
+def check_epochs(config: TrainConfig, *, started: bool) -> None:
+    """Whether something is left to learn, or another run's weights to take as they are. Raises: UserError."""
     if config.epochs == 0 and not started:
         raise UserError("epochs is 0 without a run to start with; expected a whole number of at least 1, or weights to "
                         "take as they are; change one of the two")
@@ -116,7 +112,7 @@ def load_model(directory: Path) -> tuple[nn.Module, TrainConfig]:
 
     Input: float32 in [0, 1] as the config's view renders it. Raises: UserError when the folder has no checkpoint.
     """
-    tensors, header = load_tensors(final_file(directory))
+    tensors, header = load_tensors(directory / BEST)
     config = TrainConfig.from_mapping(header["config"])
     model = build_model(config, header["in_channels"], header["num_outputs"])
     model.load_state_dict(tensors)
@@ -166,13 +162,13 @@ def _teachers(examples: Examples, stream: StreamSpec | None, start: Path | None)
         return examples.fingerprint
     beside = [
         "" if stream is None else stream.fingerprint,
-        "" if start is None else hashlib.sha256(final_file(start).read_bytes()).hexdigest(),
+        "" if start is None else hashlib.sha256((start / BEST).read_bytes()).hexdigest(),
     ]
     return f"{examples.fingerprint} {hashlib.sha256(' '.join(beside).encode()).hexdigest()[:16]}"
 
 
 def _weights(run: Path) -> Mapping[str, torch.Tensor]:
-    return load_tensors(final_file(run))[0]
+    return load_tensors(run / BEST)[0]
 
 
 def finished_result(output: Path, config: TrainConfig, taught_by: str, split: Split) -> RunResult | None:
@@ -196,7 +192,7 @@ def _make_room(output: Path, resume: bool) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
         for name in _RUN_FILES:
-            if name in (LAST, BEST, MIXED, HISTORY) and resume:
+            if name in (LAST, BEST, HISTORY) and resume:
                 continue
             (output / name).unlink(missing_ok=True)
     except OSError as error:

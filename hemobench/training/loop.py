@@ -27,7 +27,6 @@ from hemobench.training.batches import BatchSource
 from hemobench.training.checkpointing import load_tensors, load_training_state, save_tensors, save_training_state
 from hemobench.training.config import LOSS_MONITOR, TrainConfig
 from hemobench.training.evaluate import epoch_metrics
-from hemobench.training.final import BEST, MIXED, mixed
 from hemobench.training.hardware import ComputePlan, guard_shallow_convolutions, plan_compute, to_layout
 from hemobench.training.logging import Reporter, TensorBoardLog, write_history
 from hemobench.training.problem import Problem, build_loss, build_model, pose_problem, sampling_shares
@@ -35,7 +34,7 @@ from hemobench.training.sampling import epoch_batches, generator_for
 from hemobench.training.schedule import learning_rate_at
 from hemobench.training.stream import ExampleStream
 
-LAST, HISTORY, TENSORBOARD = "last.safetensors", "history.csv", "tensorboard"
+LAST, BEST, HISTORY, TENSORBOARD = "last.safetensors", "best.safetensors", "history.csv", "tensorboard"
 
 
 @dataclass
@@ -120,7 +119,6 @@ class _Trainer:
         self.stream = stream
         self.config, self.problem, self.examples, self.output = config, problem, examples, output
         self.identity, self.reporter, self.state = identity, reporter, _State()
-        self.begun: Mapping[str, torch.Tensor] = {}
         self.higher = config.monitor != LOSS_MONITOR and _direction(str(config.monitor), config.task)
         self.rows, validation = rows
         self.validation = _evenly(validation, config.validation_limit)
@@ -170,7 +168,6 @@ class _Trainer:
             reason = " ".join(str(error).split())[:160]
             raise UserError(f"the weights to start with do not fit {self.config.model} ({reason}); expected a run or "
                             "checkpoint of the same network; name another, or leave it out") from error
-        self.begun = given
         if parts:
             self.reporter.say(f"the start has no {', '.join(parts)}: that begins anew")
         if self.epochs == 0 and self.accelerator.is_main_process:
@@ -205,20 +202,12 @@ class _Trainer:
                 log.close()
 
     def finish(self) -> Trained:
-        """The weights that the run ends with back in the model."""
+        """Best weights back in the model."""
         self.accelerator.wait_for_everyone()
         tensors, header = load_tensors(self.output / BEST)
-        known = TrainConfig.from_mapping(header["config"])
-        header = {**header, "config": self.config.to_mapping()}
-        writes = self.accelerator.is_main_process
-        if writes and known != self.config:  # it was trained to answer in another way
-            save_tensors(self.output / BEST, tensors, header)
-        if self.config.start_share:
-            tensors = mixed(tensors, self.begun, self.config.start_share)
-            if writes:
-                save_tensors(self.output / MIXED, tensors, header)
-        elif writes:
-            (self.output / MIXED).unlink(missing_ok=True)
+        if TrainConfig.from_mapping(header["config"]) != self.config and self.accelerator.is_main_process:
+            # It was trained to answer in another way, and is the same network.
+            save_tensors(self.output / BEST, tensors, {**header, "config": self.config.to_mapping()})
         self.bare.load_state_dict(tensors)
         history = tuple({k: math.nan if v is None else v for k, v in row.items()} for row in self.state.history)
         return Trained(self.bare.eval(), self.problem, self.source, self.plan, history, self.state.best_epoch,

@@ -74,7 +74,6 @@ def test_yaml_habits_are_understood() -> None:
         ({"patch": [8, 8, 8]}, "leave patch out"),
         ({"seed": -1}, "seed is -1"),
         ({"gradient_clip": 0}, "gradient_clip"),
-        ({"start_share": 1}, "from 0 to below 1"),
     ],
 )
 def test_mistakes_are_one_line(mapping: dict[str, object], words: str) -> None:

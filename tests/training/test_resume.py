@@ -18,8 +18,7 @@ from safetensors.torch import load_file
 from hemobench.datasets.cache import ClassificationView, Examples, build_examples
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import run_experiment
-from hemobench.training.final import BEST
-from hemobench.training.loop import HISTORY, LAST
+from hemobench.training.loop import BEST, HISTORY, LAST
 from hemobench.training.result import RESULT_FILE
 
 SCRIPT = """

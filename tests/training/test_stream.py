@@ -17,10 +17,9 @@ from hemobench.datasets.case import Dataset
 from hemobench.errors import UserError
 from hemobench.training import stream as stream_module
 from hemobench.training.config import TrainConfig
-from hemobench.training.experiment import load_model, run_experiment
-from hemobench.training.final import BEST, MIXED
+from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import Silent
-from hemobench.training.loop import LAST
+from hemobench.training.loop import BEST, LAST
 from hemobench.training.stream import ExampleStream, StreamSpec
 
 SPEC = StreamSpec("phantom", patients=2, options={"slices": 4, "matrix": 32}, passes=2)
@@ -123,35 +122,6 @@ def test_a_run_begins_with_the_weights_of_another(slices: Examples, tmp_path: Pa
     assert not np.allclose(cold.test.probabilities, first.test.probabilities, atol=1e-5)  # type: ignore[union-attr]
     assert (tmp_path / "second" / BEST).is_file()
     assert torch.get_num_threads() == 1
-
-
-def test_a_share_of_the_start_stays_in_the_end_and_another_share_trains_nothing_anew(
-    slices: Examples, tmp_path: Path
-) -> None:
-    plain = dataclasses.replace(CONFIG, stream_share=0.0, epochs=1, steps_per_epoch=2)
-    run_experiment(plain, slices, make_split(), tmp_path / "first")
-    after = dataclasses.replace(plain, seed=1)
-    trained = run_experiment(after, slices, make_split(), tmp_path / "after", start=tmp_path / "first")
-    written = (tmp_path / "after" / LAST).stat().st_mtime_ns
-    ends = {}
-    for share in (0.25, 0.5):
-        config = dataclasses.replace(after, start_share=share)
-        result = run_experiment(config, slices, make_split(), tmp_path / "after", start=tmp_path / "first")
-        assert not np.array_equal(result.test.probabilities, trained.test.probabilities)  # type: ignore[union-attr]
-        ends[share] = load_model(tmp_path / "after")[0].state_dict()
-    assert (tmp_path / "after" / LAST).stat().st_mtime_ns == written
-    first, best = load_file(tmp_path / "first" / BEST), load_file(tmp_path / "after" / BEST)
-    moved = [name for name, tensor in best.items() if not torch.equal(first[name], tensor)]
-    assert moved
-    for name in moved:
-        torch.testing.assert_close(ends[0.25][name], 0.75 * best[name] + 0.25 * first[name])
-        torch.testing.assert_close(ends[0.5][name], (best[name] + first[name]) / 2)
-    # Without a share it is what it was.
-    again = run_experiment(after, slices, make_split(), tmp_path / "after", start=tmp_path / "first")
-    np.testing.assert_array_equal(again.test.probabilities, trained.test.probabilities)  # type: ignore[union-attr]
-    assert not (tmp_path / "after" / MIXED).exists()
-    with pytest.raises(UserError, match=r"start_share is 0\.5 without a run to start with"):
-        run_experiment(dataclasses.replace(plain, start_share=0.5), slices, make_split(), tmp_path / "none")
 
 
 def test_a_share_without_a_stream_and_the_reverse_are_refused(slices: Examples, tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ from hemobench.training.batches import BatchSource
 from hemobench.training.checkpointing import load_tensors, save_tensors
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import load_model, run_experiment
-from hemobench.training.final import BEST
-from hemobench.training.loop import LAST
+from hemobench.training.loop import BEST, LAST
 from hemobench.training.problem import check_config
 
 CONFIG = TrainConfig.from_mapping({
