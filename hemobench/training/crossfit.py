@@ -20,7 +20,7 @@ from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import Reporter
-from hemobench.training.result import RunResult, SlicePredictions
+from hemobench.training.result import RESULT_FILE, RunResult, SlicePredictions
 from hemobench.training.stream import ExampleStream, StreamSpec
 
 EVERYBODY = "everybody"
@@ -56,7 +56,8 @@ def crossfit(
     if config.task != "classification":
         raise UserError(f"folds for {config.task}; expected classification; leave folds out of the recipe")
     with contextlib.ExitStack() as stack:
-        if stream is not None:
+        runs = [output / EVERYBODY, *(output / f"fold-{number}" for number in range(1, folds + 1))]
+        if stream is not None and not all((run / RESULT_FILE).is_file() for run in runs):
             # The first shard stays until all are trained: with few epochs it is the only one.
             assert config.view is not None
             kept = stack.enter_context(ExampleStream(stream, config.view, masks=config.says_where))

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
 import pytest
 from blob_cases import make_dataset
 
-from hemobench.datasets.cache import Examples
+from hemobench.datasets.cache import Examples, View
+from hemobench.datasets.case import Dataset
+from hemobench.datasets.home import cache_home
+from hemobench.datasets.phantom.sources import load_anatomy
 from hemobench.errors import UserError
+from hemobench.training import stream as stream_module
 from hemobench.training.config import TrainConfig
 from hemobench.training.crossfit import crossfit
 from hemobench.training.result import RunResult
+from hemobench.training.stream import StreamSpec
 
 CONFIG = TrainConfig.from_mapping({
     "model": "paper_cnn", "model_options": {"width": 4, "hidden": 16}, "view": {"windows": ["brain"], "size": 24},
@@ -52,3 +58,32 @@ def test_it_goes_on_where_it_stopped(slices: Examples, tmp_path: Path) -> None:
 def test_segmentation_is_refused(volumes: Examples, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected classification"):
         crossfit(TrainConfig(task="segmentation"), volumes, make_dataset().cases, tmp_path, folds=2, seed=0)
+
+
+def test_one_shard_serves_all_folds_and_goes_when_they_are_trained(
+    slices: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load_anatomy(None, 0)  # the MNI head is built in the ordinary cache once, not in each test's own
+    ordinary = cache_home() / "anatomy"
+    monkeypatch.setenv("HEMOBENCH_HOME", str(tmp_path / "home"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "anatomy").symlink_to(ordinary)
+    config = dataclasses.replace(CONFIG, stream_share=0.5, steps_per_epoch=2)
+    spec = StreamSpec("phantom", patients=1, options={"slices": 4, "matrix": 32}, passes=1)
+    made: list[bool] = []
+    build = stream_module.build_examples
+
+    def counted(dataset: Dataset, view: View, **options: object) -> Examples:
+        made.append(not _shards(tmp_path))
+        return build(dataset, view, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stream_module, "build_examples", counted)
+    crossfit(config, slices, make_dataset().cases, tmp_path / "runs", folds=2, seed=5, stream=spec)
+    assert made == [True, False, False, False]  # before the first fold, then found by each of the three
+    assert not _shards(tmp_path)
+    crossfit(config, slices, make_dataset().cases, tmp_path / "runs", folds=2, seed=5, stream=spec)
+    assert len(made) == 4, "what is finished needs no phantoms"
+
+
+def _shards(home: Path) -> list[Path]:
+    return list((home / "home" / "cache").glob("phantom-*"))
