@@ -57,7 +57,7 @@ VOXEL_RULE = (
 )
 LESION_RULE = (
     "a voxel is called from one probability on, in a lesion whose likeliest voxel reaches another, the two that give "
-    "the largest mean Dice over the validation patients, a patient without blood in whom anything is called counting as 0"
+    "the largest mean Dice over the validation patients; a patient without blood in whom anything is called counts as 0"
 )
 _VOXEL = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 _LESION = (0.0, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
