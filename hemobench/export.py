@@ -41,7 +41,7 @@ from hemobench.training.crossfit import CrossFitted, joined
 from hemobench.training.evaluate import (
     Stopwatch,
     case_scores,
-    mean_dice_by_thresholds,
+    mean_dice_by_sureness,
     pooled_dice_by_threshold,
     slice_predictions,
 )
@@ -56,11 +56,10 @@ VOXEL_RULE = (
     "together, those without a lesion included"
 )
 LESION_RULE = (
-    "a voxel is called from one probability on, in a lesion whose likeliest voxel reaches another, the two that give "
-    "the largest mean Dice over the validation patients; a patient without blood in whom anything is called counts as 0"
+    "a lesion is kept where its likeliest voxel reaches the probability that gives the largest mean Dice over the "
+    "validation patients, a patient without blood in whom anything is called counting as 0"
 )
-_VOXEL = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-_LESION = (0.0, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
+_SURENESS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 _SLICE_METRICS = (
     "auroc_any", "auroc_macro", *(f"auroc_{name}" for name in CLASSES[:-1]), "ap_any", "logloss_rsna", "brier_any",
     "ece_any", "sens_at_spec90_any",
@@ -103,7 +102,7 @@ def export_run(
     ranked = None
     if isinstance(result.validation, CaseScores):
         called = _voxel_thresholds(model, config, examples, examples.rows_of(split.validation))
-        name, words = outputs_of(config)[0], LESION_RULE if len(outputs_of(config)) > 1 else VOXEL_RULE
+        name, words = outputs_of(config)[0], VOXEL_RULE if called.least == 0 else f"{VOXEL_RULE}; {LESION_RULE}"
         levels = {"voxel": {name: called.voxel}} | ({"lesion": {name: called.least}} if called.least else {})
         decision = DecisionRule({}, levels, words)
         test = _predictions(model, config, examples, asked, called)
@@ -254,15 +253,16 @@ def _masks(
 def _voxel_thresholds(
     model: torch.nn.Module, config: TrainConfig, examples: Examples, rows: NDArray[np.int64]
 ) -> _Called:
-    """The thresholds of LESION_RULE for blood, of VOXEL_RULE for ventricles, which every brain has."""
+    """The thresholds of VOXEL_RULE and, for blood, LESION_RULE; a brain has ventricles, surely one piece."""
     problem, source, precision = _asked(model, config, examples)
     with precision:
-        if not problem.typed:
-            thresholds, pooled = pooled_dice_by_threshold(model, problem, source, rows)
-            return _Called(float(thresholds[pooled.argmax()]))
-        pairs = [(voxel, least) for voxel in _VOXEL for least in _LESION if least == 0 or least > voxel]
-        by_case = mean_dice_by_thresholds(model, problem, source, rows, pairs)
-    return _Called(*pairs[int(by_case.argmax())])
+        thresholds, dice = pooled_dice_by_threshold(model, problem, source, rows)
+        threshold = float(thresholds[dice.argmax()])
+        candidates = [0.0, *(least for least in _SURENESS if problem.typed and least > threshold)]
+        if len(candidates) == 1:
+            return _Called(threshold)
+        by_case = mean_dice_by_sureness(model, problem, source, rows, threshold, candidates)
+    return _Called(threshold, candidates[int(by_case.argmax())])
 
 
 def _asked(

@@ -128,11 +128,11 @@ def pooled_dice_by_threshold(
     return np.arange(bins) / bins, dice
 
 
-def mean_dice_by_thresholds(
-    model: nn.Module, problem: Problem, source: BatchSource, rows: NDArray[np.int64],
-    candidates: Sequence[tuple[float, float]],
+def mean_dice_by_sureness(
+    model: nn.Module, problem: Problem, source: BatchSource, rows: NDArray[np.int64], threshold: float,
+    candidates: Sequence[float],
 ) -> NDArray[np.float64]:
-    """Mean Dice over cases for each pair of the probabilities that a voxel and its piece's likeliest voxel must reach.
+    """Mean Dice over cases, at `threshold`, for each of the probabilities that a piece's likeliest voxel must reach.
 
     A case without foreground counts as 0 where anything is called, and is left out where nothing is.
     """
@@ -140,7 +140,7 @@ def mean_dice_by_thresholds(
     for case, (_, logits, targets) in enumerate(answers(model, problem, source, rows, 1, Stopwatch())):
         probability = problem.probabilities(logits)[0, 0].cpu().numpy()
         truth = (targets[0, 0] > 0.5).cpu().numpy()
-        for column, (threshold, least) in enumerate(candidates):
+        for column, least in enumerate(candidates):
             dice[case, column] = voxel_counts(sure_pieces(probability >= threshold, probability, least), truth).dice
     defined = np.isfinite(dice)
     total = np.where(defined, dice, 0.0).sum(axis=0)
