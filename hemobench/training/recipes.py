@@ -43,7 +43,7 @@ def known_recipes() -> tuple[str, ...]:
     """Names of the shipped recipes.
 
     >>> known_recipes()
-    ('bleed-2d', 'paper-cnn', 'slice-classifier', 'slice-classifier-phantom', 'slice-classifier-phantom-192',
+    ('bleed-2d', 'slice-classifier', 'slice-classifier-phantom', 'slice-classifier-phantom-192',
      'slice-classifier-timm', 'ventricles')
     """
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
