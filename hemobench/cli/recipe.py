@@ -19,7 +19,7 @@ from hemobench.datasets.support import first_lines, unsupported
 from hemobench.datasets.views import SegmentationView
 from hemobench.errors import UserError
 from hemobench.export import export_run
-from hemobench.inference.checkpoint import PEOPLE
+from hemobench.inference.checkpoint import PEOPLE, Checkpoint
 from hemobench.training.crossfit import EVERYBODY, crossfit, everybody
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter, counting
@@ -47,19 +47,9 @@ def make_checkpoint(
     folder = run or Path("runs") / recipe.name
     begin = start_of(recipe, start, folder)
     spec = data or str(recipe.data["name"])
-    name, _ = parse_spec(spec)
-    # The recipe's numbers of patients and slices belong to its own data set.
-    options = {k: v for k, v in recipe.data.items() if k != "name"} if name == recipe.data["name"] else {}
     with ConsoleReporter() as reporter:
-        others = [open_dataset(test, progress=counting(reporter, f"opening {test}")) for test in tests]
-        dataset = open_dataset(spec, progress=counting(reporter, f"opening {spec}"), **options)
-        for line in first_lines(dataset, spec):
-            reporter.say(f"warning: {line}")
+        dataset, others = _opened(recipe, spec, tests, reporter)
         assert config.view is not None
-        for each in (dataset, *others):
-            _check_serves(each, recipe)
-        for other in others:
-            check_disjoint_cases(dataset.cases, other.cases)
         examples = build_examples(
             dataset, config.view, masks=config.says_where, progress=counting(reporter, f"reading {dataset.info.name}")
         )
@@ -93,12 +83,35 @@ def make_checkpoint(
             ],
             datasets=(dataset, *others),
         )
-    headline = f"dice_{config.view.suffix}" if isinstance(config.view, SegmentationView) else "auroc_any"
+    _announce(recipe, written, checkpoint)
+
+
+def _opened(
+    recipe: Recipe, spec: str, tests: Sequence[str], reporter: ConsoleReporter
+) -> tuple[Dataset, list[Dataset]]:
+    """The data set to learn from and those to be measured on, which share nobody with it and serve the recipe."""
+    name, _ = parse_spec(spec)
+    # The recipe's numbers of patients and slices belong to its own data set.
+    options = {k: v for k, v in recipe.data.items() if k != "name"} if name == recipe.data["name"] else {}
+    others = [open_dataset(test, progress=counting(reporter, f"opening {test}")) for test in tests]
+    dataset = open_dataset(spec, progress=counting(reporter, f"opening {spec}"), **options)
+    for line in first_lines(dataset, spec):
+        reporter.say(f"warning: {line}")
+    for each in (dataset, *others):
+        _check_serves(each, recipe)
+    for other in others:
+        check_disjoint_cases(dataset.cases, other.cases)
+    return dataset, others
+
+
+def _announce(recipe: Recipe, written: Checkpoint, folder: Path) -> None:
+    view = recipe.config.view
+    headline = f"dice_{view.suffix}" if isinstance(view, SegmentationView) else "auroc_any"
     mean = written.metrics["metrics"][headline]["mean"]
     score = "undefined" if mean is None else f"{mean:.4f}"
     kind = "patients, out of fold" if recipe.folds else "test patients"
     typer.echo(f"{recipe.name}: {headline} {score} on {written.metrics['patients']} {kind}")
-    typer.echo(f"checkpoint in {checkpoint}, weights {written.sha256[:12]}")
+    typer.echo(f"checkpoint in {folder}, weights {written.sha256[:12]}")
 
 
 def _people(dataset: Dataset, split: Split, begin: Path | None) -> People:
