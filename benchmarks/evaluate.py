@@ -25,18 +25,21 @@ from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.views import ClassificationView, slice_images
 from hemobench.evaluation.answers import answer_cases
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
+from hemobench.inference.context import in_context
 from hemobench.inference.engine import load_engine
 
 
 def plain_loop(checkpoint: Checkpoint, model: torch.nn.Module, dataset: Dataset) -> NDArray[np.float64]:
-    """Logits (N, 6) in torch, case by case."""
+    """Logits (N, 6) in torch, case by case, neighbours heard as the checkpoint hears them."""
     view = checkpoint.config.view
     assert isinstance(view, ClassificationView)
     parts = []
     with torch.inference_mode():
         for case in dataset.cases:
-            images = slice_images(case.load().image, view, case.study_id).astype(np.float32) / 255
-            parts.append(model(torch.from_numpy(images)).numpy())
+            image = case.load().image
+            images = slice_images(image, view, case.study_id).astype(np.float32) / 255
+            logits = model(torch.from_numpy(images)).numpy()
+            parts.append(in_context(logits, image.spacing_mm[0], checkpoint.config.context_mm))
     return np.concatenate(parts).astype(np.float64)
 
 
