@@ -93,8 +93,7 @@ def find_blood(
         labels, probability, box = _thresholded(blood, grid, volume, threshold_of(config, "voxel", "any"))
         if box is not None:
             least = threshold_of(config, "lesion", "any", 0.0)
-            if least:
-                labels[box] = sure_pieces(labels[box] > 0, probability[box], least)
+            labels[box] = sure_pieces(labels[box] > 0, probability[box], least)
             _name_types(labels[box], logits[1:], grid, [side.start for side in box])
         summary = _summary(blood, logits[1:], grid, volume.shape[0]) if summarise else None
     return Found(labels, probability, summary)
