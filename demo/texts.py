@@ -37,12 +37,13 @@ A scan goes through four steps. All of them run on this server; nothing is sent 
 1. **Reading.** DICOM series (also zipped), NIfTI, MGZ, npz, PNG or JPEG become one volume of Hounsfield units in the
    patient's millimetres. Gantry tilt, gaps and missing slices are put right or said.
 2. **Which types.** A slice classifier gives each slice the probability of five types of haemorrhage, and of any. The
-   scan's probability is made from the network's answer to its most suspicious slice. That answer becomes a probability
-   in two ways, one fitted to single slices and one to whole scans, so the scan's number and that slice's differ. A scan
+   scan's probability is made from the network's answers to its most suspicious slices. Answers become probabilities in
+   two ways, one fitted to single slices and one to whole scans, so the scan's number and those slices' differ. A scan
    is *called* where its number reaches a threshold that was chosen on validation patients; the thresholds stand beside
    the bars.
 3. **Where, and how much.** A second network marks the voxels of blood and their type. What hangs together becomes a
-   lesion; its millilitres are counted in the scan's own voxels, and the bedside estimate ABC/2 stands beside them.
+   lesion, if the network is sure of some part of it; its millilitres are counted in the scan's own voxels, and the
+   bedside estimate ABC/2 stands beside them.
 4. **The report.** Probabilities, calls, lesions and warnings, as JSON, a mask in the scan's own space, a one-page
    overview, and a DICOM SEG if you ask for it. The two networks may contradict each other; then the report says so.
 
