@@ -23,8 +23,8 @@ class Augmentation:
     flip: probability of a left-right flip. degrees, scale, shift: largest rotation, relative change of size, and
     translation as a fraction of the image side. gain, offset: largest relative and absolute change of intensity.
     gamma: largest |log2| of the exponent. noise: largest standard deviation of added Gaussian noise. picture:
-    probability of looking like a picture of unknown window: every channel shows the first one or, where there is but
-    one, it is shown through a narrower window. coarse, jpeg, text: probabilities of lost resolution (down to
+    probability of looking like a picture of unknown window: every channel shows the first one or, in half of the
+    pictures, the second one through a narrower window; where there is but one channel, that is narrowed. coarse, jpeg, text: probabilities of lost resolution (down to
     `coarsest` of it), of JPEG blocks and of letters burnt in, see `hemobench.degrade`.
     """
 
@@ -66,7 +66,7 @@ PRESETS: dict[str, Augmentation] = {
     ),
     # The same, and what happens to pictures on their way through the world: tight crops, thumbnails, JPEG, captions.
     "any-picture": Augmentation(
-        flip=0.5, degrees=25.0, scale=0.35, shift=0.1, gain=0.25, offset=0.1, gamma=0.5, noise=0.05, picture=0.4,
+        flip=0.5, degrees=25.0, scale=0.35, shift=0.1, gain=0.25, offset=0.1, gamma=0.5, noise=0.05, picture=0.5,
         coarse=0.25, jpeg=0.25, text=0.15,
     ),
 }
@@ -87,15 +87,21 @@ def augment(
     if augmentation.moves:
         images, masks = move_in_plane(images, masks, *geometry)
     if augmentation.picture:
-        chosen, *edges = torch.rand(3, len(images), generator=generator)
-        if images.shape[1] > 1:
-            images = first_channel_only(images, chosen < augmentation.picture)
-        else:
-            low, high = _LOW[0] + edges[0] * _LOW[1], _HIGH[0] + edges[1] * _HIGH[1]
-            images = narrow_window(images, chosen < augmentation.picture, low, high)
+        images = _as_pictures(images, augmentation.picture, generator)
     if augmentation.coarse or augmentation.jpeg or augmentation.text:
         images = _on_its_way(images, augmentation, generator)
     return _change_intensity(images, augmentation, generator), masks
+
+
+def _as_pictures(images: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    chosen, which, *edges = torch.rand(4, len(images), generator=generator)
+    low, high = _LOW[0] + edges[0] * _LOW[1], _HIGH[0] + edges[1] * _HIGH[1]
+    if images.shape[1] == 1:
+        return narrow_window(images, chosen < share, low, high)
+    first, second = (chosen < share) & (which < 0.5), (chosen < share) & (which >= 0.5)
+    # A brain window clips at 80 HU, so wider ones can only be cut from the second channel, a subdural window.
+    narrowed = narrow_window(images[:, 1:2], second, low, high)
+    return one_channel_only(one_channel_only(images, images[:, :1], first), narrowed, second)
 
 
 def _on_its_way(images: Tensor, preset: Augmentation, generator: torch.Generator) -> Tensor:
@@ -130,10 +136,10 @@ def flip_left_right(batch: Tensor, flips: Tensor) -> Tensor:
     return torch.where(choose, batch.flip(-1), batch)
 
 
-def first_channel_only(images: Tensor, chosen: Tensor) -> Tensor:
-    """Images (B, C, ...) whose channels all repeat the first one where chosen (B,) is True."""
+def one_channel_only(images: Tensor, channel: Tensor, chosen: Tensor) -> Tensor:
+    """Images (B, C, ...) all of whose channels are `channel` (B, 1, ...) where chosen (B,) is True."""
     choose = chosen.to(images.device).view(-1, *[1] * (images.ndim - 1))
-    return torch.where(choose, images[:, :1], images)
+    return torch.where(choose, channel, images)
 
 
 def narrow_window(images: Tensor, chosen: Tensor, low: Tensor, high: Tensor) -> Tensor:

@@ -7,10 +7,10 @@ from hemobench.augment import (
     PRESETS,
     Augmentation,
     augment,
-    first_channel_only,
     flip_left_right,
     move_in_plane,
     narrow_window,
+    one_channel_only,
 )
 
 ONE = torch.ones(1)
@@ -117,9 +117,9 @@ def test_none_returns_the_batch_itself() -> None:
     assert augment(images, None, PRESETS["none"], torch.Generator())[0] is images
 
 
-def test_a_picture_shows_its_first_channel_in_all() -> None:
+def test_a_picture_shows_one_channel_in_all() -> None:
     images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(1))
-    shown = first_channel_only(images, torch.tensor([True, False]))
+    shown = one_channel_only(images, images[:, :1], torch.tensor([True, False]))
     assert torch.equal(shown[0], images[0, :1].expand(3, 4, 4))
     assert torch.equal(shown[1], images[1])
 
@@ -129,6 +129,25 @@ def test_the_share_of_pictures_is_the_presets() -> None:
     changed, _ = augment(images, None, Augmentation(picture=0.3), torch.Generator().manual_seed(0))
     share = float((changed[:, 0] == changed[:, 1]).float().mean())
     assert 0.23 < share < 0.37
+
+
+def test_half_of_the_pictures_show_the_brain_window_and_half_a_wider_one() -> None:
+    hu = torch.linspace(-40, 200, 241)
+    windows = torch.stack([hu / 80, (hu + 20) / 200, (hu + 1000) / 3000]).clamp(0, 1)
+    images = windows.expand(400, 3, 241)[:, :, None].contiguous()
+    changed, _ = augment(images, None, Augmentation(picture=1.0), torch.Generator().manual_seed(3))
+    assert torch.equal(changed, changed[:, :1].expand_as(changed))
+    brain = (changed[:, 0, 0] == windows[0]).all(dim=1)
+    assert 0.4 < float(brain.float().mean()) < 0.6
+    # Read back from where each ramp leaves 0 and reaches 1: every other window begins and ends where windows may.
+    ramps = changed[~brain, 0, 0]
+    begins = hu[(ramps > 0).float().argmax(dim=1)]
+    ends = hu[(ramps >= 1).float().argmax(dim=1)]
+    assert begins.min() >= -20
+    assert begins.max() <= 11
+    assert ends.min() >= 60
+    assert ends.max() <= 141
+    assert (ends > 100).any()
 
 
 def test_a_narrow_window_is_the_brain_window_of_a_subdural_one() -> None:
