@@ -30,7 +30,7 @@ def predict_volume(
     *,
     patch: tuple[int, int, int],
     context: int | None,
-    overlap: float = 0.25,
+    overlap: float = 0.5,
     flip_tta: bool = False,
 ) -> Logits:
     """Logits (K, D, H, W) of a volume (C, D, H, W).

@@ -45,6 +45,7 @@ def open_phantom(
     matrix: int | None = None,
     healthy: float | None = None,
     least_size: float | None = None,
+    restless: float | None = None,
 ) -> Dataset:
     """Phantom patients as cases that are made when they are loaded.
 
@@ -52,7 +53,9 @@ def open_phantom(
     those of `PhantomSpec`, None its default. Raises UserError for values out of range, a folder without label maps, or
     CT options for MRI, whose volumes have one size and no bleeds.
     """
-    options = {"slices": slices, "matrix": matrix, "healthy": healthy, "least_size": least_size}
+    options = {
+        "slices": slices, "matrix": matrix, "healthy": healthy, "least_size": least_size, "restless": restless,
+    }
     given = {name: value for name, value in options.items() if value is not None}
     if product == "t1" and given:
         raise UserError(f"phantom-t1 with {', '.join(given)}; expected patients and seed alone; remove the others")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ LOOKALIKES = (
 # How often each is met; physiological calcification and artefacts are everyday findings, the others rarer.
 LOOKALIKE_RATE = (0.6, 0.6, 0.15, 0.12, 0.2, 0.6, 0.6, 0.12, 0.15, 0.5, 0.15, 0.1, 0.6)
 AGES = tuple(BLOOD_HU)
+RESTLESS = (1.5, 3.5, 3.0)  # pitch, roll, yaw: at most so many times as far from straight
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class PhantomSpec:
     seed: a whole number from 0. product: "ct" (bleeds, HU) or "t1" (MRI with a ventricle mask). anatomy: folder of
     FreeSurfer-style label maps, or None for the MNI152 head. thickness_mm: fixed slice thickness, or None for 1 to 5 mm
     drawn per patient. healthy: fraction of patients without a bleed. subtypes: restricts the types drawn, or None.
-    least_size: 0 draws bleeds from the thinnest to the largest; nearer 1, only large ones.
+    least_size: 0 draws bleeds from the thinnest to the largest; nearer 1, only large ones. restless: fraction of
+    patients whose head lies far from straight, as after trauma: each angle up to RESTLESS times what it would be.
     Raises UserError for values out of range.
     """
 
@@ -54,6 +56,7 @@ class PhantomSpec:
     healthy: float = 0.4
     subtypes: tuple[str, ...] | None = None
     least_size: float = 0.0
+    restless: float = 0.0
 
     def __post_init__(self) -> None:
         for name, low, high in (("patients", 1, 1_000_000), ("slices", 1, 400), ("matrix", 32, 1024)):
@@ -62,7 +65,7 @@ class PhantomSpec:
                 raise UserError(f"phantom {name} is {value!r}; expected a whole number from {low} to {high}; change it")
         if self.product not in ("ct", "t1"):
             raise UserError(f"phantom product is {self.product!r}; expected ct or t1; use one of these")
-        for name in ("healthy", "least_size"):
+        for name in ("healthy", "least_size", "restless"):
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise UserError(f"phantom {name} is {value!r}; expected a fraction from 0 to 1; change it")
@@ -175,7 +178,7 @@ def plan_patient(spec: PhantomSpec, index: int) -> Plan:
         int(rng.integers(2**62)),
         bleeds,
         lookalikes,
-        _draw_person(spec, rng),
+        _turned(_draw_person(spec, rng), spec, index),
         _draw_scan(spec, rng),
     )
 
@@ -223,6 +226,15 @@ def _draw_person(spec: PhantomSpec, rng: np.random.Generator) -> Person:
         scalp_factor=float(np.clip(rng.normal(1.1, 0.28), 0.6, 1.9)),
         age_years=age,
     )
+
+
+def _turned(person: Person, spec: PhantomSpec, index: int) -> Person:
+    # Numbers of its own, so that the other patients are the same whatever share is restless.
+    rng = np.random.default_rng(np.random.SeedSequence([spec.seed, index, 8]))
+    if rng.random() >= spec.restless:
+        return person
+    pitch, roll, yaw = rng.uniform(1, RESTLESS) * (person.pitch_deg, person.roll_deg, person.yaw_deg)
+    return replace(person, pitch_deg=float(pitch), roll_deg=float(roll), yaw_deg=float(yaw))
 
 
 def _draw_scan(spec: PhantomSpec, rng: np.random.Generator) -> Scan:

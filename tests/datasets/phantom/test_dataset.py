@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ def test_t1_cases_have_no_bleed_labels() -> None:
 def test_fingerprint_changes_with_whatever_changes_a_voxel() -> None:
     base = {"patients": 3, "slices": 6, "matrix": 48, "seed": 1, "product": "ct"}
     changes = [{}, {"patients": 4}, {"slices": 7}, {"matrix": 49}, {"seed": 2}, {"healthy": 0.1}, {"least_size": 0.5}]
+    changes.append({"restless": 0.5})
     changes.append({"product": "t1", "slices": None, "matrix": None})
     prints = [open_phantom(None, **{**base, **change}).fingerprint for change in changes]  # type: ignore[arg-type]
     assert len(set(prints)) == len(changes)
@@ -55,6 +57,17 @@ def test_least_size_draws_larger_bleeds() -> None:
     # The same draws on another scale: 0.6 + 0.4 times each.
     assert sizes[1] == pytest.approx([0.6 + 0.4 * size for size in sizes[0]])
 
+
+
+def test_restless_patients_lie_further_from_straight_and_are_else_the_same() -> None:
+    plans = [[plan_patient(PhantomSpec(restless=share), index) for index in range(80)] for share in (0.0, 0.25)]
+    turned = [index for index, (calm, other) in enumerate(zip(*plans, strict=True)) if calm != other]
+    assert 10 <= len(turned) <= 30
+    for index in turned:
+        calm, other = plans[0][index].person, plans[1][index].person
+        for name, most in (("pitch_deg", 1.5), ("roll_deg", 3.5), ("yaw_deg", 3.0)):
+            assert 1 <= getattr(other, name) / getattr(calm, name) <= most
+        assert replace(other, pitch_deg=calm.pitch_deg, roll_deg=calm.roll_deg, yaw_deg=calm.yaw_deg) == calm
 
 
 def test_a_folder_holds_what_was_generated_and_is_completed_after_a_stop(tmp_path: Path) -> None:
