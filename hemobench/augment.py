@@ -24,9 +24,9 @@ class Augmentation:
     translation as a fraction of the image side. gain, offset: largest relative and absolute change of intensity.
     gamma: largest |log2| of the exponent. noise: largest standard deviation of added Gaussian noise. picture:
     probability of looking like a picture of unknown window: every channel shows the first one or, in half of the
-    pictures, the second one through a narrower window; where there is but one channel, that is narrowed. coarse, jpeg, text:
-    probabilities of lost resolution (down to `coarsest` of it), of JPEG blocks and of letters burnt in, see
-    `hemobench.degrade`.
+    pictures, the second one through a narrower window; where there is but one channel, that is narrowed. coarse,
+    jpeg, text: probabilities of lost resolution (down to `coarsest` of it), of JPEG blocks and of letters burnt in,
+    see `hemobench.degrade`.
     """
 
     flip: float = 0.0
