@@ -268,13 +268,13 @@ def percentile_grey(voxels: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def network_grid(volume: Volume, view: SegmentationView, shape: tuple[int, int, int]) -> AxisGrid:
     """The view's grid on a volume, of `shape`: along the slices about the middle one, in the plane about the head."""
-    top, bottom, left, right = head_box(volume)
+    _, (top, bottom), (left, right) = head_box(volume)
     centre = ((volume.shape[0] - 1) / 2, (top + bottom) / 2, (left + right) / 2)
     return grid_around(volume.shape, volume.spacing_mm, centre, view.spacing_mm, shape)
 
 
-def head_box(volume: Volume) -> tuple[int, int, int, int]:
-    """First and last row and column of the head, over all slices: what is denser than fat, or brighter than black.
+def head_box(volume: Volume) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+    """First and last slice, row and column of the head: what is denser than fat, or brighter than black.
 
     The outermost 0.5% of that on each side are left out, so that a head holder or a cable does not count; a volume
     without any is a head from edge to edge.
@@ -284,12 +284,16 @@ def head_box(volume: Volume) -> tuple[int, int, int, int]:
         solid = coarse > SOLID_HU
     else:
         solid = coarse > coarse.min() + FAINT_SHARE * (np.percentile(coarse, MR_PERCENTILES[1]) - coarse.min())
-    edges = []
-    for axis, size in ((2, volume.shape[1]), (1, volume.shape[2])):
-        amount = np.cumsum(solid.sum(axis=(0, axis), dtype=np.int64))
-        if amount[-1] == 0:
-            edges += [0, size - 1]
-            continue
-        first, last = np.searchsorted(amount, [HEAD_TRIM * amount[-1], (1 - HEAD_TRIM) * amount[-1]])
-        edges += [2 * int(first), min(size - 1, 2 * int(last) + 1)]
-    return edges[0], edges[1], edges[2], edges[3]
+    slices, rows, columns = (
+        _bounds(solid.sum(axis=axes, dtype=np.int64), step, size)
+        for axes, step, size in zip(((1, 2), (0, 2), (0, 1)), (1, 2, 2), volume.shape, strict=True)
+    )
+    return slices, rows, columns
+
+
+def _bounds(amount: NDArray[np.int64], step: int, size: int) -> tuple[int, int]:
+    summed = np.cumsum(amount)
+    if summed[-1] == 0:
+        return 0, size - 1
+    first, last = np.searchsorted(summed, [HEAD_TRIM * summed[-1], (1 - HEAD_TRIM) * summed[-1]])
+    return step * int(first), min(size - 1, step * int(last) + step - 1)

@@ -31,23 +31,21 @@ class NetworkInput:
     grid: AxisGrid
 
 
-def network_input(volume: Volume, view: SegmentationView, *, crop: bool = True) -> NetworkInput:
-    """All slices of a scan at the view's spacing, in the plane cut to the head.
+def network_input(volume: Volume, view: SegmentationView, *, crop: bool = True, deep: bool = False) -> NetworkInput:
+    """A scan at the view's spacing, all slices of it, in the plane cut to the head.
 
     With `crop` rows and columns are the view's, or as many more as the head needs; without it the whole field of view.
-    Grey pictures and MR need no units. Raises: UserError where the view's window needs Hounsfield units.
+    With `deep`, for networks whose windows have a depth, slices beyond the head are left out in the same way. Grey
+    pictures and MR need no units. Raises: UserError where the view's window needs Hounsfield units.
     """
-    top, bottom, left, right = head_box(volume)
+    head = np.asarray(head_box(volume), dtype=float)
+    cut = np.array([crop and deep, crop, crop])
     extent = np.asarray(volume.shape) * volume.spacing_mm
-    if crop:
-        extent[1:] = (np.asarray([bottom - top, right - left]) + 1) * volume.spacing_mm[1:] + 2 * MARGIN_MM
-        centre = [(volume.shape[0] - 1) / 2, (top + bottom) / 2, (left + right) / 2]
-    else:
-        centre = [(size - 1) / 2 for size in volume.shape]
-    depth, *plane = (int(np.ceil(round(side / step, 3))) for side, step in zip(extent, view.spacing_mm, strict=True))
-    rows, columns = (-(-size // STEP) * STEP for size in plane)
-    if crop:
-        rows, columns = max(rows, view.shape[1]), max(columns, view.shape[2])
+    extent = np.where(cut, (head[:, 1] - head[:, 0] + 1) * volume.spacing_mm + 2 * MARGIN_MM, extent)
+    centre = np.where(cut, head.mean(axis=1), (np.asarray(volume.shape) - 1) / 2).tolist()
+    needed = np.ceil(np.round(extent / view.spacing_mm, 3)).astype(int)
+    needed[1:] = -(-needed[1:] // STEP) * STEP
+    depth, rows, columns = np.where(cut, np.maximum(needed, view.shape), needed).tolist()
     shape = (max(1, depth), rows, columns)
     grid = grid_around(volume.shape, volume.spacing_mm, centre, view.spacing_mm, shape)
     return NetworkInput(resample(display_channels(volume, view, "the scan"), grid), grid)
@@ -73,7 +71,7 @@ def assumed_scale(volume: Volume) -> Volume:
 
     Slices keep their distance: a picture has one, and what it is thick is not known either.
     """
-    top, bottom, left, right = head_box(volume)
+    _, (top, bottom), (left, right) = head_box(volume)
     rows, columns = (bottom - top + 1) * volume.spacing_mm[1], (right - left + 1) * volume.spacing_mm[2]
     factor = ASSUMED_HEAD_MM / max(rows, columns)
     affine: NDArray[Any] = np.array(volume.affine)

@@ -122,7 +122,7 @@ def _run(
     """Logits (K, D, H, W) of a segmenter and the grid that they are on."""
     assert isinstance(config.view, SegmentationView)
     with stage("resampling"):
-        seen = network_input(volume, config.view)
+        seen = network_input(volume, config.view, deep=engine.context is None)
     with stage(config.role):
         logits = predict_volume(engine, seen.array, patch=config.view.shape, context=engine.context, flip_tta=flip_tta)
     return logits, seen.grid

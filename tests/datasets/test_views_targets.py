@@ -56,8 +56,8 @@ def test_the_head_box_passes_over_a_thin_head_holder() -> None:
     voxels = np.full((4, 100, 100), -1000.0)
     voxels[:, 20:60, 30:60] = 40.0
     voxels[0, 96, 50] = 200.0
-    assert head_box(Volume(voxels, np.eye(4))) == (20, 59, 30, 59)
-    assert head_box(Volume(np.full((1, 10, 12), -1000.0), np.eye(4))) == (0, 9, 0, 11)
+    assert head_box(Volume(voxels, np.eye(4))) == ((0, 3), (20, 59), (30, 59))
+    assert head_box(Volume(np.full((1, 10, 12), -1000.0), np.eye(4))) == ((0, 0), (0, 9), (0, 11))
 
 
 def test_the_plane_is_cut_about_the_head() -> None:

@@ -50,6 +50,18 @@ def test_the_plane_holds_the_head_and_all_slices() -> None:
     assert network_input(volume, VIEW, crop=False).grid.shape == (16, 80, 64)
 
 
+def test_a_deep_window_leaves_out_slices_beyond_the_head() -> None:
+    voxels = np.full((60, 110, 96), -1000.0)
+    voxels[10:26] = _head().voxels[2:18]
+    volume = Volume(voxels, AFFINE)
+    grid = network_input(volume, VIEW, deep=True).grid
+    assert grid.shape == (16, 64, 48)  # 16 x 4 mm and twice 8 mm by 5; plane as above
+    assert grid.offset[0] + grid.ratio[0] * (grid.shape[0] - 1) / 2 == pytest.approx(17.5)
+    assert network_input(volume, VIEW, deep=True, crop=False).grid.shape[0] == 48
+    thick = SegmentationView("subtypes", (5.0, 2.0, 2.0), (24, 48, 32), "brain")
+    assert network_input(volume, thick, deep=True).grid.shape == (24, 64, 48)
+
+
 def test_a_field_comes_back_to_its_place() -> None:
     volume = _head()
     found = network_input(volume, VIEW)
