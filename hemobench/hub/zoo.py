@@ -10,6 +10,7 @@ from hemobench.hub.metadata import Headline, headlines
 from hemobench.inference.checkpoint import MANIFEST, WEIGHTS, Checkpoint, open_checkpoint
 from hemobench.inference.config import ROLES
 
+BASELINE = "paper_cnn"
 _TITLES = {
     "slice-classifier": "Which haemorrhages a slice shows",
     "haemorrhage": "Where the blood is, and of which type",
@@ -88,6 +89,8 @@ def _score_row(checkpoint: Checkpoint, score: Headline) -> str:
 def _choices(checkpoints: list[Checkpoint]) -> str:
     """One line for each kind of question, with the checkpoints that answer it."""
     lines = []
+    baselines = [f"`{one.config.name}`" for one in checkpoints if one.config.model == BASELINE]
+    checkpoints = [one for one in checkpoints if one.config.model != BASELINE]
     for role, question in (
         ("slice-classifier", "A study or slices to be sorted: blood or none, and which type"),
         ("haemorrhage", "Outlines, lesions, millilitres"),
@@ -95,6 +98,9 @@ def _choices(checkpoints: list[Checkpoint]) -> str:
     ):
         names = [f"`{one.config.name}`" for one in checkpoints if one.config.role == role]
         lines.append(f"- {question}: {', '.join(names) if names else 'none yet'}.")
+    if baselines:
+        lines.append("- The 2021 paper's network, to be compared with and not to be relied on: "
+                     f"{', '.join(baselines)}.")
     clean = [f"`{one.config.name}`" for one in checkpoints if one.config.training.get("phantom")]
     if clean:
         lines.append(f"- A starting point without patient data, for training on your own patients: {', '.join(clean)}.")

@@ -31,6 +31,14 @@ def test_the_page_says_what_the_manifests_say(tmp_path: Path) -> None:
     assert zoo_page(tmp_path / "checkpoints") == page
 
 
+def test_the_papers_network_is_no_advice(tmp_path: Path) -> None:
+    shareable(tmp_path / "net", name="net", model="timm:resnet10t")
+    shareable(tmp_path / "old", name="old", model="paper_cnn")
+    page = zoo_page(tmp_path)
+    assert "which type: `net`." in page
+    assert "- The 2021 paper's network, to be compared with and not to be relied on: `old`." in page
+
+
 def test_a_damaged_checkpoint_is_no_line_of_the_page(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no checkpoint in"):
         zoo_page(tmp_path)

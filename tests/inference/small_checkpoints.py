@@ -49,7 +49,7 @@ def small_model(config: CheckpointConfig) -> nn.Module:
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.running_mean, -0.1, 0.1)
             nn.init.uniform_(layer.running_var, 0.5, 1.5)
-    if config.role == "slice-classifier":
+    if config.role == "slice-classifier" and config.model != "paper_cnn":
         with torch.no_grad():
             model.backbone.fc.weight.mul_(100)  # else all logits are 0.0 and no difference would show
     return model.eval()
