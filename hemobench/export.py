@@ -19,6 +19,7 @@ from hemobench.datasets.cache import Examples
 from hemobench.datasets.case import Dataset
 from hemobench.datasets.people import People
 from hemobench.datasets.splits import Split
+from hemobench.datasets.views import SegmentationView
 from hemobench.decision import (
     OUT_OF_FOLD_WORDS,
     DecisionRule,
@@ -29,8 +30,10 @@ from hemobench.decision import (
     settled,
 )
 from hemobench.evaluation.card_files import card_files
+from hemobench.evaluation.own_grid import pooled_dice_on_scans
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
-from hemobench.inference.config import CheckpointConfig
+from hemobench.inference.config import CheckpointConfig, context_of
+from hemobench.inference.engine import TorchEngine
 from hemobench.labels import CLASSES
 from hemobench.models import count_parameters
 from hemobench.models.timm_unet import LocatingClassifier
@@ -101,8 +104,8 @@ def export_run(
     taught, asked = examples.rows_of(split.train), examples.rows_of(split.test)
     ranked = None
     if isinstance(result.validation, CaseScores):
-        called = _voxel_thresholds(model, config, examples, examples.rows_of(split.validation))
-        name, words = outputs_of(config)[0], VOXEL_RULE if called.least == 0 else f"{VOXEL_RULE}; {LESION_RULE}"
+        called, words = _called(model, config, examples, datasets, split)
+        name = outputs_of(config)[0]
         levels = {"voxel": {name: called.voxel}} | ({"lesion": {name: called.least}} if called.least else {})
         decision = DecisionRule({}, levels, words)
         test = _predictions(model, config, examples, asked, called)
@@ -250,19 +253,29 @@ def _masks(
         return case_scores(model, problem, examples, source, rows, Stopwatch(), called.voxel, called.least)[1]
 
 
-def _voxel_thresholds(
-    model: torch.nn.Module, config: TrainConfig, examples: Examples, rows: NDArray[np.int64]
-) -> _Called:
-    """The thresholds of VOXEL_RULE and, for blood, LESION_RULE; a brain has ventricles, surely one piece."""
+def _called(
+    model: torch.nn.Module, config: TrainConfig, examples: Examples, datasets: Sequence[Dataset], split: Split
+) -> tuple[_Called, str]:
+    """How masks are called, and the rule in words: of blood VOXEL_RULE and LESION_RULE; a brain has ventricles, surely
+    one piece, and on the scans that they are measured on."""
+    rows = examples.rows_of(split.validation)
     problem, source, precision = _asked(model, config, examples)
+    if not problem.typed and datasets:
+        cases = [case for case in datasets[0].cases if case.patient_id in split.validation]
+        assert isinstance(config.view, SegmentationView)
+        context, device = context_of(config.model, config.model_options), torch.device("cpu")
+        engine = TorchEngine(model, context, plan_compute(config.precision, device).precision, device)
+        thresholds, dice = pooled_dice_on_scans(engine, config.view, cases)
+        return _Called(float(thresholds[dice.argmax()])), f"{VOXEL_RULE}, at the scans' own voxels"
     with precision:
         thresholds, dice = pooled_dice_by_threshold(model, problem, source, rows)
         threshold = float(thresholds[dice.argmax()])
-        candidates = [0.0, *(least for least in _SURENESS if problem.typed and least > threshold)]
+        candidates = [0.0, *(least for least in _SURENESS if least > threshold)]
         if len(candidates) == 1:
-            return _Called(threshold)
+            return _Called(threshold), VOXEL_RULE
         by_case = mean_dice_by_sureness(model, problem, source, rows, threshold, candidates)
-    return _Called(threshold, candidates[int(by_case.argmax())])
+    least = candidates[int(by_case.argmax())]
+    return _Called(threshold, least), f"{VOXEL_RULE}; {LESION_RULE}" if least else VOXEL_RULE
 
 
 def _asked(

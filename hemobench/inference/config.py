@@ -113,9 +113,7 @@ class CheckpointConfig:
     @property
     def context(self) -> int | None:
         """Slices on each side that a slice-wise network looks at; None for a network that is none."""
-        if self.model == "unet2.5d":
-            return int(self.model_options.get("context", 1))
-        return 0 if self.model == "unet2d" or self.model.startswith(f"{FAMILY}:") else None
+        return context_of(self.model, self.model_options)
 
     def calibrated(self, level: str, name: str) -> tuple[float, float]:
         """(a, b) of a class at a level; (1, 0), which changes nothing, where none was fitted."""
@@ -178,3 +176,10 @@ def _probability(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise UserError(f"threshold {value!r} of checkpoint {name}; expected one from 0 to 1; export it again")
     return float(value)
+
+
+def context_of(model: str, options: Mapping[str, Any]) -> int | None:
+    """Slices on each side that a slice-wise network looks at; None for a network that is none."""
+    if model == "unet2.5d":
+        return int(options.get("context", 1))
+    return 0 if model == "unet2d" or model.startswith(f"{FAMILY}:") else None

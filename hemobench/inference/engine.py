@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.checkpoint import Checkpoint
@@ -64,7 +65,7 @@ def load_engine(
     chosen = precision if precision != "auto" else "bf16" if fast_bf16(device)[0] else "fp32"
     if kind == "openvino" or (kind == "auto" and device.type == "cpu" and has_openvino()):
         return OpenVinoEngine(checkpoint, chosen, threads)
-    return TorchEngine(checkpoint, chosen, threads, device)
+    return TorchEngine(checkpoint.build_model(), checkpoint.config.context, chosen, device, threads)
 
 
 def shared_engine(checkpoint: Checkpoint, kind: str = "auto") -> Engine:
@@ -80,14 +81,16 @@ def shared_engine(checkpoint: Checkpoint, kind: str = "auto") -> Engine:
 
 
 class TorchEngine:
-    """A checkpoint's network in torch: bf16 autocast with channels-last weights, or plain fp32."""
+    """A network in torch: bf16 autocast with channels-last weights, or plain fp32. context: see `Engine`."""
 
-    def __init__(self, checkpoint: Checkpoint, precision: str, threads: int | None, device: torch.device) -> None:
+    def __init__(
+        self, model: nn.Module, context: int | None, precision: str, device: torch.device, threads: int | None = None
+    ) -> None:
         if threads is not None:
             torch.set_num_threads(threads)
-        self.context = checkpoint.config.context
+        self.context = context
         self._device, self._low = device, precision == "bf16"
-        self._model = to_layout(checkpoint.build_model().to(device), self._low)
+        self._model = to_layout(model.to(device), self._low)
         version = torch.__version__.split("+")[0]
         where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else device.type
         self.description = f"torch {version} {precision}, {where}"

@@ -119,9 +119,23 @@ def pooled_dice_by_threshold(
     """
     counts = np.zeros((2, bins))
     for _, logits, targets in answers(model, problem, source, rows, 1, Stopwatch()):
-        place = (problem.probabilities(logits)[:, 0] * bins).long().clamp(0, bins - 1).cpu().numpy().ravel()
-        truth = (targets[:, 0] > 0.5).cpu().numpy().ravel()
-        counts += np.stack([np.bincount(place[truth == kind], minlength=bins) for kind in (False, True)])
+        probability = problem.probabilities(logits)[:, 0].cpu().numpy()
+        counts += counts_by_bin(probability, (targets[:, 0] > 0.5).cpu().numpy(), bins)
+    return dice_by_threshold(counts)
+
+
+def counts_by_bin(
+    probability: NDArray[np.floating], truth: NDArray[np.bool_], bins: int
+) -> NDArray[np.float64]:
+    """How many voxels, of background and of foreground, have a probability in each of `bins` bins: (2, bins)."""
+    place = (probability.ravel() * bins).astype(np.int64).clip(0, bins - 1)
+    flat = truth.ravel()
+    return np.stack([np.bincount(place[flat == kind], minlength=bins) for kind in (False, True)]).astype(np.float64)
+
+
+def dice_by_threshold(counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Thresholds 0, 1 / bins, 2 / bins, ... below 1, and the Dice at each, from the sum of `counts_by_bin`."""
+    bins = counts.shape[1]
     # Called from a threshold on: everything in its bin and above.
     wrong, right = counts[:, ::-1].cumsum(axis=1)[:, ::-1]
     dice = 2 * right / np.maximum(1, right + wrong + counts[1].sum())
