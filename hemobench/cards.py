@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hemobench.datasets.views import ClassificationView
+from hemobench.datasets.views import ClassificationView, SegmentationView
 from hemobench.hub.metadata import front_matter
 from hemobench.inference.config import CheckpointConfig
 
@@ -17,18 +17,20 @@ _PURPOSE = {
 }
 _LIMITS = {
     "slice-classifier": (
-        "Study probabilities come from the most suspicious slice.",
+        "A few slices speak for a study: one that bleeds in a single slice is easily missed.",
         "Types are told apart worse than blood from no blood.",
-        "Post-operative heads, children, contrast media and metal were not in the training data.",
+        "Contrast media and metal were not in the training data, children and operated heads hardly.",
     ),
     "haemorrhage": (
         "Small bleeds are missed, and heads without blood get false spots: see sensitivity and precision above.",
         "Types are told apart badly: see the Dice of each.",
-        "Volumes inherit the network's grid (5 x 1.4 x 1.4 mm): thin layers are measured coarsely.",
-        "Post-operative heads, children, contrast media and metal were not in the training data.",
+        "Volumes inherit the network's grid ({grid} mm): thin layers are measured coarsely.",
+        "Contrast media and metal were not in the training data, children and operated heads hardly.",
     ),
-    "ventricles": ("Only T1-like contrast; ventricles that are shifted or filled with blood were not in the data.",
-                   "The grid is coarse (2 mm): thin horns are lost, and volumes come out too large or too small."),
+    "ventricles": (
+        "Only T1-like contrast; ventricles that are shifted or filled with blood were not in the data.",
+        "On a grid of {grid} mm thin horns are lost, and volumes come out too large or too small.",
+    ),
 }
 
 
@@ -88,9 +90,14 @@ def write_card(
         "patients in the training data, which is not that of any hospital."
         f"{_heard_words(config)}",
         "## Limits",
-        "\n".join(f"- {line}" for line in _LIMITS[config.role]),
+        "\n".join(f"- {line.format(grid=_grid(config))}" for line in _LIMITS[config.role]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _grid(config: CheckpointConfig) -> str:
+    spacing = config.view.spacing_mm if isinstance(config.view, SegmentationView) else ()
+    return " x ".join(f"{length:g}" for length in spacing)
 
 
 def _heard_words(config: CheckpointConfig) -> str:
