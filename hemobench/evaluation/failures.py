@@ -142,7 +142,8 @@ def _outlined_case(
     colours = _colours_of(examples.view)
     wrong = (truth > 0) & (mask == 0) if missing else (truth == 0) & (mask > 0)
     index = fullest_slice(wrong.astype(np.uint8)) or 0
-    true, answer = SlicePictures(volume, truth, colours), SlicePictures(volume, mask, {1: colours.get(0, _ANSWER)})
+    answered = VENTRICLE_COLOUR if examples.view.target == "ventricles" else _ANSWER
+    true, answer = SlicePictures(volume, truth, colours), SlicePictures(volume, mask, {1: answered})
     amount = _millilitres(volume, wrong)
     told = f"{amount} of {_millilitres(volume, truth > 0)} missed" if missing else f"{amount} outlined where none is"
     kinds = _types(true) if examples.view.target == "subtypes" else examples.view.suffix.replace("any", "blood")
@@ -153,9 +154,9 @@ def _outlined_case(
 
 
 def _colours_of(view: SegmentationView) -> Mapping[int, Colour]:
-    """Colours of a view's labels; under 0 that of an outlined answer where it is not the one of blood of any type."""
+    """Colours of a view's labels."""
     if view.target == "ventricles":
-        return {**VENTRICLE_COLOURS, 0: VENTRICLE_COLOUR}
+        return VENTRICLE_COLOURS
     return BLOOD_COLOURS if view.target == "subtypes" else {1: _ANSWER}
 
 
