@@ -19,6 +19,7 @@ from hemobench.errors import UserError
 from hemobench.inference.checkpoint import open_checkpoint
 from hemobench.labels import CLASSES
 from hemobench.metrics.calibration import fit_platt
+from hemobench.training.problem import check_config
 from hemobench.training.recipes import known_recipes, load_recipe
 from hemobench.training.result import RunResult, SlicePredictions
 
@@ -148,6 +149,7 @@ def test_the_rule_is_fitted_on_validation_patients(made: Path) -> None:
 @pytest.mark.parametrize("name", known_recipes())
 def test_shipped_recipes_are_whole(name: str) -> None:
     recipe = load_recipe(name)
+    check_config(recipe.config)
     epochs = recipe.config.to_mapping()["epochs"]
     assert epochs > 1 or (epochs == 0 and recipe.start is not None)
     assert sum(recipe.fractions) == pytest.approx(1)
