@@ -84,7 +84,8 @@ def test_engines_keep_to_the_tolerance(
         if checkpoint.config.context is None:
             # What such a network is given is a window of its size; this is the middle one.
             starts = [(side - size) // 2 for side, size in zip(seen.shape[1:], view.shape, strict=True)]
-            seen = seen[:, *(slice(start, start + size) for start, size in zip(starts, view.shape, strict=True))]
+            window = [slice(start, start + size) for start, size in zip(starts, view.shape, strict=True)]
+            seen = seen[(slice(None), *window)]
         batch = np.ascontiguousarray(seen[None])
     expected = expit(load_engine(checkpoint, "torch", precision="fp32").run(batch))
     error = np.abs(expit(load_engine(checkpoint, kind, precision=precision).run(batch)) - expected)
