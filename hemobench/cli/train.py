@@ -36,7 +36,7 @@ def train(
     epochs: Annotated[int | None, typer.Option(help="passes over the training patients")] = None,
     lr: Annotated[float | None, typer.Option(help="learning rate")] = None,
     batch_size: Annotated[int | None, typer.Option(help="slices or volumes a step")] = None,
-    augment: Annotated[str | None, typer.Option(help="none, light, strong or any-scan")] = None,
+    augment: Annotated[str | None, typer.Option(help="none, light, strong, any-scan or any-picture")] = None,
     size: Annotated[int | None, typer.Option(help="side of a classifier's pictures in pixels")] = None,
     patients: Annotated[int | None, typer.Option(help="number of phantom patients")] = None,
     seed: Annotated[int | None, typer.Option(help="of weights, order and augmentation")] = None,
