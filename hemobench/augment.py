@@ -26,7 +26,8 @@ class Augmentation:
     probability of looking like a picture of unknown window: every channel shows the first one or, in half of the
     pictures, the second one through a narrower window; where there is but one channel, that is narrowed. coarse,
     jpeg, text: probabilities of lost resolution (down to `coarsest` of it), of JPEG blocks and of letters burnt in,
-    see `hemobench.degrade`.
+    see `hemobench.degrade`. alone: probability that the middle slice of a volume stands for all, as for a single
+    picture that comes without its neighbours.
     """
 
     flip: float = 0.0
@@ -42,6 +43,7 @@ class Augmentation:
     coarsest: float = 0.4
     jpeg: float = 0.0
     text: float = 0.0
+    alone: float = 0.0
 
     @property
     def active(self) -> bool:
@@ -70,6 +72,11 @@ PRESETS: dict[str, Augmentation] = {
         flip=0.5, degrees=25.0, scale=0.35, shift=0.1, gain=0.25, offset=0.1, gamma=0.5, noise=0.05, picture=0.5,
         coarse=0.25, jpeg=0.25, text=0.15,
     ),
+    # For single slices with neighbours, about a head that fills them: smaller moves, fewer pictures.
+    "any-slice": Augmentation(
+        flip=0.5, degrees=20.0, scale=0.2, shift=0.06, gain=0.15, offset=0.05, gamma=0.35, noise=0.04, picture=0.25,
+        coarse=0.15, jpeg=0.15, text=0.05, alone=0.2,
+    ),
 }
 
 
@@ -85,6 +92,8 @@ def augment(
         return images, masks
     flips, *geometry = _draw_geometry(len(images), augmentation, generator)
     images, masks = flip_left_right(images, flips), None if masks is None else flip_left_right(masks, flips)
+    if augmentation.alone and images.ndim == 5:
+        images = without_neighbours(images, torch.rand(len(images), generator=generator) < augmentation.alone)
     if augmentation.moves:
         images, masks = move_in_plane(images, masks, *geometry)
     if augmentation.picture:
@@ -99,10 +108,13 @@ def _as_pictures(images: Tensor, share: float, generator: torch.Generator) -> Te
     low, high = _LOW[0] + edges[0] * _LOW[1], _HIGH[0] + edges[1] * _HIGH[1]
     if images.shape[1] == 1:
         return narrow_window(images, chosen < share, low, high)
-    first, second = (chosen < share) & (which < 0.5), (chosen < share) & (which >= 0.5)
+    first, second = ((chosen < share) & half for half in (which < 0.5, which >= 0.5))
     # A brain window clips at 80 HU, so wider ones can only be cut from the second channel, a subdural window.
-    narrowed = narrow_window(images[:, 1:2], second, low, high)
-    return one_channel_only(one_channel_only(images, images[:, :1], first), narrowed, second)
+    changed, rows = images.clone(), second.to(images.device)
+    if second.any():
+        changed[rows] = narrow_window(images[rows][:, 1:2], torch.ones_like(second[second]), low[second], high[second])
+    changed[first.to(images.device)] = images[first.to(images.device)][:, :1]
+    return changed
 
 
 def _on_its_way(images: Tensor, preset: Augmentation, generator: torch.Generator) -> Tensor:
@@ -137,10 +149,11 @@ def flip_left_right(batch: Tensor, flips: Tensor) -> Tensor:
     return torch.where(choose, batch.flip(-1), batch)
 
 
-def one_channel_only(images: Tensor, channel: Tensor, chosen: Tensor) -> Tensor:
-    """Images (B, C, ...) all of whose channels are `channel` (B, 1, ...) where chosen (B,) is True."""
-    choose = chosen.to(images.device).view(-1, *[1] * (images.ndim - 1))
-    return torch.where(choose, channel, images)
+def without_neighbours(volumes: Tensor, chosen: Tensor) -> Tensor:
+    """Volumes (B, C, D, H, W) all of whose slices are the middle one where chosen (B,) is True."""
+    middle = volumes.shape[2] // 2
+    choose = chosen.to(volumes.device).view(-1, 1, 1, 1, 1)
+    return torch.where(choose, volumes[:, :, middle : middle + 1], volumes)
 
 
 def narrow_window(images: Tensor, chosen: Tensor, low: Tensor, high: Tensor) -> Tensor:
@@ -165,7 +178,9 @@ def move_in_plane(
     grid = F.affine_grid(theta, [len(flat), 1, *flat.shape[-2:]], align_corners=False)
     # grid_sample fills with 0, so the minimum is taken off before and put back after.
     floor = flat.amin(dim=(1, 2, 3), keepdim=True)
-    moved = F.grid_sample(flat - floor, grid.to(flat.dtype), align_corners=False) + floor
+    dark = not floor.any()  # as windows leave it nearly always
+    moved = F.grid_sample(flat if dark else flat - floor, grid.to(flat.dtype), align_corners=False)
+    moved = moved if dark else moved + floor
     if masks is None:
         return moved.view_as(images), None
     flat_masks = masks.flatten(1, -3)
@@ -190,13 +205,15 @@ def _change_intensity(images: Tensor, preset: Augmentation, generator: torch.Gen
     count, shape = len(images), (-1, *[1] * (images.ndim - 1))
     spread = (2 * torch.rand(3, count, generator=generator) - 1).to(images.device)
     sigma = (torch.rand(count, generator=generator) * preset.noise).to(images.device)
+    # In place from here on: a batch is tens of megabytes, and each pass over it costs as much as the sum it does.
+    images = images.clamp(0, 1) if preset.gamma else images.clone()
     if preset.gamma:
-        images = images.clamp(0, 1) ** torch.exp2(spread[2] * preset.gamma).view(shape)
+        images.pow_(torch.exp2(spread[2] * preset.gamma).view(shape))
     if preset.gain or preset.offset:
-        images = images * (1 + spread[0] * preset.gain).view(shape) + (spread[1] * preset.offset).view(shape)
+        images.mul_((1 + spread[0] * preset.gain).view(shape)).add_((spread[1] * preset.offset).view(shape))
     if preset.noise:
         seed = int(torch.randint(2**62, (1,), generator=generator))
         local = torch.Generator(device=images.device).manual_seed(seed)
         noise = torch.randn(images.shape, generator=local, device=images.device, dtype=images.dtype)
-        images = images + noise * sigma.view(shape)
-    return images.clamp(0, 1)
+        images.add_(noise.mul_(sigma.view(shape)))
+    return images.clamp_(0, 1)

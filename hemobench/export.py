@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,12 +30,14 @@ from hemobench.decision import (
     settled,
 )
 from hemobench.evaluation.card_files import card_files
+from hemobench.evaluation.out_of_fold import answer_out_of_fold, fit_all, overlap_by_others, settled_by_others
+from hemobench.evaluation.outline_page import outline_page
 from hemobench.evaluation.own_grid import pooled_dice_on_scans
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
-from hemobench.inference.config import CheckpointConfig, context_of
+from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.engine import TorchEngine
 from hemobench.labels import CLASSES
-from hemobench.models import count_parameters
+from hemobench.models import context_of, count_parameters
 from hemobench.models.timm_unet import LocatingClassifier
 from hemobench.stats import WeightedStatistic, case_mean, classification_statistic, patient_bootstrap
 from hemobench.training.batches import BatchSource
@@ -69,7 +71,10 @@ _SLICE_METRICS = (
 )
 _STUDY_METRICS = ("auroc_any", "auroc_macro")
 _BY_ORDER = ("auroc_", "ap_", "sens_at_spec")
-_CASE_METRICS = ("dice", "sensitivity", "precision", "nsd_2mm", "hd95_mm", "lesion_f1", "abs_volume_error_ml")
+_CASE_METRICS = (
+    "dice", "sensitivity", "precision", "nsd_2mm", "hd95_mm", "lesion_f1", "abs_volume_error_ml", "missed",
+    "false_alarm", "lesion_sensitivity", "false_lesions",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +89,7 @@ def export_run(
     run: Path, output: Path, recipe: Recipe, examples: Examples, split: Split, *, data: str, command: str,
     datasets: Sequence[Dataset], people: People | None = None, others: Sequence[Examples] = (),
     crossfitted: CrossFitted | None = None, beside: Mapping[str, Any] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Checkpoint:
     """Write the checkpoint folder of a finished run on `examples` and `split`.
 
@@ -94,30 +100,14 @@ def export_run(
     the out-of-fold answers and the rule from all of them. Those of calibration are of answers that the other folds'
     patients calibrated; those of ranking of answers with neighbours heard as the checkpoint hears them, before any
     calibration: one for all, as the checkpoint has, ranks nothing anew, and five different ones do.
-    datasets: what `examples` and `others` were made of, for the card's pictures of failures.
+    A segmenter's folds are asked again, on the scans (`evaluation.out_of_fold`); `progress` counts them. datasets: what
+    `examples` and `others` were made of, for that and for the card's pictures of failures.
     Raises: UserError where the run is not finished.
     """
     result = RunResult.load(run)
     model, config = load_model(run)
     model, config = _to_ship(model, config)
     assert config.view is not None
-    taught, asked = examples.rows_of(split.train), examples.rows_of(split.test)
-    ranked = None
-    if isinstance(result.validation, CaseScores):
-        called, words = _called(model, config, examples, datasets, split)
-        name = outputs_of(config)[0]
-        levels = {"voxel": {name: called.voxel}} | ({"lesion": {name: called.least}} if called.least else {})
-        decision = DecisionRule({}, levels, words)
-        test = _predictions(model, config, examples, asked, called)
-    elif crossfitted is not None:
-        asked = np.arange(len(examples))
-        called, test = _Called(), _settled_by_others(crossfitted, examples)
-        decision = fit_rule(crossfitted.out_of_fold, _steps_mm(examples, asked), OUT_OF_FOLD_WORDS)
-        ranked = heard_in_context(crossfitted.out_of_fold, _steps_mm(examples, asked), decision.context_mm)
-    else:
-        assert isinstance(result.test, SlicePredictions)
-        decision = fit_rule(result.validation, _steps_mm(examples, examples.rows_of(split.validation)))
-        called, test = _Called(), settled(result.test, _steps_mm(examples, asked), decision)
     training = {
         "recipe": recipe.name, "data": data, "phantom": result.phantom, "patients": result.patients,
         "seed": result.seed, "commit": result.commit, "command": command, "hemobench": result.version,
@@ -126,29 +116,98 @@ def export_run(
     }
     if crossfitted is not None:
         training["folds"] = len(crossfitted.folds)
-    checkpoint_config = CheckpointConfig(
+    undecided = CheckpointConfig(
         name=output.name, role=recipe.role, task=config.task, model=config.model,
         model_options={k: v for k, v in config.model_options.items() if k != "prior"},
-        in_channels=config.view.channels, outputs=outputs_of(config), view=config.view,
-        calibration=decision.calibration, thresholds=decision.thresholds, threshold_rule=decision.words,
-        training=training, context_mm=decision.context_mm, study_slices=decision.study_slices,
+        in_channels=config.view.channels, outputs=outputs_of(config), view=config.view, training=training,
     )
-    blind = None
-    if config.task == "classification":
-        asks = [(taught, asked)] if crossfitted is None else _fold_rows(crossfitted, examples)
-        blind = joined([position_predictions(examples, learnt, examples, rows) for learnt, rows in asks], examples)
-    measured, answers = [measure(test, examples, blind, ranked)], [(test, examples)]
+    if crossfitted is None:
+        judged = _judged_by_split(model, config, result, examples, datasets, split)
+    elif crossfitted.out_of_fold is None:
+        judged = _judged_outlines(crossfitted, undecided, examples, datasets[0], progress)
+    else:
+        judged = _judged_slices(crossfitted, crossfitted.out_of_fold, examples)
+    decision = judged.decision
+    checkpoint_config = dataclasses.replace(
+        undecided, calibration=decision.calibration, thresholds=decision.thresholds, threshold_rule=decision.words,
+        context_mm=decision.context_mm, study_slices=decision.study_slices,
+    )
+    measured, answers = [judged.measured], [(judged.answers, examples)]
     for other in others:
-        predictions, blind = _on_others(model, config, other, called, decision, (examples, taught))
+        taught = (examples, examples.rows_of(split.train))
+        predictions, blind = _on_others(model, config, other, judged.called, decision, taught)
         measured.append(measure(predictions, other, blind))
         answers.append((predictions, other))
-    shown = card_files(run, result, checkpoint_config, answers, datasets, partial(_masks, model, config, called))
-    card = write_card(checkpoint_config, recipe.description, count_parameters(model), measured, shown.sections)
+    masks = partial(_masks, model, config, judged.called)
+    shown = card_files(run, result, checkpoint_config, answers, datasets, masks)
+    sections = (*judged.sections, *shown.sections)
+    card = write_card(checkpoint_config, recipe.description, count_parameters(model), measured, sections)
     write_checkpoint(
         output, model, checkpoint_config, metrics_mapping(measured), card, commit=result.commit, command=command,
-        people=people, attached=shown.files,
+        people=people, attached={**judged.files, **shown.files},
     )
     return open_checkpoint(output)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Judged:
+    """What a run's answers to the patients that it is measured on give: the rule, how masks are called, the scores,
+    the answers themselves, and what the card says and shows of them."""
+
+    decision: DecisionRule
+    called: _Called
+    measured: Measured
+    answers: SlicePredictions | CaseScores
+    sections: tuple[str, ...] = ()
+    files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+
+
+def _judged_by_split(
+    model: torch.nn.Module, config: TrainConfig, result: RunResult, examples: Examples, datasets: Sequence[Dataset],
+    split: Split,
+) -> _Judged:
+    """The rule of the validation patients, measured on the test patients."""
+    taught, asked = examples.rows_of(split.train), examples.rows_of(split.test)
+    if isinstance(result.validation, CaseScores):
+        called, words = _called(model, config, examples, datasets, split)
+        name = outputs_of(config)[0]
+        levels = {"voxel": {name: called.voxel}} | ({"lesion": {name: called.least}} if called.least else {})
+        masks = _predictions(model, config, examples, asked, called)
+        return _Judged(DecisionRule({}, levels, words), called, measure(masks, examples, None), masks)
+    assert isinstance(result.test, SlicePredictions)
+    decision = fit_rule(result.validation, _steps_mm(examples, examples.rows_of(split.validation)))
+    test = settled(result.test, _steps_mm(examples, asked), decision)
+    blind = position_predictions(examples, taught, examples, asked)
+    return _Judged(decision, _Called(), measure(test, examples, blind), test)
+
+
+def _judged_slices(crossfitted: CrossFitted, answers: SlicePredictions, examples: Examples) -> _Judged:
+    """The rule of all out-of-fold answers of a classifier, measured by the rules of the other folds."""
+    steps_mm = _steps_mm(examples, np.arange(len(examples)))
+    decision = fit_rule(answers, steps_mm, OUT_OF_FOLD_WORDS)
+    ranked = heard_in_context(answers, steps_mm, decision.context_mm)
+    asks = [(examples.rows_of(split.train), examples.rows_of(split.test)) for split, _ in crossfitted.folds]
+    blind = joined([position_predictions(examples, learnt, examples, rows) for learnt, rows in asks], examples)
+    test = _settled_by_others(crossfitted, answers, steps_mm)
+    return _Judged(decision, _Called(), measure(test, examples, blind, ranked), test)
+
+
+def _judged_outlines(
+    crossfitted: CrossFitted, config: CheckpointConfig, examples: Examples, dataset: Dataset,
+    progress: Callable[[int, int], None] | None,
+) -> _Judged:
+    """The rule of all out-of-fold answers of a segmenter, measured by the rules of the other folds, at the scans' own
+    voxels."""
+    unseen = answer_out_of_fold(crossfitted, config, dataset.cases, progress)
+    decision = fit_all(unseen, np.ones(len(unseen.folds), dtype=np.bool_))
+    called = _Called(decision.thresholds["voxel"]["any"], decision.thresholds["lesion"]["any"])
+    masks = overlap_by_others(unseen, config)
+    ranked = heard_in_context(unseen.slices, unseen.steps_mm, decision.context_mm)
+    of_slices = measure(settled_by_others(unseen), examples, None, ranked)
+    of_masks = measure(masks, examples, None)
+    measured = dataclasses.replace(of_masks, metrics={**of_masks.metrics, **of_slices.metrics})
+    page = outline_page(masks)
+    return _Judged(decision, called, measured, masks, page.sections, page.files)
 
 
 def _to_ship(model: torch.nn.Module, config: TrainConfig) -> tuple[torch.nn.Module, TrainConfig]:
@@ -175,17 +234,14 @@ def _on_others(
     return settled(predictions, _steps_mm(other, rows), decision), position_predictions(*taught_by, other, rows)
 
 
-def _fold_rows(crossfitted: CrossFitted, examples: Examples) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    return [(examples.rows_of(split.train), examples.rows_of(split.test)) for split, _ in crossfitted.folds]
-
-
 def _steps_mm(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.float64]:
     return np.asarray(examples.spacing_mm[rows, 0], dtype=np.float64)
 
 
-def _settled_by_others(crossfitted: CrossFitted, examples: Examples) -> SlicePredictions:
+def _settled_by_others(
+    crossfitted: CrossFitted, answers: SlicePredictions, steps_mm: NDArray[np.float64]
+) -> SlicePredictions:
     """Out-of-fold answers, each fold's settled by a rule that the other folds' patients gave: no slice rules itself."""
-    answers, steps_mm = crossfitted.out_of_fold, _steps_mm(examples, np.arange(len(examples)))
     probabilities: NDArray[Any] = answers.probabilities.astype(np.float64)
     for split, _ in crossfitted.folds:
         own = np.isin(answers.patient_ids, split.test)
@@ -200,8 +256,8 @@ def measure(
 ) -> Measured:
     """Metrics of predictions on examples `asked`, with 95% intervals by patient.
 
-    Beside a classifier stands what the slices' positions alone would score: the predictions `blind`. ranked: answers to
-    the same slices for metrics that depend on their order alone, where they are others.
+    Beside a classifier stands what the slices' positions alone would score: the predictions `blind`, where there are
+    some. ranked: answers to the same slices for metrics that depend on their order alone, where they are others.
     """
     patient_ids = predictions.patient_ids
     statistics: dict[str, WeightedStatistic] = {}
@@ -220,8 +276,9 @@ def measure(
             of_study[f"{name}_study"] = _score(
                 classification_statistic(name, expit(logits), targets), study_patients
             )
-        assert blind is not None
-        position = _score(classification_statistic("auroc_any", blind.probabilities, blind.targets), blind.patient_ids)
+        if blind is not None:
+            at_height = classification_statistic("auroc_any", blind.probabilities, blind.targets)
+            position = _score(at_height, blind.patient_ids)
     scores = {name: _score(statistic, patient_ids) for name, statistic in statistics.items()} | of_study
     return Measured(
         asked.dataset, asked.phantom, len(np.unique(patient_ids)), len(patient_ids), scores, position

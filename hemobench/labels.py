@@ -16,6 +16,8 @@ PAPER_CLASSES = (*SUBTYPES, "multiple")
 NO_PAPER_CLASS = -1
 UNKNOWN = 255
 """In label maps of slices: it bleeds, nobody wrote down where (`datasets.slice_masks`)."""
+UNTYPED = 6
+"""In the targets of a segmentation by type: blood whose type nobody wrote down (`datasets.views.typed_blood`)."""
 _MULTIPLE = PAPER_CLASSES.index("multiple")
 
 

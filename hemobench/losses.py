@@ -177,8 +177,9 @@ class CrossEntropy(Loss):
 class BloodAndType(Loss):
     """Blood in the first output by Dice + weighted BCE; its type in the others by cross-entropy inside true blood.
 
-    Targets are (B, 6, ...): blood, then one of five types. The types of a batch count equally, however many voxels
-    each has: a large intraparenchymal bleed would otherwise drown a thin subdural one.
+    Targets are (B, 6, ...): blood, then one of five types, or none of them where nobody knows. The types of a batch
+    count equally, however many voxels each has: a large intraparenchymal bleed would otherwise drown a thin subdural
+    one.
     """
 
     def __init__(
@@ -197,7 +198,10 @@ class BloodAndType(Loss):
         counts = types.sum(dim=(0, *range(2, types.ndim)))
         present = counts > 0
         weight = torch.where(present, 1 / counts.clamp(min=1), 0) / present.sum().clamp(min=1)
-        surprise = -(types * self.weight_map(weight, types) * F.log_softmax(logits[:, 1:], dim=1)).sum()
+        # Only where a type is known: in the rest of a head, nearly all of it, there is nothing to compute.
+        named = types.amax(dim=1) > 0
+        surprises = F.log_softmax(logits[:, 1:].movedim(1, -1)[named], dim=-1) * types.movedim(1, -1)[named]
+        surprise = -(surprises * weight).sum()
         return blood + self.type_weight * surprise
 
 

@@ -10,7 +10,6 @@ from hemobench.augment import (
     flip_left_right,
     move_in_plane,
     narrow_window,
-    one_channel_only,
 )
 
 ONE = torch.ones(1)
@@ -118,10 +117,13 @@ def test_none_returns_the_batch_itself() -> None:
 
 
 def test_a_picture_shows_one_channel_in_all() -> None:
-    images = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(1))
-    shown = one_channel_only(images, images[:, :1], torch.tensor([True, False]))
-    assert torch.equal(shown[0], images[0, :1].expand(3, 4, 4))
-    assert torch.equal(shown[1], images[1])
+    images = torch.rand(40, 3, 4, 4, generator=torch.Generator().manual_seed(1))
+    shown, _ = augment(images, None, Augmentation(picture=0.5), torch.Generator().manual_seed(0))
+    alike = (shown == shown[:, :1]).flatten(1).all(dim=1)
+    plain = (shown == images).flatten(1).all(dim=1)
+    assert torch.equal(alike, ~plain)
+    first = (shown[:, 0] == images[:, 0]).flatten(1).all(dim=1) & alike
+    assert 3 < int(first.sum()) < int(alike.sum())  # the others show a narrowed second channel
 
 
 def test_the_share_of_pictures_is_the_presets() -> None:

@@ -81,7 +81,7 @@ def make_checkpoint(
                 build_examples(other, config.view, progress=counting(reporter, f"reading {other.info.name}"))
                 for other in others
             ],
-            datasets=(dataset, *others),
+            datasets=(dataset, *others), progress=counting(reporter, "asking about patients unseen"),
         )
     _announce(recipe, written, checkpoint)
 

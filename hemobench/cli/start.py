@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hemobench.errors import UserError
 from hemobench.inference.checkpoint import MANIFEST, PEOPLE, open_checkpoint
+from hemobench.inference.shipped import shipped_folder
 from hemobench.training.checkpointing import load_tensors, save_tensors
 from hemobench.training.crossfit import EVERYBODY
 from hemobench.training.loop import BEST
@@ -16,14 +17,17 @@ from hemobench.training.result import RESULT_FILE, write_json
 def start_of(recipe: Recipe, given: Path | None, run: Path) -> Path | None:
     """Folder with the weights that a recipe begins with, None where it begins with nothing.
 
-    given: a finished run or a checkpoint folder, by default `runs/<start>`. run: the recipe's own run folder, in which
-    a checkpoint's weights are laid out. Raises: UserError where there is neither.
+    given: a finished run or a checkpoint folder, by default `runs/<start>`, or the shipped checkpoint of that name.
+    run: the recipe's own run folder, in which a checkpoint's weights are laid out. Raises: UserError where there is
+    none of them.
     """
     if recipe.start is None:
         if given is not None:
             raise UserError(f"--start with recipe {recipe.name}; expected none: it begins with nothing; leave it out")
         return None
     folder = given or Path("runs") / recipe.start
+    if given is None and not folder.exists():
+        folder = shipped_folder() / recipe.start
     if (folder / MANIFEST).is_file():
         return _laid_out(folder, run / "start")
     if (folder / EVERYBODY / RESULT_FILE).is_file():

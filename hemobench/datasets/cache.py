@@ -49,7 +49,7 @@ __all__ = [
     "view_to_mapping",
 ]
 
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 STALE_SECONDS = 24 * 3600
 _ARRAYS = ("images", "targets", "patient_ids", "study_ids", "slice_indices", "spacing_mm")
 ProgressCallback = Callable[[int, int], None]
@@ -187,7 +187,9 @@ def _rendered(
 
 def _render_to_disk(number: int, case: Case, view: View, building: Path, masks: bool) -> _Part:
     loaded = case.load()
-    images, targets = render(loaded, view, f"case {case.study_id} of {case.dataset}")
+    images, targets = render(
+        loaded, view, f"case {case.study_id} of {case.dataset}", spacing_known=case.spacing_known
+    )
     np.save(building / f"images-{number}.npy", images)
     np.save(building / f"targets-{number}.npy", targets)
     if masks:

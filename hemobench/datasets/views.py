@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from hemobench.datasets.case import Loaded
 from hemobench.errors import UserError, unknown_name
-from hemobench.labels import LABEL_IDS, SUBTYPES, slice_labels_from_label_map, with_any
+from hemobench.labels import LABEL_IDS, SUBTYPES, UNTYPED, slice_labels_from_label_map, with_any
 from hemobench.resampling import AxisGrid, grid_around, resample
 from hemobench.volume import GREY, Volume
 from hemobench.windows import WINDOWS, apply_window
@@ -23,6 +23,9 @@ MR_PERCENTILES = (0.5, 99.5)
 SOLID_HU = -200.0
 FAINT_SHARE = 0.1
 HEAD_TRIM = 0.005
+# Without millimetres, the longer side of the head's outline is taken for that of an average adult (glabella to
+# opisthocranion; US Army survey of 2012, mean head length of men about 199 mm and of women about 189 mm).
+ASSUMED_HEAD_MM = 194.0
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,9 @@ class SegmentationView:
     """Every study as one example: (C, D, H, W) uint8 on a grid of `spacing_mm`, its middle slice the volume's and its
     middle column that of the head.
 
-    `target` is blood of any type as a mask, `subtypes` as a label map 1..5, or the ventricles as a mask. `window` names
-    a display window for CT, or several joined by "+", a channel each; with None, intensities between the volume's
+    `target` is blood of any type as a mask, `subtypes` as a label map 1..5 (UNTYPED where nobody knows the type), or
+    the ventricles as a mask. A head without millimetres is scaled to an average one first. `window` names a display
+    window for CT, or several joined by "+", a channel each; with None, intensities between the volume's
     percentiles 0.5 and 99.5 become 0..255 (MR has no unit). Down-sampling is anti-aliased; a voxel is foreground where
     at least half of it was.
     """
@@ -164,14 +168,16 @@ def _check_window(name: str) -> None:
         raise unknown_name("window", name, WINDOWS)
 
 
-def render(loaded: Loaded, view: View, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Images and targets of one case under a view; `where` names the case in errors.
+def render(
+    loaded: Loaded, view: View, where: str, *, spacing_known: bool = True
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Images and targets of one case under a view; `where` names the case in errors. spacing_known: see `Case`.
 
     Returns: ((D, C, S, S), (D, 6)) for classification, ((1, C, D, H, W), (1, 1, D, H, W)) for segmentation, all uint8.
     """
     if isinstance(view, ClassificationView):
         return _render_slices(loaded, view, where)
-    return _render_volume(loaded, view, where)
+    return _render_volume(loaded, view, where, spacing_known)
 
 
 def _render_slices(loaded: Loaded, view: ClassificationView, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -222,20 +228,49 @@ def resize_to_square(grey: NDArray[np.float32], pixel_mm: tuple[float, ...], siz
     return square
 
 
-def _render_volume(loaded: Loaded, view: SegmentationView, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    mask = loaded.foreground if view.target != "subtypes" else loaded.label_map
+def _render_volume(
+    loaded: Loaded, view: SegmentationView, where: str, spacing_known: bool
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    mask = loaded.foreground if view.target != "subtypes" else typed_blood(loaded)
     if mask is None:
         kind = "label map of types" if view.target == "subtypes" else "label map"
         raise UserError(f"{where} has no {kind}; segmentation needs one; choose another task or data set")
-    grey = display_channels(loaded.image, view, where)
-    grid = network_grid(loaded.image, view, view.shape)
+    volume = loaded.image if spacing_known else assumed_scale(loaded.image)
+    grey = display_channels(volume, view, where)
+    grid = network_grid(volume, view, view.shape)
     image = resample(grey, grid)
-    labels = LABEL_IDS.values() if view.target == "subtypes" else (1,)
+    labels = (*LABEL_IDS.values(), UNTYPED) if view.target == "subtypes" else (1,)
     shares = resample(np.stack([np.asarray(mask == label, dtype=np.float32) for label in labels]), grid)
     # 0.5 itself counts, less one rounding error of the interpolation.
     filled = shares.sum(axis=0) >= 0.5 - 1e-4
     target = np.where(filled, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)[None], target[None, None]
+
+
+def typed_blood(loaded: Loaded) -> NDArray[np.uint8] | None:
+    """Label map (D, H, W) of blood by type, 0..5, and UNTYPED where only the blood is known; None without masks, and
+    where nothing tells the types.
+
+    Blood of a mask without types has that of its slice where the slice has one alone.
+    """
+    if loaded.label_map is not None or loaded.blood_mask is None or loaded.slice_labels is None:
+        return loaded.label_map
+    ids = np.full(len(loaded.blood_mask), UNTYPED, dtype=np.uint8)
+    single = loaded.slice_labels.sum(axis=1) == 1
+    ids[single] = loaded.slice_labels[single].argmax(axis=1) + 1
+    return np.asarray(loaded.blood_mask * ids[:, None, None], dtype=np.uint8)
+
+
+def assumed_scale(volume: Volume) -> Volume:
+    """A volume whose millimetres are nominal, with pixels of such a size that its head is as long as an average one.
+
+    Slices keep their distance: a picture has one, and what it is thick is not known either.
+    """
+    _, (top, bottom), (left, right) = head_box(volume)
+    rows, columns = (bottom - top + 1) * volume.spacing_mm[1], (right - left + 1) * volume.spacing_mm[2]
+    affine: NDArray[Any] = np.array(volume.affine)
+    affine[:3, 1:3] *= ASSUMED_HEAD_MM / max(rows, columns)
+    return Volume(volume.voxels, affine, volume.modality)
 
 
 def display_channels(volume: Volume, view: SegmentationView, where: str) -> NDArray[np.float32]:

@@ -12,17 +12,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit
 
 from hemobench.datasets.case import Case, Loaded
 from hemobench.datasets.home import usable_cores
-from hemobench.datasets.views import ClassificationView, slice_images
+from hemobench.datasets.views import ClassificationView, assumed_scale, slice_images
 from hemobench.errors import UserError
 from hemobench.evaluation.overlap import overlap_metrics
 from hemobench.inference.checkpoint import Checkpoint
 from hemobench.inference.context import in_context
 from hemobench.inference.engine import Engine
-from hemobench.inference.grids import assumed_scale
 from hemobench.inference.lesions import lesions_of
 from hemobench.inference.networks import find_blood, find_ventricles
 from hemobench.inference.sliding import predict_slices
@@ -33,7 +31,6 @@ from hemobench.volume import LABEL_MAP, Volume
 Read = TypeVar("Read")
 _BATCH = 32  # slices a call of the network; of several cases where they are pictures
 _AHEAD = 2  # cases read in advance for each thread: volumes are tens of megabytes
-_SURE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -176,8 +173,7 @@ def _outline(
     truth = slice_truth(loaded)
     slices = None
     if truth is not None and found.summary is not None:
-        table = np.stack([found.summary.slices[name] for name in CLASSES], axis=1)
-        slices = _slice_answer(logit(np.clip(table, _SURE, 1 - _SURE)), *truth)
+        slices = _slice_answer(found.summary.logits, *truth)
     return np.asarray(search.label_map.voxels, dtype=np.uint8), slices
 
 

@@ -89,8 +89,8 @@ class Rule:
 
     @classmethod
     def of(cls, config: CheckpointConfig) -> Rule:
-        """A classifier's own; of a segmenter, whose voxels stand for slices, its one threshold for blood."""
-        if config.task == "classification":
+        """A checkpoint's own; of a segmenter without any, whose voxels stand for slices, its threshold for blood."""
+        if config.task == "classification" or "slice" in config.calibration:
             levels = {level: tuple(threshold_of(config, level, name) for name in CLASSES)
                       for level in ("slice", "study")}
             calibration = {level: tuple(config.calibrated(level, name) for name in CLASSES) for level in levels}

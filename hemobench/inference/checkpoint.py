@@ -34,7 +34,8 @@ WEIGHTS, CONFIG, CARD, METRICS, MANIFEST = (
 FILES = (WEIGHTS, CONFIG, CARD, METRICS, MANIFEST)
 # Beside the card, where there is something to show.
 HISTORY_TABLE, TRAINING_PICTURE, FAILURES_PICTURE = "history.csv", "training.png", "failures.png"
-ATTACHED = (HISTORY_TABLE, TRAINING_PICTURE, FAILURES_PICTURE)
+OUTLINES_PICTURE = "outlines.png"
+ATTACHED = (HISTORY_TABLE, TRAINING_PICTURE, FAILURES_PICTURE, OUTLINES_PICTURE)
 PEOPLE = "patients.json"  # who taught it, as hashes; older checkpoints have none
 FETCHED = (*FILES, PEOPLE, "*.png", "*.jpg", "*.csv")  # of a repository: the card's pictures too
 _HUB_ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@(?P<revision>[\w./-]+))?")

@@ -11,7 +11,7 @@ from typing import Any
 from hemobench.datasets.views import ClassificationView, View, view_from_mapping, view_to_mapping
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES, SUBTYPES
-from hemobench.models.timm_unet import FAMILY
+from hemobench.models.registry import context_of
 
 SCHEMA = 1
 # What a checkpoint does in the study pipeline: its task and its outputs in their order.
@@ -176,10 +176,3 @@ def _probability(name: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 1:
         raise UserError(f"threshold {value!r} of checkpoint {name}; expected one from 0 to 1; export it again")
     return float(value)
-
-
-def context_of(model: str, options: Mapping[str, Any]) -> int | None:
-    """Slices on each side that a slice-wise network looks at; None for a network that is none."""
-    if model == "unet2.5d":
-        return int(options.get("context", 1))
-    return 0 if model == "unet2d" or model.startswith(f"{FAMILY}:") else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +17,6 @@ STEP = 16
 # the whole field of view gives masks that differ voxel by voxel and are as good (24 phantoms: Dice 0.317 cut to the
 # head, 0.321 whole, paired difference -0.004 +- 0.003 for the first bleed-2d).
 MARGIN_MM = 8.0
-# Without millimetres, the longer side of the head's outline is taken for that of an average adult (glabella to
-# opisthocranion; US Army survey of 2012, mean head length of men about 199 mm and of women about 189 mm).
-ASSUMED_HEAD_MM = 194.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +60,3 @@ def to_source(
         bounds = [side.indices(size) for side, size in zip(box, volume.shape, strict=True)]
         target = target.part([low for low, _, _ in bounds], [high for _, high, _ in bounds])
     return resample(field, target, fill)
-
-
-def assumed_scale(volume: Volume) -> Volume:
-    """A volume whose millimetres are nominal, with pixels of such a size that its head is as long as an average one.
-
-    Slices keep their distance: a picture has one, and what it is thick is not known either.
-    """
-    _, (top, bottom), (left, right) = head_box(volume)
-    rows, columns = (bottom - top + 1) * volume.spacing_mm[1], (right - left + 1) * volume.spacing_mm[2]
-    factor = ASSUMED_HEAD_MM / max(rows, columns)
-    affine: NDArray[Any] = np.array(volume.affine)
-    affine[:3, 1:3] *= factor
-    return Volume(volume.voxels, affine, volume.modality)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hemobench.datasets.views import assumed_scale
 from hemobench.errors import UserError, unknown_name
-from hemobench.inference.grids import assumed_scale
 from hemobench.io import DicomSource, GridSource, Scan, Space, read_scan
 from hemobench.io.scan import NO_AIR
 from hemobench.volume import DISPLAY_ORIENTATION, GREY, Volume

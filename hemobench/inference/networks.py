@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
+from scipy.special import expit, log_softmax, logit, softmax
 
 from hemobench.datasets.views import ClassificationView, SegmentationView, slice_images
 from hemobench.inference.config import CheckpointConfig
@@ -19,7 +19,7 @@ from hemobench.inference.engine import Engine
 from hemobench.inference.grids import network_input, to_source
 from hemobench.inference.lesions import occupied_box
 from hemobench.inference.sliding import predict_slices, predict_volume
-from hemobench.labels import CLASSES, SUBTYPES
+from hemobench.labels import CLASSES
 from hemobench.pieces import sure_pieces
 from hemobench.resampling import AxisGrid
 from hemobench.volume import Volume
@@ -29,15 +29,34 @@ Box = tuple[slice, slice, slice]
 Stage = Callable[[str], AbstractContextManager[None]]
 Real = TypeVar("Real", bound=np.floating)
 DEFAULT_THRESHOLD = 0.5
+SPOT_MM2 = 50.0
+"""Of a slice, how much speaks for it: a bleed of 8 mm across fills it."""
+_SURE = 1e-7
 _BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
 class ClassProbabilities:
-    """Probabilities by class (labels.CLASSES): of each slice, arrays (D,), and of the study."""
+    """Probabilities by class (labels.CLASSES): of each slice, arrays (D,), and of the study.
+
+    logits, study_logits: what they were made of, (D, 6) and (6,) in the order of CLASSES: neighbours heard, a study's
+    highest slices averaged, not yet calibrated.
+    """
 
     slices: dict[str, NDArray[np.float64]]
     study: dict[str, float]
+    logits: NDArray[np.float64]
+    study_logits: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class BloodField:
+    """What a haemorrhage network says on its own grid of a scan. blood: logits (D, H, W); types: logits (5, D, H, W),
+    given blood."""
+
+    blood: NDArray[np.float32]
+    types: NDArray[np.float32]
+    grid: AxisGrid
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +65,7 @@ class Found:
 
     labels: (D, H, W) uint8, ids 1 to 5 of blood or 1 of ventricles. probability: (D, H, W) float32, of blood or
     ventricle, wherever there are labels (elsewhere it may be 0). summary: of a haemorrhage network, what its voxels say
-    of the slices and the study, for want of a classifier.
+    of the slices and the study.
     """
 
     labels: NDArray[np.uint8]
@@ -63,14 +82,22 @@ def classify(
         images = slice_images(volume, config.view, "the scan").astype(np.float32) / np.float32(255)
     with stage("slice-classifier"):
         logits = predict_slices(engine, images, batch=_BATCH, flip_tta=flip_tta)
-    logits = in_context(logits, volume.spacing_mm[0], config.context_mm)
-    logits = np.asarray(logits, dtype=np.float64)
-    by_class = dict(zip(config.outputs, logits.T, strict=True))
-    of_study = dict(zip(config.outputs, study_logits(logits, config.study_slices)[:, None], strict=True))
+    heard = np.asarray(in_context(logits, volume.spacing_mm[0], config.context_mm), dtype=np.float64)
+    order = [config.outputs.index(name) for name in CLASSES]
+    heard = heard[:, order]
+    return judged(config, heard, np.asarray(study_logits(heard, config.study_slices), dtype=np.float64))
+
+
+def judged(
+    config: CheckpointConfig, logits: NDArray[np.float64], of_study: NDArray[np.float64]
+) -> ClassProbabilities:
+    """Logits (D, 6) of slices and (6,) of their study, calibrated as a checkpoint says."""
     return ClassProbabilities(
-        {name: _calibrated(config, "slice", name, by_class[name]) for name in CLASSES},
-        {name: float(_calibrated(config, "study", name, of_study[name])[0]) for name in CLASSES},
-    )
+        {name: _calibrated(config, "slice", name, logits[:, place]) for place, name in enumerate(CLASSES)},
+        {name: float(_calibrated(config, "study", name, of_study[place : place + 1])[0])
+         for place, name in enumerate(CLASSES)},
+        logits, of_study,
+    )  # fmt: skip
 
 
 def find_blood(
@@ -82,21 +109,35 @@ def find_blood(
     flip_tta: bool = False,
     summarise: bool = True,
 ) -> Found:
-    """Blood by type: where its probability, interpolated at the scan's voxels, reaches the threshold.
+    """Blood by type, see `outlined`, and with `summarise` what its voxels say of the slices and the study."""
+    field = blood_field(volume, config, engine, stage, flip_tta=flip_tta)
+    with stage("resampling"):
+        found = outlined(field, volume, config)
+        summary = summary_of(field, volume, config) if summarise else None
+    return Found(found.labels, found.probability, summary)
+
+
+def blood_field(
+    volume: Volume, config: CheckpointConfig, engine: Engine, stage: Stage, *, flip_tta: bool = False
+) -> BloodField:
+    """A haemorrhage network's logits on its own grid of a scan."""
+    logits, grid = _run(volume, config, engine, stage, flip_tta)
+    return BloodField(logits[0], logits[1:], grid)
+
+
+def outlined(field: BloodField, volume: Volume, config: CheckpointConfig) -> Found:
+    """Blood where its probability, interpolated at the scan's voxels, reaches the checkpoint's threshold.
 
     The type of a voxel is the likeliest at the nearest point of the network's grid. Where the checkpoint has a
     threshold at the level "lesion", pieces whose likeliest voxel stays below it are left out.
     """
-    logits, grid = _run(volume, config, engine, stage, flip_tta)
-    with stage("resampling"):
-        blood = _calibrated(config, "voxel", "any", logits[0])
-        labels, probability, box = _thresholded(blood, grid, volume, threshold_of(config, "voxel", "any"))
-        if box is not None:
-            least = threshold_of(config, "lesion", "any", 0.0)
-            labels[box] = sure_pieces(labels[box] > 0, probability[box], least)
-            _name_types(labels[box], logits[1:], grid, [side.start for side in box])
-        summary = _summary(blood, logits[1:], grid, volume.shape[0]) if summarise else None
-    return Found(labels, probability, summary)
+    blood = _calibrated(config, "voxel", "any", field.blood)
+    labels, probability, box = _thresholded(blood, field.grid, volume, threshold_of(config, "voxel", "any"))
+    if box is not None:
+        least = threshold_of(config, "lesion", "any", 0.0)
+        labels[box] = sure_pieces(labels[box] > 0, probability[box], least)
+        _name_types(labels[box], field.types, field.grid, [side.start for side in box])
+    return Found(labels, probability)
 
 
 def find_ventricles(
@@ -175,19 +216,45 @@ def _source_box(candidates: Box, grid: AxisGrid, shape: tuple[int, int, int]) ->
     return bounds[0], bounds[1], bounds[2]
 
 
-def _summary(
-    blood: NDArray[np.float32], type_logits: NDArray[np.float32], grid: AxisGrid, depth: int
-) -> ClassProbabilities:
-    """Highest probability of any voxel, by class, in each of the scan's slices and in the study.
+def summary_of(field: BloodField, volume: Volume, config: CheckpointConfig) -> ClassProbabilities:
+    """What the voxels of a haemorrhage network say of a scan's slices and of the study.
 
-    The network's grid has slices of its own; the scan's lie between them.
+    Of a checkpoint that is calibrated for slices, the likeliest spots of each slice speak for it (`spot_logits`), its
+    neighbours are heard and the highest slices speak for the study, as for a classifier; of another one, the likeliest
+    voxel's probability is all there is. The network's grid has slices of its own; the scan's lie between them.
     """
-    types = softmax(type_logits, axis=0)
-    place = (np.arange(depth) - grid.offset[0]) / grid.ratio[0]
-    slices, study = {}, {}
-    for name in CLASSES:
-        field = blood if name == "any" else blood * types[SUBTYPES.index(name)]
-        highest = field.max(axis=(1, 2)).astype(np.float64)
-        slices[name] = np.interp(place, np.arange(len(highest)), highest)
-        study[name] = float(highest.max())
-    return ClassProbabilities(slices, study)
+    place = np.asarray((np.arange(volume.shape[0]) - field.grid.offset[0]) / field.grid.ratio[0], dtype=np.float64)
+    if "slice" not in config.calibration:
+        logits = _voxel_logits(field, config)
+        of_study = logits.max(axis=0)
+        return judged(config, _at(place, logits), of_study)
+    assert isinstance(config.view, SegmentationView)
+    step_mm, *pixel_mm = config.view.spacing_mm
+    spots = spot_logits(field, pixel_mm[0] * pixel_mm[1])
+    heard = np.asarray(in_context(spots, step_mm, config.context_mm), dtype=np.float64)
+    of_study = np.asarray(study_logits(heard, config.study_slices), dtype=np.float64)
+    return judged(config, _at(place, heard), of_study)
+
+
+def spot_logits(field: BloodField, pixel_mm2: float) -> NDArray[np.float64]:
+    """Logits (D, 6), five types and any, of the slices of the network's grid: by class the mean over the likeliest
+    `SPOT_MM2` of the slice. A type's is the logit of blood plus the logarithm of the type's share."""
+    spots = max(1, round(SPOT_MM2 / pixel_mm2))
+    shares = log_softmax(field.types, axis=0)
+    fields = [*(field.blood + share for share in shares), field.blood]
+    flat = np.stack(fields, axis=1).reshape(len(field.blood), len(CLASSES), -1)
+    spots = min(spots, flat.shape[2])
+    return np.asarray(np.partition(flat, -spots, axis=2)[:, :, -spots:].mean(axis=2), dtype=np.float64)
+
+
+def _voxel_logits(field: BloodField, config: CheckpointConfig) -> NDArray[np.float64]:
+    """Logits (D, 6) of the highest probability of any voxel, by slice of the network's grid and by class."""
+    blood = _calibrated(config, "voxel", "any", field.blood)
+    fields = [*(blood * share for share in softmax(field.types, axis=0)), blood]
+    highest = np.stack([one.max(axis=(1, 2)) for one in fields], axis=1).astype(np.float64)
+    return np.asarray(logit(np.clip(highest, _SURE, 1 - _SURE)))
+
+
+def _at(place: NDArray[np.float64], logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logits (N, 6) of places along the slices (D, 6) of a grid, linear between them."""
+    return np.stack([np.interp(place, np.arange(len(column)), column) for column in logits.T], axis=1)

@@ -1,5 +1,5 @@
 """Networks behind one registry."""
 
-from hemobench.models.registry import count_parameters, create_model, known_models
+from hemobench.models.registry import context_of, count_parameters, create_model, known_models
 
-__all__ = ["count_parameters", "create_model", "known_models"]
+__all__ = ["context_of", "count_parameters", "create_model", "known_models"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from torch import nn
@@ -106,6 +106,19 @@ def create_model(
         if option not in known:
             raise unknown_name(f"option of model '{name}'", option, known)
     return build(in_channels, num_outputs, image_size, **options)
+
+
+def context_of(model: str, options: Mapping[str, Any]) -> int | None:
+    """Slices on each side that a slice-wise network looks at; None for a network that is none.
+
+    >>> context_of("unet2.5d", {}), context_of("timm-unet:resnet18", {"context": 2}), context_of("unet3d", {})
+    (1, 2, None)
+    """
+    if model == "unet2.5d":
+        return int(options.get("context", 1))
+    if model == "unet2d":
+        return 0
+    return int(options.get("context", 0)) if model.startswith(f"{FAMILY}:") else None
 
 
 def count_parameters(model: nn.Module, *, trainable: bool = False) -> int:

@@ -6,7 +6,7 @@ where the blood is teaches its features what a slice's label alone says too rare
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -23,6 +23,8 @@ MAP_OUTPUTS = 6
 """Blood of any type, then each type given that it is blood."""
 _WIDTHS = (16, 32, 64, 96)
 _BLOOD_PRIOR = 0.01
+_STRIDE = 32  # of the coarsest features
+_SUBPIXELS = 4  # of a place in maps of stride 2
 EVIDENCE = ("head", "both")
 ANSWER_OPTIONS = ("evidence", "mirrored")
 """Options that say how a network answers once it is trained; training is the same with any."""
@@ -32,14 +34,17 @@ _SPOT_SHARE = 1 / 768
 
 class Decoder(nn.Module):
     """Features at strides 2, 4, 8, 16, 32 to logits (B, outputs, H/2, W/2), by a U-Net's ascent: up-sample, join the
-    finer features (narrowed first), one convolution. widths: channels at strides 2, 4, 8 and 16."""
+    finer features (narrowed first), one convolution. widths: channels at strides 2, 4, 8 and 16. size: of the last
+    convolution's kernel."""
 
-    def __init__(self, channels: Sequence[int], outputs: int, widths: Sequence[int] = _WIDTHS) -> None:
+    def __init__(
+        self, channels: Sequence[int], outputs: int, widths: Sequence[int] = _WIDTHS, size: int = 1
+    ) -> None:
         super().__init__()
         coarser = [*widths[1:], channels[-1]]
         self.narrow = nn.ModuleList(nn.Conv2d(skip, width, 1) for skip, width in zip(channels, widths, strict=False))
         self.join = nn.ModuleList(_normed(below + width, width) for below, width in zip(coarser, widths, strict=True))
-        self.final = nn.Conv2d(widths[0], outputs, 1)
+        self.final = nn.Conv2d(widths[0], outputs, size, padding=size // 2)
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Features from fine to coarse; logits float32 also under autocast."""
@@ -49,7 +54,7 @@ class Decoder(nn.Module):
             found = F.interpolate(found, size=finer.shape[2:], mode="nearest")
             found = join(torch.cat([found, narrow(finer)], dim=1))
         with torch.autocast(device_type=found.device.type, enabled=False):
-            return F.conv2d(found.float(), self.final.weight, self.final.bias)
+            return F.conv2d(found.float(), self.final.weight, self.final.bias, padding=self.final.padding)
 
 
 class LocatingClassifier(TimmClassifier):
@@ -108,35 +113,56 @@ def spot_logits(maps: Tensor) -> Tensor:
 
 
 class TimmUNet(nn.Module):
-    """The same network without its head, as a segmenter slice by slice: (B, C, D, H, W) or (B, C, H, W) to logits
-    (B, K, ...) of the same size, the maps of stride 2 up-sampled bilinearly. mirrored: once it is trained, the mean of
-    the logits and of those of the mirror image, turned back."""
+    """The same network without its head, as a segmenter slice by slice: volumes (B, C, D, H, W) to logits
+    (B, K, D, H, W), or slices (B, (2 context + 1) C, H, W), their neighbours as channels, to (B, K, H, W).
+
+    The maps of stride 2 are up-sampled bilinearly, or, with `fine`, the first output has four values at each place of
+    them, one a pixel (sub-pixel convolution, Shi et al., CVPR 2016), and the types, which have no fine edges, are
+    repeated. context: slices on each side that are seen with each. mirrored: once it is trained, the mean of the logits
+    and of those of the mirror image, turned back.
+    """
 
     def __init__(
-        self, name: str, backbone: nn.Module, decoder: Decoder, in_channels: int, mirrored: bool = False
+        self, name: str, backbone: nn.Module, decoder: Decoder, in_channels: int, *, mirrored: bool = False,
+        context: int = 0, fine: bool = False,
     ) -> None:
         super().__init__()
         self.name, self.backbone, self.decoder, self.in_channels = name, backbone, decoder, in_channels
-        self.mirrored = mirrored
+        self.mirrored, self.context, self.fine = mirrored, context, fine
 
     def forward(self, voxels: Tensor) -> Tensor:
         """Logits float32; sizes that 32 does not divide are padded with the edge and cut again."""
-        check_rank(voxels, (4, 5), self.in_channels, f"{FAMILY}:{self.name}")
+        seen = self.in_channels * (2 * self.context + 1)
+        check_rank(voxels, (4, 5), seen if voxels.ndim == 4 else self.in_channels, f"{FAMILY}:{self.name}")
         logits = self._outlined(voxels)
         if self.training or not self.mirrored:
             return logits
         return (logits + self._outlined(voxels.flip(-1)).flip(-1)) / 2
 
     def _outlined(self, voxels: Tensor) -> Tensor:
-        volumes = voxels if voxels.ndim == 5 else voxels[:, :, None]
-        batch, slices = volumes.shape[0], volumes.shape[2]
-        images = pad_to_multiple(fold_slices(volumes), (32, 32))
+        slices = fold_slices(voxels, self.context) if voxels.ndim == 5 else voxels
+        images = pad_to_multiple(slices, (_STRIDE, _STRIDE))
         backbone: Any = self.backbone
         maps = self.decoder(backbone.forward_intermediates(images, intermediates_only=True))
-        logits = F.interpolate(maps, size=images.shape[2:], mode="bilinear", align_corners=False)
-        logits = crop_to(logits, volumes.shape[3:])
-        unfolded = logits.unflatten(0, (batch, slices)).movedim(1, 2)
-        return unfolded if voxels.ndim == 5 else unfolded[:, :, 0]
+        logits = crop_to(self._at_pixels(maps), voxels.shape[-2:])
+        return logits.unflatten(0, (voxels.shape[0], voxels.shape[2])).movedim(1, 2) if voxels.ndim == 5 else logits
+
+    def _at_pixels(self, maps: Tensor) -> Tensor:
+        if not self.fine:
+            return F.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
+        first, others = F.pixel_shuffle(maps[:, :_SUBPIXELS], 2), maps[:, _SUBPIXELS:]
+        return torch.cat([first, F.interpolate(others, scale_factor=2.0, mode="nearest")], dim=1)
+
+    def widened(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights of a network that sees single slices, for one with context: its first layer ignores neighbours."""
+        own, fitted = self.state_dict(), dict(weights)
+        for name, given in weights.items():
+            wanted = own[name].shape if name in own else given.shape
+            if given.ndim == 4 and wanted[1] == given.shape[1] * (2 * self.context + 1) > given.shape[1]:
+                fitted[name] = torch.zeros(wanted, dtype=given.dtype)
+                start = self.context * given.shape[1]
+                fitted[name][:, start : start + given.shape[1]] = given
+        return fitted
 
 
 def create_locating_classifier(
@@ -149,31 +175,37 @@ def create_locating_classifier(
     return LocatingClassifier(classifier, _decoder(name, classifier.backbone, MAP_OUTPUTS), evidence, mirrored)
 
 
-def create_timm_unet(name: str, in_channels: int, num_outputs: int, **options: Any) -> TimmUNet:
-    """timm's `name` as the descending half of a U-Net; options as for `create_backbone`, and `mirrored`.
+def create_timm_unet(
+    name: str, in_channels: int, num_outputs: int, *, mirrored: bool = False, context: int = 0, fine: bool = False,
+    prior: float | Sequence[float] | None = None, **options: Any,
+) -> TimmUNet:
+    """timm's `name` as the descending half of a U-Net; options as for `create_backbone` and `TimmUNet`.
 
     Raises: UserError.
     """
-    prior, mirrored = options.pop("prior", None), bool(options.pop("mirrored", False))
-    backbone: Any = create_backbone(name, in_channels, num_outputs, None, **options).backbone
-    decoder = _decoder(name, backbone, num_outputs)
+    if context < 0:
+        raise UserError(f"context {context} of {FAMILY}:{name}; expected 0 or more slices on each side; try 1")
+    backbone: Any = create_backbone(name, in_channels * (2 * context + 1), num_outputs, None, **options).backbone
+    decoder = _decoder(name, backbone, num_outputs, fine=fine)
     backbone.reset_classifier(0, "")
     if prior is not None:
-        set_bias_prior(decoder.final, prior)
-    return TimmUNet(name, backbone, decoder, in_channels, mirrored)
+        first, *others = [prior] * num_outputs if isinstance(prior, (int, float)) else prior
+        set_bias_prior(decoder.final, [first] * (_SUBPIXELS if fine else 1) + others)
+    return TimmUNet(name, backbone, decoder, in_channels, mirrored=mirrored, context=context, fine=fine)
 
 
-def _decoder(name: str, backbone: Any, outputs: int) -> Decoder:
+def _decoder(name: str, backbone: Any, outputs: int, *, fine: bool = False) -> Decoder:
     """A decoder for a backbone whose features come at strides 2 to 32. Raises: UserError for any other."""
     info = getattr(backbone, "feature_info", None)
     stages = info if isinstance(info, list) else []
     strides = [stage["reduction"] for stage in stages]
-    if strides != [2, 4, 8, 16, 32] or not hasattr(backbone, "forward_intermediates"):
+    if strides != [2, 4, 8, 16, _STRIDE] or not hasattr(backbone, "forward_intermediates"):
         raise UserError(f"{FAMILY}:{name} has features at strides {strides}; expected 2, 4, 8, 16, 32; take a "
                         "convolutional backbone such as resnet10t")
-    decoder = Decoder([stage["num_chs"] for stage in stages], outputs)
+    of_blood = _SUBPIXELS if fine else 1
+    decoder = Decoder([stage["num_chs"] for stage in stages], outputs - 1 + of_blood, size=3 if fine else 1)
     nn.init.normal_(decoder.final.weight, std=0.01)
-    set_bias_prior(decoder.final, [_BLOOD_PRIOR, *[0.5] * (outputs - 1)])
+    set_bias_prior(decoder.final, [_BLOOD_PRIOR] * of_blood + [0.5] * (outputs - 1))
     return decoder
 
 

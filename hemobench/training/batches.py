@@ -10,6 +10,7 @@ from torch import Tensor
 from hemobench.augment import PRESETS, Augmentation, augment
 from hemobench.datasets.cache import Examples
 from hemobench.training.hardware import batch_layout
+from hemobench.training.slices import gathered
 
 _GPU_SHARE = 0.5
 
@@ -19,14 +20,15 @@ class BatchSource:
 
     targets: float loss targets are made from these, uint8 (N, K) or (N, 1, D, H, W). With `types` above 0 they are
     label maps of that many types, and the loss gets (B, 1 + types, D, H, W): any of them, then each. masks: label maps
-    (N, 1, H, W) of slices, for training batches that say where.
+    (N, 1, H, W) of slices, for training batches that say where. context: training batches are single slices of volumes,
+    each with so many neighbours on either side; None for whole examples.
     """
 
     def __init__(
         self, examples: Examples, targets: NDArray[np.uint8], device: torch.device, *, channels_last: bool = False,
-        types: int = 0, masks: NDArray[np.uint8] | None = None,
+        types: int = 0, masks: NDArray[np.uint8] | None = None, context: int | None = None,
     ) -> None:
-        self.device, self.channels_last, self.types = device, channels_last, types
+        self.device, self.channels_last, self.types, self.context = device, channels_last, types, context
         self.images = torch.from_numpy(examples.images)
         self.targets = torch.from_numpy(targets)
         self.masks = None if masks is None else torch.from_numpy(masks)
@@ -50,9 +52,13 @@ class BatchSource:
         on_foreground: bool,
     ) -> tuple[Tensor, ...]:
         """A training batch, images and targets: random patches where asked for, then the named augmentation. Where
-        there are masks, those of the slices are a third, label maps (B, 1, H, W) uint8."""
+        there are masks, those of the slices are a third, label maps (B, 1, H, W) uint8. With a context `rows` are
+        numbers of slices, images (B, (2 context + 1) C, H, W), from the lowest slice to the highest, and targets
+        (B, K, H, W)."""
         if self.masks is not None:
             return self._located(rows, PRESETS[augmentation], generator)
+        if self.context is not None:
+            return self._slices(rows, self.context, PRESETS[augmentation], generator)
         if patch is None:
             index = torch.from_numpy(np.ascontiguousarray(rows)).to(self.images.device)
             images, targets = self._as_input(self.images[index]), self.targets[index].to(self.device)
@@ -74,6 +80,16 @@ class BatchSource:
         assert masks is not None
         return batch_layout(images, self.channels_last), targets, masks
 
+    def _slices(
+        self, numbers: NDArray[np.int64], context: int, preset: Augmentation, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        seen, targets = gathered(self.images, self.targets, numbers, context)
+        # Slice by slice in grey, because that is how they are changed, and as channels to the network.
+        images, moved = augment(seen.to(self.device, torch.float32) / 255, targets.to(self.device), preset, generator)
+        assert moved is not None
+        channels = images.movedim(2, 1).flatten(1, 2)
+        return batch_layout(channels, self.channels_last), self._as_targets(moved[:, :, 0])
+
     def _patches(
         self, rows: NDArray[np.int64], patch: tuple[int, int, int], on_foreground: bool, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
@@ -90,6 +106,7 @@ class BatchSource:
         targets = targets.to(self.device)
         if not self.types:
             return targets.float()
+        # Blood of no known type is none of them.
         each = [targets == label for label in range(1, self.types + 1)]
         return torch.cat([targets > 0, *each], dim=1).float()
 

@@ -45,11 +45,15 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def save_training_state(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, header: dict[str, Any]
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, header: dict[str, Any],
+    mean: nn.Module | None = None,
 ) -> None:
-    """Everything the next epoch depends on: weights, optimizer state, random generators, and the header."""
+    """Everything the next epoch depends on: weights, their running mean, optimizer state, random generators, and the
+    header."""
     state = optimizer.state_dict()
     tensors = {f"model/{name}": tensor for name, tensor in model.state_dict().items()}
+    if mean is not None:
+        tensors |= {f"mean/{name}": tensor for name, tensor in mean.state_dict().items()}
     for index, entries in state["state"].items():
         for name, value in entries.items():
             tensors[f"optimizer/{index}/{name}"] = torch.as_tensor(value)
@@ -60,10 +64,16 @@ def save_training_state(
     save_tensors(path, tensors, {**header, "groups": state["param_groups"], "random": _plain_random_states()})
 
 
-def load_training_state(path: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+def load_training_state(
+    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, mean: nn.Module | None = None
+) -> dict[str, Any]:
     """Put back what `save_training_state` wrote; returns the header."""
     tensors, header = load_tensors(path)
-    model.load_state_dict({name.removeprefix("model/"): t for name, t in tensors.items() if name.startswith("model/")})
+    for network, prefix in ((model, "model/"), (mean, "mean/")):
+        if network is not None:
+            network.load_state_dict({
+                name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
+            })
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

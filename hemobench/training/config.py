@@ -23,12 +23,13 @@ from hemobench.datasets.views import (
 )
 from hemobench.errors import UserError, unknown_name
 from hemobench.losses import WHERE_LOSSES
+from hemobench.models.registry import context_of
 from hemobench.models.timm_unet import ANSWER_OPTIONS
 
 TASKS = ("classification", "segmentation")
 OPTIMIZERS = ("adam", "adamw")
 SCHEDULES = ("constant", "cosine", "onecycle")
-SAMPLINGS = ("shuffled", "balanced", "by-size")
+SAMPLINGS = ("shuffled", "balanced", "by-size", "slices")
 PRECISIONS = ("auto", "fp32", "bf16")
 _COUNTS = ("epochs", "max_steps", "batch_size", "early_stopping", "validation_limit", "steps_per_epoch")
 LOSS_MONITOR = "validation_loss"  # the one monitor that is no metric: lower is better
@@ -40,12 +41,14 @@ class TrainConfig:
 
     epochs: passes over the training examples; 0 takes the weights that a run starts with as they are. max_steps: stop
     there even if epochs remain. batch_size: slices or volumes a step. learning_rate: 2e-4 is the paper's.
-    gradient_clip: largest gradient norm. sampling: `balanced` draws with replacement (see training/sampling.py). patch:
+    gradient_clip: largest gradient norm. sampling: `balanced` draws with replacement (see training/sampling.py);
+    `slices` draws single slices of volumes, with the neighbours that the network looks at (training/slices.py). patch:
     (D, H, W) random crops of the volumes a step. early_stopping: epochs without a better `monitor` before it stops.
     prior: the last layer's bias starts at the training set's frequencies. validation_limit: examples that the
     validation of an epoch looks at. steps_per_epoch: steps between two validations instead of one pass; examples come
     again as often as that takes. stream_share: of each batch, how much comes from the run's phantom stream
-    (training/stream.py) instead of its training patients.
+    (training/stream.py) instead of its training patients. average: what a step leaves of a running mean of the weights,
+    which is then what is validated and kept (Polyak and Juditsky 1992); 0 keeps the last step's.
     """
 
     task: str = "classification"
@@ -73,6 +76,7 @@ class TrainConfig:
     validation_limit: int | None = None
     steps_per_epoch: int | None = None
     stream_share: float = 0.0
+    average: float = 0.0
     tensorboard: bool = False
     seed: int = 0
 
@@ -96,14 +100,25 @@ class TrainConfig:
                             "0 to 1, and steps where it is above 0: a stream has no end; correct them")
         if not 0 <= self.seed < 2**31:
             raise UserError(f"seed is {self.seed}; expected a whole number from 0 to 2147483647; give one")
-        if self.sampling == "by-size" and self.task == "classification":
-            raise UserError("sampling by-size for classification; only masks have a size; use shuffled or balanced")
+        if not 0 <= self.average < 1:
+            raise UserError(f"average is {self.average}; expected at least 0 and below 1, such as 0.99; correct it")
+        if self.sampling in ("by-size", "slices") and self.task == "classification":
+            raise UserError(f"sampling {self.sampling} for classification; it is for masks of volumes; use shuffled or "
+                            "balanced")
         expected = ClassificationView if self.task == "classification" else SegmentationView
         if self.view is not None and not isinstance(self.view, expected):
             raise UserError(f"view is a {type(self.view).__name__}; task '{self.task}' expects a "
                             f"{expected.__name__}; give that one")
         if self.patch is not None and self.task == "classification":
             raise UserError("patch is given for classification; only volumes are cropped; leave patch out")
+        if self.sampling == "slices" and (self.patch is not None or self.context is None):
+            raise UserError(f"sampling slices with model '{self.model}' and patch {self.patch}; expected a slice-wise "
+                            "network (unet2d, unet2.5d, timm-unet:<backbone>) and whole slices; change one of them")
+
+    @property
+    def context(self) -> int | None:
+        """Slices on each side that the network looks at; None for one that is not slice-wise."""
+        return context_of(self.model, self.model_options)
 
     @property
     def says_where(self) -> bool:

@@ -29,11 +29,12 @@ EVERYBODY = "everybody"
 @dataclass(frozen=True)
 class CrossFitted:
     """`final` learned from everybody and has no test; `folds` are the splits with the runs that answer for their test
-    patients; `out_of_fold` holds these answers in the order of the examples."""
+    patients. `out_of_fold` holds a classifier's answers in the order of the examples; a segmenter's, which are too
+    large to keep, are asked for again where they are needed (`evaluation.out_of_fold`), and it is None."""
 
     final: RunResult
     folds: tuple[tuple[Split, RunResult], ...]
-    out_of_fold: SlicePredictions
+    out_of_fold: SlicePredictions | None
 
 
 def crossfit(
@@ -51,10 +52,8 @@ def crossfit(
     """Train one network a fold and one on everybody, in `output/fold-1` ... and `output/everybody`; resumable.
 
     Each is trained to its last epoch. `stream` and `start` as in `run_experiment`; neither may know the patients.
-    Raises: UserError, also for segmentation, whose answers are too large to keep.
+    Raises: UserError.
     """
-    if config.task != "classification":
-        raise UserError(f"folds for {config.task}; expected classification; leave folds out of the recipe")
     with contextlib.ExitStack() as stack:
         runs = [output / EVERYBODY, *(output / f"fold-{number}" for number in range(1, folds + 1))]
         if stream is not None and not all((run / RESULT_FILE).is_file() for run in runs):
@@ -83,7 +82,8 @@ def _crossfit(
         config, examples, everybody(cases, seed), output / EVERYBODY, stream=stream, start=start, progress=progress,
         tested=False,
     )
-    return CrossFitted(final, tuple(answered), joined([run.test for _, run in answered], examples))
+    answers = joined([run.test for _, run in answered], examples) if config.task == "classification" else None
+    return CrossFitted(final, tuple(answered), answers)
 
 
 def everybody(cases: Iterable[Case], seed: int) -> Split:

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from hemobench.datasets.cache import Examples
 from hemobench.datasets.views import SegmentationView
+from hemobench.labels import UNTYPED
 from hemobench.metrics import classification_metrics, exclusive_accuracy, segmentation_metrics
 from hemobench.metrics.segmentation import voxel_counts
 from hemobench.pieces import sure_pieces
@@ -100,9 +101,10 @@ def case_scores(
             mask, target.astype(np.bool_), examples.spacing_mm[row], suffix=examples.view.suffix
         )
         if problem.typed:
-            predicted = np.where(mask, probabilities[1:].argmax(axis=0) + 1, 0)
+            predicted, all_typed = np.where(mask, probabilities[1:].argmax(axis=0) + 1, 0), target.max() < UNTYPED
             for label, name in enumerate(problem.outputs[1:], start=1):
-                table[f"dice_{name}"] = voxel_counts(predicted == label, target == label).dice
+                dice = voxel_counts(predicted == label, target == label).dice
+                table[f"dice_{name}"] = dice if all_typed else math.nan
         tables.append(table)
         masks[row] = np.packbits(mask)
     names = tables[0] if tables else {}

@@ -18,18 +18,20 @@ from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hemobench.datasets.cache import Examples
 from hemobench.errors import UserError, unknown_name
 from hemobench.losses import SliceAndWhere
 from hemobench.metrics import higher_is_better, metric_info
+from hemobench.models.timm_unet import TimmUNet
 from hemobench.training.batches import BatchSource
 from hemobench.training.checkpointing import load_tensors, load_training_state, save_tensors, save_training_state
 from hemobench.training.config import LOSS_MONITOR, TrainConfig
 from hemobench.training.evaluate import epoch_metrics
 from hemobench.training.hardware import ComputePlan, guard_shallow_convolutions, plan_compute, to_layout
 from hemobench.training.logging import Reporter, TensorBoardLog, write_history
-from hemobench.training.problem import Problem, build_loss, build_model, pose_problem, sampling_shares
+from hemobench.training.problem import Problem, build_loss, build_model, drawn_from, pose_problem
 from hemobench.training.sampling import epoch_batches, generator_for
 from hemobench.training.schedule import learning_rate_at
 from hemobench.training.stream import ExampleStream
@@ -123,16 +125,23 @@ class _Trainer:
         self.rows, validation = rows
         self.validation = _evenly(validation, config.validation_limit)
         self.plan, self.accelerator = _accelerator(config.precision)
-        self.shares = sampling_shares(config, problem, self.rows)
         device = self.accelerator.device
         set_seed(config.seed)
         loss, prior = build_loss(config, problem, self.rows)
+        self.rows, self.shares = drawn_from(config, problem, examples, self.rows)
         model = build_model(config, examples.images.shape[1], problem.num_outputs, prior)
         model = to_layout(model.to(device), self.plan.channels_last)
         if device.type == "cpu" and self.plan.precision == "bf16":
             model = guard_shallow_convolutions(model)
         self.loss = loss.to(device)
+        # A copy of the bare network: Accelerate's wrapper of `forward` would go on calling the one it was made for.
+        mean = None if not config.average else AveragedModel(
+            model, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True
+        )
         self.model, self.optimizer = self.accelerator.prepare(model, _optimizer(config, model, device))
+        if mean is not None:
+            mean.module = self.accelerator.prepare_model(mean.module, evaluation_mode=True)
+        self.mean = mean
         self.source = self._source(examples, problem)
         size = min(config.batch_size, len(self.rows))
         if size < self.accelerator.num_processes:
@@ -153,10 +162,18 @@ class _Trainer:
         model: nn.Module = self.accelerator.unwrap_model(self.model)
         return model
 
+    @property
+    def kept(self) -> nn.Module:
+        """The network that is validated and kept: the running mean of the weights where there is one."""
+        model: nn.Module = self.bare if self.mean is None else self.mean.module
+        return model
+
     def begin_with(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Weights of another run of the same network instead of random ones. It may have more parts than this one, or
         lack whole parts (a decoder), which then begin anew. Raises: UserError for another network's."""
         own = self.bare.state_dict()
+        if isinstance(self.bare, TimmUNet):
+            weights = self.bare.widened(weights)
         given = {name: tensor for name, tensor in weights.items() if name in own}
         lacking = {name for name in own if name not in given}
         parts = sorted({_part(name) for name in lacking})
@@ -164,6 +181,8 @@ class _Trainer:
             if not given or any(_part(name) in parts for name in given):
                 raise UserError("it has other layers")
             self.bare.load_state_dict(own | given)
+            if self.mean is not None:
+                self.mean.module.load_state_dict(own | given)
         except (RuntimeError, UserError) as error:
             reason = " ".join(str(error).split())[:160]
             raise UserError(f"the weights to start with do not fit {self.config.model} ({reason}); expected a run or "
@@ -182,7 +201,7 @@ class _Trainer:
         if header["identity"] != self.identity:
             self.reporter.say(f"{path} belongs to another configuration or other data; training starts anew")
             return
-        header = load_training_state(path, self.bare, self.optimizer)
+        header = load_training_state(path, self.bare, self.optimizer, self.mean)
         self.state = _State(**header["state"])
         self.reporter.say(f"going on after epoch {self.state.epoch} of {self.epochs}")
 
@@ -238,7 +257,7 @@ class _Trainer:
             raise UserError(f"the training loss became {train_loss} in epoch {epoch}; expected a number; lower "
                             f"learning_rate (now {self.config.learning_rate}) or set gradient_clip")
         scores = epoch_metrics(
-            self.bare, self.problem, self.examples, self.source, self.validation, self.config.batch_size, self.loss,
+            self.kept, self.problem, self.examples, self.source, self.validation, self.config.batch_size, self.loss,
             str(self.config.monitor),
         )
         seconds = time.perf_counter() - begin
@@ -258,11 +277,10 @@ class _Trainer:
             assert self.stream is not None
             shard = self.stream.at(epoch, self.epochs)
             problem = pose_problem(config, shard)
-            rows = np.flatnonzero(problem.usable)
+            rows, shares = drawn_from(config, problem, shard, np.flatnonzero(problem.usable))
             batches = epoch_batches(
-                rows, sampling_shares(config, problem, rows), seed=config.seed, epoch=epoch, batch_size=streamed,
-                steps=steps, purpose=2,
-            )  # fmt: skip
+                rows, shares, seed=config.seed, epoch=epoch, batch_size=streamed, steps=steps, purpose=2
+            )
             sources.append((self._source(shard, problem), batches))
         return sources
 
@@ -270,6 +288,7 @@ class _Trainer:
         return BatchSource(
             examples, problem.targets, self.accelerator.device, channels_last=self.plan.channels_last,
             types=problem.types, masks=examples.masks if self.config.says_where else None,
+            context=self.config.context if self.config.sampling == "slices" else None,
         )
 
     def _step(
@@ -297,6 +316,8 @@ class _Trainer:
         if self.config.gradient_clip is not None:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.gradient_clip)
         self.optimizer.step()
+        if self.mean is not None:
+            self.mean.update_parameters(self.bare)
         return loss.detach()
 
     def _keep(self, row: dict[str, float]) -> None:
@@ -319,9 +340,10 @@ class _Trainer:
             return
         header = {"identity": self.identity, "config": self.config.to_mapping(), "epoch": self.state.epoch}
         if better:
-            save_tensors(self.output / BEST, dict(self.bare.state_dict()), _model_header(self, header))
+            save_tensors(self.output / BEST, dict(self.kept.state_dict()), _model_header(self, header))
         save_training_state(
-            self.output / LAST, self.bare, self.optimizer, {**header, "state": dataclasses.asdict(self.state)}
+            self.output / LAST, self.bare, self.optimizer, {**header, "state": dataclasses.asdict(self.state)},
+            self.mean,
         )
         write_history(self.output / HISTORY, self.state.history)
 

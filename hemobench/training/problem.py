@@ -20,6 +20,7 @@ from hemobench.models import create_model
 from hemobench.models.timm_unet import FAMILY
 from hemobench.training.config import LOSS_MONITOR, TrainConfig
 from hemobench.training.sampling import balanced_shares, shares_by_size
+from hemobench.training.slices import drawable_slices
 from hemobench.weighting import ClassWeights, create_weighting
 
 EXCLUSIVE_LOSS = "cross-entropy"
@@ -96,7 +97,7 @@ def outputs_of(config: TrainConfig) -> tuple[str, ...]:
 
 def sampling_shares(config: TrainConfig, problem: Problem, rows: NDArray[np.int64]) -> NDArray[np.float64] | None:
     """Probability of drawing each of `rows`, None where each comes once."""
-    if config.sampling == "shuffled":
+    if config.sampling in ("shuffled", "slices"):
         return None
     targets = problem.targets[rows]
     if config.sampling == "by-size":
@@ -106,6 +107,16 @@ def sampling_shares(config: TrainConfig, problem: Problem, rows: NDArray[np.int6
         present = frequency > 0
         return np.asarray((targets / np.maximum(1, frequency)).sum(axis=1) / present.sum(), dtype=np.float64)
     return balanced_shares(targets)
+
+
+def drawn_from(
+    config: TrainConfig, problem: Problem, examples: Examples, rows: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64] | None]:
+    """What the steps of a run draw from these rows, and the probability of each, None where each comes once: the rows
+    themselves, or the numbers of their slices (training/slices.py)."""
+    if config.sampling == "slices":
+        return drawable_slices(examples, rows)
+    return rows, sampling_shares(config, problem, rows)
 
 
 def check_config(config: TrainConfig) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hemobench.datasets.case import Loaded
 from hemobench.datasets.views import ClassificationView, SegmentationView, head_box, render
 from hemobench.errors import UserError
-from hemobench.labels import SUBTYPES
+from hemobench.labels import SUBTYPES, UNTYPED
 from hemobench.volume import Volume
 
 IMAGE = Volume(np.full((2, 8, 8), 40.0), np.diag([1.0, 1.0, 1.0, 1.0]))
@@ -68,3 +68,26 @@ def test_the_plane_is_cut_about_the_head() -> None:
         SegmentationView(spacing_mm=(1, 1, 1), shape=(2, 8, 8)), "case a",
     )
     assert (image == 128).all()  # brain window: 40 HU is its middle
+
+
+def test_blood_of_a_mask_has_the_type_of_its_slice_where_that_has_one() -> None:
+    blood = np.zeros((2, 8, 8), dtype=bool)
+    blood[:, 2:6, 2:6] = True
+    labels = np.array([[0, 0, 1, 0, 0], [1, 0, 0, 0, 1]], dtype=np.uint8)  # intraventricular; epidural and subdural
+    loaded = Loaded(IMAGE, None, labels, blood_mask=blood)
+    _, target = render(loaded, SegmentationView("subtypes", (1, 1, 1), (2, 8, 8)), "case a")
+    assert np.unique(target[0, 0, 0]).tolist() == [0, 3]
+    assert np.unique(target[0, 0, 1]).tolist() == [0, UNTYPED]
+    assert ((target[0, 0] > 0).sum(axis=(1, 2)) == 16).all()
+
+
+def test_a_head_without_millimetres_is_scaled_to_an_average_one() -> None:
+    voxels = np.full((2, 40, 40), -1000.0, dtype=np.float32)
+    voxels[:, 10:30, 12:28] = 30.0  # 20 rows: 194 mm, so 9.7 mm a pixel
+    label_map = np.zeros((2, 40, 40), dtype=np.uint8)
+    label_map[:, 14:18, 16:20] = 5
+    view = SegmentationView("subtypes", (1, 9.7, 9.7), (2, 20, 16), "brain")
+    _, target = render(Loaded(Volume(voxels, np.eye(4)), label_map, None), view, "case a", spacing_known=False)
+    assert (target[0, 0] == 5).sum() == 2 * 16
+    _, nominal = render(Loaded(Volume(voxels, np.eye(4)), label_map, None), view, "case a")
+    assert (nominal[0, 0] == 5).sum() < 2 * 4

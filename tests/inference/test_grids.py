@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from hemobench.datasets.views import SegmentationView
-from hemobench.inference.grids import ASSUMED_HEAD_MM, assumed_scale, network_input, to_source
+from hemobench.datasets.views import ASSUMED_HEAD_MM, SegmentationView, assumed_scale
+from hemobench.inference.grids import network_input, to_source
 from hemobench.volume import GREY, Volume
 
 VIEW = SegmentationView("subtypes", (5.0, 2.0, 2.0), (8, 48, 32), "brain")

@@ -132,3 +132,44 @@ def test_a_mirrored_segmenter_outlines_a_head_and_its_mirror_image_alike() -> No
     network.train()
     network.mirrored = True
     assert network(voxels).shape == outlined.shape
+
+
+def test_neighbours_are_channels_and_a_volume_is_its_slices() -> None:
+    torch.manual_seed(0)
+    network = create_model(
+        NAME, task="segmentation", in_channels=2, num_outputs=6, context=1, fine=True
+    ).eval()
+    volume = torch.rand(1, 2, 4, 64, 32)
+    padded = torch.cat([volume[:, :, :1], volume, volume[:, :, -1:]], dim=2)
+    slices = torch.cat([padded[:, :, place : place + 3].movedim(2, 1).flatten(1, 2) for place in range(4)])
+    with torch.no_grad():
+        whole, one_by_one = network(volume), network(slices)
+    assert whole.shape == (1, 6, 4, 64, 32)
+    torch.testing.assert_close(whole[0].movedim(1, 0), one_by_one, atol=1e-5, rtol=1e-4)
+    with pytest.raises(UserError, match="6 channels"):
+        network(slices[:, :2])
+
+
+def test_fine_maps_give_blood_a_value_a_pixel_and_types_one_for_four() -> None:
+    torch.manual_seed(1)
+    network = create_model(NAME, task="segmentation", in_channels=1, num_outputs=6, fine=True).eval()
+    with torch.no_grad():
+        logits = network(torch.rand(1, 1, 64, 64))
+    cells = logits.unfold(2, 2, 2).unfold(3, 2, 2)  # (1, 6, 32, 32, 2, 2)
+    assert (cells[:, 1:].amax(dim=(-2, -1)) == cells[:, 1:].amin(dim=(-2, -1))).all()
+    assert (cells[:, 0].amax(dim=(-2, -1)) > cells[:, 0].amin(dim=(-2, -1))).any()
+
+
+def test_weights_of_single_slices_begin_as_if_there_were_no_neighbours() -> None:
+    torch.manual_seed(2)
+    alone = create_model(NAME, task="segmentation", in_channels=2, num_outputs=6).eval()
+    wide = create_model(NAME, task="segmentation", in_channels=2, num_outputs=6, context=1).eval()
+    wide.load_state_dict(wide.widened(alone.state_dict()))  # type: ignore[operator]
+    volume = torch.rand(1, 2, 3, 64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(wide(volume), alone(volume), atol=1e-5, rtol=1e-4)
+
+
+def test_less_than_no_neighbours_are_refused() -> None:
+    with pytest.raises(UserError, match="0 or more slices"):
+        create_model(NAME, task="segmentation", in_channels=1, num_outputs=6, context=-1)

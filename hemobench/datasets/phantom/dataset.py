@@ -46,6 +46,7 @@ def open_phantom(
     healthy: float | None = None,
     least_size: float | None = None,
     restless: float | None = None,
+    least_contrast_hu: float | None = None,
 ) -> Dataset:
     """Phantom patients as cases that are made when they are loaded.
 
@@ -55,6 +56,7 @@ def open_phantom(
     """
     options = {
         "slices": slices, "matrix": matrix, "healthy": healthy, "least_size": least_size, "restless": restless,
+        "least_contrast_hu": least_contrast_hu,
     }
     given = {name: value for name, value in options.items() if value is not None}
     if product == "t1" and given:

@@ -15,6 +15,7 @@ from hemobench.datasets.case import Loaded
 from hemobench.datasets.phantom.plan import PhantomSpec, Plan, plan_patient
 from hemobench.datasets.phantom.render import render_ct, render_t1
 from hemobench.datasets.phantom.sources import anatomy_keys, is_cached, load_anatomy
+from hemobench.datasets.phantom.visible import seen_alone
 
 GENERATOR_VERSION = 4  # raise it when voxels change, so that caches of older phantoms are not used
 T1_VERSION = 2  # the same for what is T1-weighted MRI alone
@@ -48,7 +49,8 @@ def render_plan(spec: PhantomSpec, plan: Plan) -> Loaded:
     """Make the patient of a plan, perhaps one that was changed after `plan_patient` drew it."""
     render: Callable[[PhantomSpec, Plan, object], Loaded] = render_t1 if spec.product == "t1" else render_ct  # type: ignore[assignment]
     with one_thread(), torch.inference_mode():
-        return render(spec, plan, load_anatomy(spec.anatomy, anatomy_number(spec, plan.index)))
+        made = render(spec, plan, load_anatomy(spec.anatomy, anatomy_number(spec, plan.index)))
+    return seen_alone(made, spec.least_contrast_hu)
 
 
 def prepare_anatomy(spec: PhantomSpec) -> None:

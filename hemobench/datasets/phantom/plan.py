@@ -43,6 +43,7 @@ class PhantomSpec:
     drawn per patient. healthy: fraction of patients without a bleed. subtypes: restricts the types drawn, or None.
     least_size: 0 draws bleeds from the thinnest to the largest; nearer 1, only large ones. restless: fraction of
     patients whose head lies far from straight, as after trauma: each angle up to RESTLESS times what it would be.
+    least_contrast_hu: bleeds nearer than that to the density of what lies around are drawn and carry no label.
     Raises UserError for values out of range.
     """
 
@@ -57,6 +58,7 @@ class PhantomSpec:
     subtypes: tuple[str, ...] | None = None
     least_size: float = 0.0
     restless: float = 0.0
+    least_contrast_hu: float = 0.0
 
     def __post_init__(self) -> None:
         for name, low, high in (("patients", 1, 1_000_000), ("slices", 1, 400), ("matrix", 32, 1024)):
@@ -69,6 +71,8 @@ class PhantomSpec:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise UserError(f"phantom {name} is {value!r}; expected a fraction from 0 to 1; change it")
+        if not 0 <= self.least_contrast_hu <= 100:
+            raise UserError(f"phantom least_contrast_hu is {self.least_contrast_hu!r}; expected 0 to 100 HU; change it")
         if not isinstance(self.seed, int) or self.seed < 0:
             raise UserError(f"phantom seed is {self.seed!r}; expected a whole number from 0; change it")
         if self.thickness_mm is not None and not 0.1 <= self.thickness_mm <= 20:
