@@ -50,19 +50,19 @@ class DecisionRule:
     study_slices: int = 1
 
 
-def fit_rule(validation: SlicePredictions, steps_mm: NDArray[np.float64], words: str = WORDS) -> DecisionRule:
-    """The rule from a classifier's answers on patients that it did not learn from.
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """Logits and targets (N, 6) of slices and of studies, in the order of CLASSES."""
 
-    steps_mm: (N,) from each slice to the next of its study. Raises UserError for exclusive outputs.
-    """
-    if validation.exclusive:
-        raise UserError("a run with loss cross-entropy; expected one of independent outputs; train with bce or focal")
-    context_mm = best_context_mm(validation, steps_mm)
-    heard = heard_in_context(validation, steps_mm, context_mm)
-    levels = {"slice": (logits_of(heard.probabilities), heard.targets), "study": of_studies(heard)[:2]}
+    slices: tuple[NDArray[np.float64], NDArray[np.uint8]]
+    studies: tuple[NDArray[np.float64], NDArray[np.uint8]]
+
+
+def fit_levels(levels: Levels) -> tuple[Calibration, Thresholds]:
+    """Calibration and thresholds of the levels "slice" and "study": Platt's, and a specificity of 90%."""
     calibration: dict[str, dict[str, tuple[float, float]]] = {}
     thresholds: dict[str, dict[str, float]] = {}
-    for level, (logits, targets) in levels.items():
+    for level, (logits, targets) in (("slice", levels.slices), ("study", levels.studies)):
         calibration[level], thresholds[level] = {}, {}
         overall = fit_platt(logits[:, -1], targets[:, -1])
         for column, name in enumerate(CLASSES):
@@ -73,6 +73,20 @@ def fit_rule(validation: SlicePredictions, steps_mm: NDArray[np.float64], words:
             calibration[level][name] = (round(slope, 6), round(offset, 6))
             calibrated = expit(slope * logits[:, column] + offset)
             thresholds[level][name] = round(specific_threshold(calibrated, targets[:, column]), 6)
+    return calibration, thresholds
+
+
+def fit_rule(validation: SlicePredictions, steps_mm: NDArray[np.float64], words: str = WORDS) -> DecisionRule:
+    """The rule from a classifier's answers on patients that it did not learn from.
+
+    steps_mm: (N,) from each slice to the next of its study. Raises UserError for exclusive outputs.
+    """
+    if validation.exclusive:
+        raise UserError("a run with loss cross-entropy; expected one of independent outputs; train with bce or focal")
+    context_mm = best_context_mm(validation, steps_mm)
+    heard = heard_in_context(validation, steps_mm, context_mm)
+    levels = Levels((logits_of(heard.probabilities), heard.targets), of_studies(heard)[:2])
+    calibration, thresholds = fit_levels(levels)
     return DecisionRule(calibration, thresholds, words, context_mm, STUDY_SLICES)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from hemobench.cards import Measured, metrics_mapping, write_card
 from hemobench.compare.references import position_predictions
@@ -25,21 +24,20 @@ from hemobench.decision import (
     DecisionRule,
     fit_rule,
     heard_in_context,
-    of_studies,
     selected,
     settled,
 )
 from hemobench.evaluation.card_files import card_files
+from hemobench.evaluation.joint_rule import Heard, classifier_answers, fit_joint, joint_by_others, with_joint
+from hemobench.evaluation.measured import JOINT, measure
 from hemobench.evaluation.out_of_fold import answer_out_of_fold, fit_all, overlap_by_others, settled_by_others
 from hemobench.evaluation.outline_page import outline_page
 from hemobench.evaluation.own_grid import pooled_dice_on_scans
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.engine import TorchEngine
-from hemobench.labels import CLASSES
 from hemobench.models import context_of, count_parameters
 from hemobench.models.timm_unet import LocatingClassifier
-from hemobench.stats import WeightedStatistic, case_mean, classification_statistic, patient_bootstrap
 from hemobench.training.batches import BatchSource
 from hemobench.training.config import TrainConfig
 from hemobench.training.crossfit import CrossFitted, joined
@@ -65,16 +63,6 @@ LESION_RULE = (
     "validation patients, a patient without blood in whom anything is called counting as 0"
 )
 _SURENESS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-_SLICE_METRICS = (
-    "auroc_any", "auroc_macro", *(f"auroc_{name}" for name in CLASSES[:-1]), "ap_any", "logloss_rsna", "brier_any",
-    "ece_any", "sens_at_spec90_any",
-)
-_STUDY_METRICS = ("auroc_any", "auroc_macro")
-_BY_ORDER = ("auroc_", "ap_", "sens_at_spec")
-_CASE_METRICS = (
-    "dice", "sensitivity", "precision", "nsd_2mm", "hd95_mm", "lesion_f1", "abs_volume_error_ml", "missed",
-    "false_alarm", "lesion_sensitivity", "false_lesions",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,7 +77,7 @@ def export_run(
     run: Path, output: Path, recipe: Recipe, examples: Examples, split: Split, *, data: str, command: str,
     datasets: Sequence[Dataset], people: People | None = None, others: Sequence[Examples] = (),
     crossfitted: CrossFitted | None = None, beside: Mapping[str, Any] | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    beside_run: Path | None = None, progress: Callable[[int, int], None] | None = None,
 ) -> Checkpoint:
     """Write the checkpoint folder of a finished run on `examples` and `split`.
 
@@ -100,8 +88,9 @@ def export_run(
     the out-of-fold answers and the rule from all of them. Those of calibration are of answers that the other folds'
     patients calibrated; those of ranking of answers with neighbours heard as the checkpoint hears them, before any
     calibration: one for all, as the checkpoint has, ranks nothing anew, and five different ones do.
-    A segmenter's folds are asked again, on the scans (`evaluation.out_of_fold`); `progress` counts them. datasets: what
-    `examples` and `others` were made of, for that and for the card's pictures of failures.
+    A segmenter's folds are asked again, on the scans (`evaluation.out_of_fold`); `progress` counts them. beside_run:
+    the crossfit's run of the classifier that it judges with, where the recipe names one. datasets: what `examples` and
+    `others` were made of, for that and for the card's pictures of failures.
     Raises: UserError where the run is not finished.
     """
     result = RunResult.load(run)
@@ -124,13 +113,14 @@ def export_run(
     if crossfitted is None:
         judged = _judged_by_split(model, config, result, examples, datasets, split)
     elif crossfitted.out_of_fold is None:
-        judged = _judged_outlines(crossfitted, undecided, examples, datasets[0], progress)
+        classifier = None if recipe.beside is None or beside_run is None else (recipe.beside, beside_run)
+        judged = _judged_outlines(crossfitted, undecided, examples, datasets[0], classifier, progress)
     else:
         judged = _judged_slices(crossfitted, crossfitted.out_of_fold, examples)
     decision = judged.decision
     checkpoint_config = dataclasses.replace(
         undecided, calibration=decision.calibration, thresholds=decision.thresholds, threshold_rule=decision.words,
-        context_mm=decision.context_mm, study_slices=decision.study_slices,
+        context_mm=decision.context_mm, study_slices=decision.study_slices, **judged.joint,
     )
     measured, answers = [judged.measured], [(judged.answers, examples)]
     for other in others:
@@ -160,6 +150,7 @@ class _Judged:
     answers: SlicePredictions | CaseScores
     sections: tuple[str, ...] = ()
     files: Mapping[str, bytes] = dataclasses.field(default_factory=dict)
+    joint: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def _judged_by_split(
@@ -194,10 +185,10 @@ def _judged_slices(crossfitted: CrossFitted, answers: SlicePredictions, examples
 
 def _judged_outlines(
     crossfitted: CrossFitted, config: CheckpointConfig, examples: Examples, dataset: Dataset,
-    progress: Callable[[int, int], None] | None,
+    beside: tuple[str, Path] | None, progress: Callable[[int, int], None] | None,
 ) -> _Judged:
     """The rule of all out-of-fold answers of a segmenter, measured by the rules of the other folds, at the scans' own
-    voxels."""
+    voxels; with a classifier (its name and its crossfit's run) also that of both together."""
     unseen = answer_out_of_fold(crossfitted, config, dataset.cases, progress)
     decision = fit_all(unseen, np.ones(len(unseen.folds), dtype=np.bool_))
     called = _Called(decision.thresholds["voxel"]["any"], decision.thresholds["lesion"]["any"])
@@ -205,9 +196,19 @@ def _judged_outlines(
     ranked = heard_in_context(unseen.slices, unseen.steps_mm, decision.context_mm)
     of_slices = measure(settled_by_others(unseen), examples, None, ranked)
     of_masks = measure(masks, examples, None)
-    measured = dataclasses.replace(of_masks, metrics={**of_masks.metrics, **of_slices.metrics})
+    scores, joint = {**of_masks.metrics, **of_slices.metrics}, {}
+    if beside is not None:
+        name, run = beside
+        heard = Heard(classifier_answers(run, unseen.slices), unseen.slices, unseen.steps_mm)
+        rule = fit_joint(heard)
+        decision = with_joint(decision, rule, name)
+        joint = {"joint_with": name, "classifier_share": rule.share}
+        together, order, studies = joint_by_others(heard, unseen.fold_of_slice)
+        of_both = measure(together, examples, None, order, studies)
+        scores |= {f"{metric}{JOINT}": score for metric, score in of_both.metrics.items()}
     page = outline_page(masks)
-    return _Judged(decision, called, measured, masks, page.sections, page.files)
+    measured = dataclasses.replace(of_masks, metrics=scores)
+    return _Judged(decision, called, measured, masks, page.sections, page.files, joint)
 
 
 def _to_ship(model: torch.nn.Module, config: TrainConfig) -> tuple[torch.nn.Module, TrainConfig]:
@@ -248,47 +249,6 @@ def _settled_by_others(
         rule = fit_rule(selected(answers, ~own), steps_mm[~own])
         probabilities[own] = settled(selected(answers, own), steps_mm[own], rule).probabilities
     return dataclasses.replace(answers, probabilities=probabilities)
-
-
-def measure(
-    predictions: SlicePredictions | CaseScores, asked: Examples, blind: SlicePredictions | None,
-    ranked: SlicePredictions | None = None,
-) -> Measured:
-    """Metrics of predictions on examples `asked`, with 95% intervals by patient.
-
-    Beside a classifier stands what the slices' positions alone would score: the predictions `blind`, where there are
-    some. ranked: answers to the same slices for metrics that depend on their order alone, where they are others.
-    """
-    patient_ids = predictions.patient_ids
-    statistics: dict[str, WeightedStatistic] = {}
-    of_study: dict[str, Any] = {}
-    position = None
-    if isinstance(predictions, CaseScores):
-        statistics = {name: case_mean(values) for name, values in predictions.values.items() if _reported(name)}
-    else:
-        probabilities = np.asarray(predictions.probabilities, dtype=np.float64)
-        order = np.asarray((ranked or predictions).probabilities, dtype=np.float64)
-        for name in _SLICE_METRICS:
-            values = order if name.startswith(_BY_ORDER) else probabilities
-            statistics[name] = classification_statistic(name, values, predictions.targets)
-        logits, targets, study_patients = of_studies(ranked or predictions)
-        for name in _STUDY_METRICS:
-            of_study[f"{name}_study"] = _score(
-                classification_statistic(name, expit(logits), targets), study_patients
-            )
-        if blind is not None:
-            at_height = classification_statistic("auroc_any", blind.probabilities, blind.targets)
-            position = _score(at_height, blind.patient_ids)
-    scores = {name: _score(statistic, patient_ids) for name, statistic in statistics.items()} | of_study
-    return Measured(
-        asked.dataset, asked.phantom, len(np.unique(patient_ids)), len(patient_ids), scores, position
-    )
-
-
-def _score(statistic: WeightedStatistic, patient_ids: NDArray[np.str_]) -> dict[str, Any]:
-    interval = patient_bootstrap(statistic, patient_ids, resamples=1000)
-    return {"mean": interval.estimate, "ci": [interval.low, interval.high], "sd_seeds": None, "n": 1,
-            "undefined": statistic.undefined}
 
 
 def _predictions(
@@ -344,7 +304,3 @@ def _asked(
     problem = pose_problem(config, examples)
     source = BatchSource(examples, problem.targets, device, channels_last=plan.channels_last, types=problem.types)
     return problem, source, torch.autocast("cpu", torch.bfloat16, enabled=plan.precision == "bf16")
-
-
-def _reported(name: str) -> bool:
-    return name.startswith(_CASE_METRICS) or name.startswith("voxel_accuracy")

@@ -25,7 +25,7 @@ from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter, counting
 from hemobench.training.problem import check_config
 from hemobench.training.recipes import Recipe, load_recipe, stream_of
-from hemobench.training.result import read_json, write_json
+from hemobench.training.result import RESULT_FILE, read_json, write_json
 
 
 def make_checkpoint(
@@ -45,7 +45,7 @@ def make_checkpoint(
     config = recipe.config
     check_config(config)
     folder = run or Path("runs") / recipe.name
-    begin = start_of(recipe, start, folder)
+    begin, listener = start_of(recipe, start, folder), _run_beside(recipe)
     spec = data or str(recipe.data["name"])
     with ConsoleReporter() as reporter:
         dataset, others = _opened(recipe, spec, tests, reporter)
@@ -72,6 +72,9 @@ def make_checkpoint(
         split.save(folder / "split.json")
         people = _people(dataset, split, begin)
         write_json(folder / PEOPLE, people.to_mapping())
+        if recipe.beside is not None and listener is None:
+            reporter.say(f"no run of {recipe.beside} with folds in runs/: slices and studies are judged without it; "
+                         f"train that recipe too (--recipe {recipe.beside}) and give this command again")
         reporter.say("fitting the decision rule, measuring, writing the card")
         written = export_run(
             folder, checkpoint, recipe, examples, split, data=_without_path(spec), crossfitted=crossfitted,
@@ -82,8 +85,17 @@ def make_checkpoint(
                 for other in others
             ],
             datasets=(dataset, *others), progress=counting(reporter, "asking about patients unseen"),
+            beside_run=listener,
         )
     _announce(recipe, written, checkpoint)
+
+
+def _run_beside(recipe: Recipe) -> Path | None:
+    """The finished crossfit of the classifier that a recipe's segmenter judges with, None where there is none."""
+    if recipe.beside is None:
+        return None
+    run = Path("runs") / recipe.beside
+    return run if (run / "fold-1" / RESULT_FILE).is_file() else None
 
 
 def _opened(

@@ -20,7 +20,8 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "haemorrhage": ("segmentation", ("any", *SUBTYPES)),
     "ventricles": ("segmentation", ("ventricles",)),
 }
-LEVELS = ("slice", "study", "voxel", "lesion")
+JOINT_SLICE, JOINT_STUDY = "joint-slice", "joint-study"
+LEVELS = ("slice", "study", "voxel", "lesion", JOINT_SLICE, JOINT_STUDY)
 # timm takes these and reads other files by them, pickles among them.
 _FOREIGN_WEIGHTS = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
 
@@ -38,7 +39,9 @@ class CheckpointConfig:
     were chosen. training: where the weights come from (data, phantom, seed, commit, command, versions, seconds).
     context_mm: how far a classifier's slices speak for their neighbours before anything is calibrated
     (`inference.context.in_context`). study_slices: the mean of so many of a study's highest slices speaks for the study
-    (`study_logits`).
+    (`study_logits`). joint_with: of a segmenter, the name of the slice classifier with which it judges slices and
+    studies together, "" for none. classifier_share: what the classifier's calibrated logits count in the joint ones,
+    from 0 to 1, which the levels "joint-slice" and "joint-study" calibrate and call.
 
     Raises: UserError where names, sizes or numbers contradict each other.
     """
@@ -57,6 +60,8 @@ class CheckpointConfig:
     training: Mapping[str, Any] = field(default_factory=dict)
     context_mm: float = 0.0
     study_slices: int = 1
+    joint_with: str = ""
+    classifier_share: float = 0.0
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -82,6 +87,10 @@ class CheckpointConfig:
         if isinstance(self.study_slices, bool) or not (isinstance(self.study_slices, int) and self.study_slices >= 1):
             raise UserError(f"study_slices of checkpoint {self.name} is {self.study_slices!r}; expected a whole number "
                             "from 1; export it again")
+        share = self.classifier_share
+        if isinstance(share, bool) or not (isinstance(share, (int, float)) and 0 <= share <= 1):
+            raise UserError(f"classifier_share of checkpoint {self.name} is {share!r}; expected 0 to 1; export it "
+                            "again")
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -144,6 +153,8 @@ class CheckpointConfig:
         # Folders of before these were known do without.
         values.setdefault("context_mm", 0.0)
         values.setdefault("study_slices", 1)
+        values.setdefault("joint_with", "")
+        values.setdefault("classifier_share", 0.0)
         missing = [name for name in known if name not in values]
         if missing:
             raise UserError(f"checkpoint config lacks {', '.join(missing)}; expected {', '.join(known)}; add them")
@@ -156,7 +167,7 @@ class CheckpointConfig:
 
 _TEXT, _OPTIONS = (str, "text"), (Mapping, "a mapping")
 _KINDS: dict[str, tuple[type, str]] = {
-    "name": _TEXT, "role": _TEXT, "task": _TEXT, "model": _TEXT, "threshold_rule": _TEXT,
+    "name": _TEXT, "joint_with": _TEXT, "role": _TEXT, "task": _TEXT, "model": _TEXT, "threshold_rule": _TEXT,
     "model_options": _OPTIONS, "view": _OPTIONS, "training": _OPTIONS, "calibration": _OPTIONS, "thresholds": _OPTIONS,
     "in_channels": (int, "a whole number"), "outputs": (list, "a list of class names"),
 }

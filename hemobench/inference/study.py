@@ -12,8 +12,10 @@ import numpy as np
 
 from hemobench.errors import UserError
 from hemobench.inference.checkpoint import Checkpoint
+from hemobench.inference.config import JOINT_STUDY
 from hemobench.inference.engine import Engine, shared_engine
 from hemobench.inference.intake import Intake, take_in
+from hemobench.inference.joint import joint_answer
 from hemobench.inference.lesions import DEFAULT_RULES, LesionRules, LesionSearch, lesions_of
 from hemobench.inference.networks import (
     ClassProbabilities,
@@ -151,10 +153,9 @@ def _look_for_blood(
     flip_tta: bool,
     rules: LesionRules,
 ) -> None:
-    """Outline blood and split it into lesions; without a classifier its voxels speak for slices and study."""
+    """Outline blood, split it into lesions, and let its voxels speak for slices and study (`_judge`)."""
     checkpoint, engine = network
-    alone = found.classes is None
-    blood = find_blood(taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta, summarise=alone)
+    blood = find_blood(taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta)
     with watch.stage("lesions"):
         # On the volume's grid, whose millimetres are the likelier ones where the scan has none.
         on_volume = taken.volume.with_voxels(blood.labels, LABEL_MAP)
@@ -165,8 +166,22 @@ def _look_for_blood(
         spots = "1 spot" if search.left_out == 1 else f"{search.left_out} spots"
         size = f" below {rules.min_ml:g} mL ({search.left_out_ml:.2g} mL in all)" if taken.scan.spacing_known else ""
         found.warnings.append(f"left out as too small: {spots} of blood{size}")
-    if alone:
-        found.classes, found.decided_by, found.level = blood.summary, checkpoint, "voxel"
+    assert blood.summary is not None
+    _judge(found, blood.summary, checkpoint)
+
+
+def _judge(found: _Findings, summary: ClassProbabilities, segmenter: Checkpoint) -> None:
+    """Who decides about slices and study: both networks where the segmenter was calibrated with this classifier, else
+    the classifier; without one the segmenter, by its own rule or, where it has none, by its likeliest voxel."""
+    config = segmenter.config
+    if found.classes is not None and found.decided_by is not None:
+        if config.joint_with and config.joint_with == found.decided_by.config.name:
+            found.classes = joint_answer(found.classes, summary, config)
+            found.decided_by, found.level = segmenter, JOINT_STUDY
+        return
+    found.classes, found.decided_by = summary, segmenter
+    found.level = "study" if "study" in config.calibration else "voxel"
+    if found.level == "voxel":
         found.warnings.append("no slice classifier was used: probabilities are those of the likeliest voxel")
 
 
@@ -214,21 +229,21 @@ def _study_finding(found: _Findings) -> StudyFinding:
     any_threshold = threshold_of(config, "voxel", "any") if found.level == "voxel" else None
     calls = {}
     for name, probability in probabilities.items():
-        threshold = threshold_of(config, "study", name) if any_threshold is None else any_threshold
+        threshold = threshold_of(config, found.level, name) if any_threshold is None else any_threshold
         calls[name] = Call(probability >= threshold, threshold)
     return StudyFinding(probabilities, calls)
 
 
 def _contradiction(study: StudyFinding, found: _Findings) -> list[str]:
-    """A line where classifier and segmenter do not agree on whether there is blood."""
-    if found.search is None or found.level != "study":
+    """A line where the call and the outlines do not agree on whether there is blood."""
+    if found.search is None or found.level == "voxel":
         return []
     count = len(found.search.lesions)
     if study.calls["any"].positive and not count:
-        return ["the slice classifier calls blood and the haemorrhage network outlines none"]
+        return ["the study is called, and nothing is outlined"]
     if count and not study.calls["any"].positive:
-        lesions = "1 lesion" if count == 1 else f"{count} lesions"
-        return [f"the slice classifier calls no blood and the haemorrhage network outlines {lesions}"]
+        lesions = "1 lesion is" if count == 1 else f"{count} lesions are"
+        return [f"the study is not called, and {lesions} outlined"]
     return []
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +75,7 @@ def _crossfit(
         run = run_experiment(
             config, examples, split, output / f"fold-{number}", stream=stream, start=start, progress=progress
         )
-        answered.append((split, run))
+        answered.append((split, replace(run, directory=output / f"fold-{number}")))
     if progress is not None:
         progress.say("everybody teaches")
     final = run_experiment(

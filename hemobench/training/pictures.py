@@ -72,7 +72,7 @@ def slice_pictures(examples: Examples, rows: NDArray[np.int64], predictions: Sli
 
 def dice_of(scores: CaseScores) -> NDArray[np.float64]:
     """The Dice (N,) of a run's whole structure, NaN where undefined."""
-    return next(values for name, values in scores.values.items() if name.startswith("dice_"))
+    return next((values for name, values in scores.values.items() if name.startswith("dice_")), np.zeros(0))
 
 
 def _by_dice(dice: NDArray[np.float64]) -> list[tuple[int, str]]:

@@ -13,7 +13,7 @@ from hemobench.training.stream import StreamSpec
 
 FOLDER = Path(__file__).with_name("recipes")
 _NEEDED = ("description", "role", "data", "training")
-_KEYS = (*_NEEDED, "split", "folds", "start", "stream")
+_KEYS = (*_NEEDED, "split", "folds", "start", "stream", "beside")
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Recipe:
     patient into training, validation and test. config: the training run. folds: where patients are few, how many
     networks answer for each other's patients, instead of that split; 0 for none. start: a recipe whose network this one
     begins with. stream: patients, passes and `without` (see `StreamSpec`) and options of the phantoms that
-    `stream_share` comes from, or None.
+    `stream_share` comes from, or None. beside: of a segmenter with folds, the recipe of a slice classifier with the
+    same folds, with which it judges slices and studies together.
     """
 
     name: str
@@ -37,13 +38,14 @@ class Recipe:
     folds: int = 0
     start: str | None = None
     stream: Mapping[str, Any] | None = None
+    beside: str | None = None
 
 
 def known_recipes() -> tuple[str, ...]:
     """Names of the shipped recipes.
 
     >>> [name for name in known_recipes() if "classifier" not in name]
-    ['bleed-2d', 'paper-cnn', 'ventricles']
+    ['bleed', 'paper-cnn', 'ventricles']
     """
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
@@ -70,6 +72,7 @@ def load_recipe(name: str) -> Recipe:
             config=TrainConfig.from_mapping(content["training"]).resolved(), folds=folds,
             start=None if content.get("start") is None else str(content["start"]),
             stream=None if stream is None else dict(stream),
+            beside=None if content.get("beside") is None else str(content["beside"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"recipe {path} is incomplete ({type(error).__name__}: {error}); expected "

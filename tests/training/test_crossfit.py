@@ -13,7 +13,6 @@ from hemobench.datasets.cache import Examples, View
 from hemobench.datasets.case import Dataset
 from hemobench.datasets.home import cache_home
 from hemobench.datasets.phantom.sources import load_anatomy
-from hemobench.errors import UserError
 from hemobench.training import stream as stream_module
 from hemobench.training.config import TrainConfig
 from hemobench.training.crossfit import crossfit
@@ -29,6 +28,7 @@ CONFIG = TrainConfig.from_mapping({
 def test_everybody_is_asked_once_by_a_network_that_did_not_know_them(slices: Examples, tmp_path: Path) -> None:
     cases = make_dataset().cases
     made = crossfit(CONFIG, slices, cases, tmp_path, folds=3, seed=5)
+    assert made.out_of_fold is not None
     assert made.out_of_fold.study_ids.tolist() == slices.study_ids.tolist()
     assert made.out_of_fold.slice_indices.tolist() == slices.slice_indices.tolist()
     np.testing.assert_array_equal(made.out_of_fold.targets, slices.targets)
@@ -51,13 +51,24 @@ def test_it_goes_on_where_it_stopped(slices: Examples, tmp_path: Path) -> None:
     written = (tmp_path / "fold-1" / "best.safetensors").stat().st_mtime_ns
     (tmp_path / "everybody" / "run.json").unlink()
     again = crossfit(CONFIG, slices, cases, tmp_path, folds=2, seed=5)
+    assert first.out_of_fold is not None
+    assert again.out_of_fold is not None
     assert (tmp_path / "fold-1" / "best.safetensors").stat().st_mtime_ns == written
     np.testing.assert_array_equal(first.out_of_fold.probabilities, again.out_of_fold.probabilities)
 
 
-def test_segmentation_is_refused(volumes: Examples, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected classification"):
-        crossfit(TrainConfig(task="segmentation"), volumes, make_dataset().cases, tmp_path, folds=2, seed=0)
+def test_a_segmenters_answers_are_not_kept_and_each_fold_is_scored(volumes: Examples, tmp_path: Path) -> None:
+    config = TrainConfig(
+        task="segmentation", model="unet2d", model_options={"base": 4, "depth": 2}, view=volumes.view, epochs=1,
+        loss="dice+bce",
+    )
+    cases = make_dataset().cases
+    made = crossfit(config, volumes, cases, tmp_path, folds=2, seed=0)
+    assert made.out_of_fold is None
+    asked = [patient for split, run in made.folds for patient in run.test.patient_ids.tolist()]
+    assert sorted(asked) == sorted(case.patient_id for case in cases)
+    assert made.final.patients == {"train": 12, "validation": 0, "test": 0}
+
 
 
 def test_one_shard_serves_all_folds_and_goes_when_they_are_trained(

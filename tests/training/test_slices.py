@@ -33,7 +33,7 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Examples:
 
 
 def _by_hand() -> Examples:
-    """Three volumes of four slices: a bleeds in two of its slices, b in one, c in none; the last slice of c is padding."""
+    """Three volumes of four slices: a bleeds in two slices, b in one, c in none; the last slice of c is padding."""
     images = np.ones((3, 1, 4, 8, 8), dtype=np.uint8)
     targets = np.zeros((3, 1, 4, 8, 8), dtype=np.uint8)
     targets[0, 0, [0, 1], 3, 3], targets[1, 0, 2, 3, 3] = 2, 5
@@ -98,7 +98,7 @@ def test_a_run_of_slices_is_resumed_to_the_same_bits_with_its_running_mean(examp
     whole = run_experiment(CONFIG, examples, split, tmp_path / "whole")
     assert len(whole.history) == 2
 
-    class Stop(Exception):
+    class StopError(Exception):
         pass
 
     from hemobench.training.logging import Silent
@@ -106,9 +106,9 @@ def test_a_run_of_slices_is_resumed_to_the_same_bits_with_its_running_mean(examp
     class Stopping(Silent):
         def say(self, line: str) -> None:
             if line.startswith("epoch 1 of 2"):
-                raise Stop
+                raise StopError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StopError):
         run_experiment(CONFIG, examples, split, tmp_path / "stopped", progress=Stopping())
     run_experiment(CONFIG, examples, split, tmp_path / "stopped")
     first, second = (load_model(tmp_path / name)[0].state_dict() for name in ("whole", "stopped"))

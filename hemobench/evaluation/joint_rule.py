@@ -1,0 +1,162 @@
+"""How much a slice classifier's voice is worth beside a segmenter's, chosen on patients whom neither had seen."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from sklearn.metrics import roc_auc_score
+
+from hemobench.decision import (
+    DecisionRule,
+    Levels,
+    fit_levels,
+    fit_rule,
+    heard_in_context,
+    of_studies,
+    selected,
+    settled,
+)
+from hemobench.errors import UserError
+from hemobench.evaluation.measured import Studies
+from hemobench.inference.config import JOINT_SLICE, JOINT_STUDY, Calibration, Thresholds
+from hemobench.inference.joint import pooled
+from hemobench.labels import CLASSES
+from hemobench.training.result import RESULT_FILE, RunResult, SlicePredictions
+
+Value = TypeVar("Value")
+SHARES = (0.0, 0.25, 0.5, 0.75, 1.0)
+_WORTH = 0.002
+JOINT_WORDS = (
+    "slices and studies are judged with the slice classifier {name}: the mean of both networks' calibrated logits, the "
+    "classifier's counting {share:g}, which has the highest AUROC of any blood, by slice and study in the mean, out of "
+    "fold"
+)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Heard:
+    """Both networks' answers to the same slices, in the same order, and the rule of each."""
+
+    classifier: SlicePredictions
+    segmenter: SlicePredictions
+    steps_mm: NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class JointRule:
+    """share: what the classifier's logits count. calibration, thresholds: of the levels JOINT_SLICE and JOINT_STUDY."""
+
+    share: float
+    calibration: Calibration
+    thresholds: Thresholds
+
+
+def classifier_answers(run: Path, wanted: SlicePredictions) -> SlicePredictions:
+    """The out-of-fold answers that a classifier's crossfit left in `run`, to the slices of `wanted` in its order.
+
+    Raises: UserError where the folder holds none, or they are of other slices.
+    """
+    parts = [
+        RunResult.load(folder).test for folder in sorted(run.glob("fold-*")) if (folder / RESULT_FILE).is_file()
+    ]
+    tables = [part for part in parts if isinstance(part, SlicePredictions)]
+    if not tables:
+        raise UserError(f"{run} has no folds of a slice classifier; expected those of a recipe with folds; train it, "
+                        "or leave `beside` out of the recipe")
+    place = {
+        key: (table, row) for table in tables
+        for row, key in enumerate(zip(table.study_ids.tolist(), table.slice_indices.tolist(), strict=True))
+    }  # fmt: skip
+    keys = list(zip(wanted.study_ids.tolist(), wanted.slice_indices.tolist(), strict=True))
+    missing = sum(key not in place for key in keys)
+    if missing:
+        raise UserError(f"{run} has no answer to {missing} of {len(keys)} slices; expected the same data; train it "
+                        "again on them")
+    probabilities = np.stack([place[key][0].probabilities[place[key][1]] for key in keys])
+    return dataclasses.replace(wanted, probabilities=probabilities)
+
+
+def fit_joint(heard: Heard) -> JointRule:
+    """The share of SHARES whose AUROC of any blood is best (of equal ones the nearest to half), and its rule."""
+    by_share = {share: _levels(heard, heard, share) for share in SHARES}
+    scores = {share: _score(levels) for share, levels in by_share.items()}
+    best = max(scores.values())
+    share = min((share for share, score in scores.items() if score >= best - _WORTH), key=lambda one: abs(one - 0.5))
+    calibration, thresholds = fit_levels(by_share[share])
+    return JointRule(share, _renamed(calibration), _renamed(thresholds))
+
+
+def with_joint(rule: DecisionRule, joint: JointRule, name: str) -> DecisionRule:
+    """A segmenter's rule and that of its judgement together with the classifier `name`."""
+    words = JOINT_WORDS.format(name=name, share=joint.share)
+    return dataclasses.replace(
+        rule, calibration={**rule.calibration, **joint.calibration}, thresholds={**rule.thresholds, **joint.thresholds},
+        words=f"{rule.words}; {words}",
+    )  # fmt: skip
+
+
+def joint_by_others(heard: Heard, folds: NDArray[np.int64]) -> tuple[SlicePredictions, SlicePredictions, Studies]:
+    """Joint answers to all slices, each fold's weighed by the other folds' patients: calibrated, then as their order
+    alone matters (before the joint calibration), and the same of the studies. folds: (N,) of the slices."""
+    shape = heard.segmenter.probabilities.shape
+    together: NDArray[Any] = np.zeros(shape)
+    order: NDArray[Any] = np.zeros(shape)
+    _, targets, patients = of_studies(heard.segmenter)
+    studies, logits = np.unique(heard.segmenter.study_ids), np.zeros(targets.shape)
+    for fold in np.unique(folds):
+        own = folds == fold
+        others, asked = _part(heard, ~own), _part(heard, own)
+        rule = fit_joint(others)
+        levels = _levels(others, asked, rule.share)
+        pairs = np.asarray([rule.calibration[JOINT_SLICE][name] for name in CLASSES])
+        order[own] = expit(levels.slices[0])
+        together[own] = expit(levels.slices[0] * pairs[:, 0] + pairs[:, 1])
+        logits[np.isin(studies, asked.segmenter.study_ids)] = levels.studies[0]
+    return (
+        dataclasses.replace(heard.segmenter, probabilities=together),
+        dataclasses.replace(heard.segmenter, probabilities=order),
+        (logits, targets, patients),
+    )
+
+
+def _levels(fitted: Heard, asked: Heard, share: float) -> Levels:
+    """Joint logits of the answers `asked`, each network's calibrated by its own rule on the answers `fitted`."""
+    parts = []
+    for name in ("classifier", "segmenter"):
+        rule = fit_rule(getattr(fitted, name), fitted.steps_mm)
+        answers = getattr(asked, name)
+        parts.append((settled(answers, asked.steps_mm, rule).probabilities, _of_studies(answers, asked.steps_mm, rule)))
+    (slices_a, studies_a), (slices_b, studies_b) = parts
+    _, targets, _ = of_studies(asked.segmenter)
+    return Levels(
+        (pooled(slices_a, slices_b, share), asked.segmenter.targets), (pooled(studies_a, studies_b, share), targets)
+    )
+
+
+def _of_studies(answers: SlicePredictions, steps_mm: NDArray[np.float64], rule: DecisionRule) -> NDArray[np.float64]:
+    """Calibrated probabilities (S, 6) of the studies by a network's own rule."""
+    logits, _, _ = of_studies(heard_in_context(answers, steps_mm, rule.context_mm), rule.study_slices)
+    pairs = np.asarray([rule.calibration["study"][name] for name in CLASSES])
+    return np.asarray(expit(logits * pairs[:, 0] + pairs[:, 1]))
+
+
+def _score(levels: Levels) -> float:
+    known = [
+        roc_auc_score(targets[:, -1], logits[:, -1])
+        for logits, targets in (levels.slices, levels.studies) if 0 < targets[:, -1].sum() < len(targets)
+    ]  # fmt: skip
+    return float(np.mean(known)) if known else 0.0
+
+
+def _part(heard: Heard, chosen: NDArray[np.bool_]) -> Heard:
+    return Heard(selected(heard.classifier, chosen), selected(heard.segmenter, chosen), heard.steps_mm[chosen])
+
+
+def _renamed(by_level: Mapping[str, Value]) -> dict[str, Value]:
+    return {{"slice": JOINT_SLICE, "study": JOINT_STUDY}[level]: value for level, value in by_level.items()}
