@@ -58,7 +58,7 @@ from hemobench.windows import apply_window
 
 SLICES, MATRIX = 40, 512
 NEVER = 0.999999  # half of a head would be blood to random weights
-RECIPES = ("slice-classifier", "bleed-2d")
+RECIPES = ("slice-classifier", "bleed")
 TARGET_SECONDS, TARGET_RATIO, TARGET_BYTES = 2.0, 8.0, 3e9
 Checkpoints = Mapping[str, Checkpoint]
 
@@ -154,8 +154,7 @@ class Peer:
         config = self.configs["haemorrhage"]
         view = config.view
         assert isinstance(view, SegmentationView)
-        assert view.window is not None
-        grey = torch.from_numpy(apply_window(hu, view.window))[None, None]
+        grey = torch.from_numpy(np.stack([apply_window(hu, str(name)) for name in view.windows]))[None]
         size = [round(n * have / want) for n, have, want in zip(hu.shape, spacing_mm, view.spacing_mm, strict=True)]
         coarse = interpolate(grey, size=size, mode="trilinear", align_corners=False)
         logits = sliding_window_inference(coarse, view.shape, 1, self.models["haemorrhage"])

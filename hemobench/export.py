@@ -30,7 +30,13 @@ from hemobench.decision import (
 from hemobench.evaluation.card_files import card_files
 from hemobench.evaluation.joint_rule import Heard, classifier_answers, fit_joint, joint_by_others, with_joint
 from hemobench.evaluation.measured import JOINT, measure
-from hemobench.evaluation.out_of_fold import answer_out_of_fold, fit_all, overlap_by_others, settled_by_others
+from hemobench.evaluation.out_of_fold import (
+    OutOfFold,
+    answer_out_of_fold,
+    fit_all,
+    overlap_by_others,
+    settled_by_others,
+)
 from hemobench.evaluation.outline_page import outline_page
 from hemobench.evaluation.own_grid import pooled_dice_on_scans
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
@@ -62,6 +68,8 @@ LESION_RULE = (
     "a lesion is kept where its likeliest voxel reaches the probability that gives the largest mean Dice over the "
     "validation patients, a patient without blood in whom anything is called counting as 0"
 )
+FOLD_CHECKPOINT = "checkpoint"
+"""In the run of each fold of a segmenter."""
 _SURENESS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 
@@ -206,9 +214,27 @@ def _judged_outlines(
         together, order, studies = joint_by_others(heard, unseen.fold_of_slice)
         of_both = measure(together, examples, None, order, studies)
         scores |= {f"{metric}{JOINT}": score for metric, score in of_both.metrics.items()}
+    _write_folds(crossfitted, config, unseen, dataset)
     page = outline_page(masks)
     measured = dataclasses.replace(of_masks, metrics=scores)
     return _Judged(decision, called, measured, masks, page.sections, page.files, joint)
+
+
+def _write_folds(crossfitted: CrossFitted, config: CheckpointConfig, unseen: OutOfFold, dataset: Dataset) -> None:
+    """A checkpoint folder in the run of each fold, with the rule of the other folds' patients: so that whoever has the
+    data can look at, or measure, what a network says of patients whom it never saw."""
+    for number, (split, run) in enumerate(crossfitted.folds):
+        assert run.directory is not None
+        rule = fit_all(unseen, unseen.folds != number)
+        decided = dataclasses.replace(
+            config, name=f"{config.name} fold {number + 1}", calibration=rule.calibration, thresholds=rule.thresholds,
+            threshold_rule=rule.words, context_mm=rule.context_mm, study_slices=rule.study_slices,
+        )
+        write_checkpoint(
+            run.directory / FOLD_CHECKPOINT, load_model(run.directory)[0], decided, {"schema": 1, "metrics": {}},
+            f"# {decided.name}\n\nOne of {len(crossfitted.folds)} networks that answer for each other's patients; not "
+            "for sharing.\n", commit=run.commit, command=str(config.training["command"]), people=People.of(dataset, split),
+        )  # fmt: skip
 
 
 def _to_ship(model: torch.nn.Module, config: TrainConfig) -> tuple[torch.nn.Module, TrainConfig]:

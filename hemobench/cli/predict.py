@@ -64,6 +64,9 @@ def predict(
     ] = None,
     sheet: Annotated[Path | None, typer.Option(metavar="PNG", help="One page with a panel for each of them.")] = None,
     cases: Annotated[int, typer.Option(min=1, max=60, help="How many, evenly over its patients.")] = 12,
+    strangers: Annotated[
+        bool, typer.Option("--strangers", help="With --sheet: only people whom none of the networks knows.")
+    ] = False,
     checkpoint: Annotated[
         list[str] | None,
         typer.Option(metavar="FOLDER|USER/NAME", help="One a role, by repeating it. Default: the shipped ones."),
@@ -98,8 +101,13 @@ def predict(
              "--again": again}
     if data is not None or sheet is not None:
         of_data = sheet_of(data, sheet, [name for name, value in asked.items() if value])
-        draw_cases(*of_data, checkpoints_by_role(checkpoint or None), cases=cases, engine=engine, flip_tta=tta)
+        draw_cases(
+            *of_data, checkpoints_by_role(checkpoint or None), cases=cases, engine=engine, flip_tta=tta,
+            strangers=strangers,
+        )
         return
+    if strangers:
+        raise UserError("--strangers without --sheet; expected a data set to draw; add --data NAME:PATH --sheet PNG")
     if not scans:
         raise UserError("no SCAN given; expected one or more, or --data NAME:PATH with --sheet PNG; add it")
     if output is None:

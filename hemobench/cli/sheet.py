@@ -38,7 +38,8 @@ def sheet_of(data: str | None, sheet: Path | None, others: Sequence[str]) -> tup
 
 
 def draw_cases(
-    data: str, sheet: Path, checkpoints: Mapping[str, Checkpoint], *, cases: int, engine: str, flip_tta: bool
+    data: str, sheet: Path, checkpoints: Mapping[str, Checkpoint], *, cases: int, engine: str, flip_tta: bool,
+    strangers: bool = False,
 ) -> None:
     """Open the data set, analyse some of its cases, draw them; cases without an answer are named at the end."""
     # Here, not above: --help should not pay for loading torch.
@@ -53,7 +54,7 @@ def draw_cases(
     with reporting_progress(f"analysing {name}") as progress:
         done = write_sheet(
             dataset, tuple(checkpoints.values()), sheet, cases=cases, engine=engine, flip_tta=flip_tta,
-            progress=progress,
+            strangers=strangers, progress=progress,
         )  # fmt: skip
     typer.echo(f"{done.shown} cases of {name} drawn; {sheet}")
     if not dataset.info.phantom:

@@ -36,15 +36,20 @@ class SheetDone:
 
 def write_sheet(
     dataset: Dataset, checkpoints: Sequence[Checkpoint], path: Path, *, cases: int = 12, engine: str = "auto",
-    flip_tta: bool = False, progress: Progress | None = None,
+    flip_tta: bool = False, strangers: bool = False, progress: Progress | None = None,
 ) -> SheetDone:
-    """Analyse some cases of a data set and draw them on one PNG page, which appears whole or not at all.
+    """Analyse some cases of a data set and draw them on one PNG page, which appears whole or not at all. strangers:
+    only people who neither taught nor chose one of the networks.
 
-    Raises: UserError where `path` is no PNG and where no case gives an answer.
+    Raises: UserError where `path` is no PNG, nobody is left to draw, or no case gives an answer.
     """
     if path.suffix.lower() != ".png":
         raise UserError(f"sheet {path}; expected a name ending in .png; rename it")
-    chosen = choose_cases(dataset.cases, cases)
+    pool = [case for case in dataset.cases if not (strangers and is_known(case, checkpoints))]
+    if not pool:
+        raise UserError(f"all people of '{dataset.info.name}' are known to the networks; expected strangers; leave out "
+                        "--strangers, or choose other data")
+    chosen = choose_cases(pool, cases)
     panels: list[SheetPanel] = []
     left_out: list[str] = []
     models: dict[str, ModelUsed] = {}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,23 +12,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator, PartialState
-from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from numpy.typing import NDArray
 from torch import nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from hemobench.datasets.cache import Examples
 from hemobench.errors import UserError, unknown_name
 from hemobench.losses import SliceAndWhere
 from hemobench.metrics import higher_is_better, metric_info
 from hemobench.models.timm_unet import TimmUNet
+from hemobench.training.accelerated import accelerator_for, optimizer_for, running_mean
 from hemobench.training.batches import BatchSource
 from hemobench.training.checkpointing import load_tensors, load_training_state, save_tensors, save_training_state
 from hemobench.training.config import LOSS_MONITOR, TrainConfig
 from hemobench.training.evaluate import epoch_metrics
-from hemobench.training.hardware import ComputePlan, guard_shallow_convolutions, plan_compute, to_layout
+from hemobench.training.hardware import ComputePlan, guard_shallow_convolutions, to_layout
 from hemobench.training.logging import Reporter, TensorBoardLog, write_history
 from hemobench.training.problem import Problem, build_loss, build_model, drawn_from, pose_problem
 from hemobench.training.sampling import epoch_batches, generator_for
@@ -99,7 +96,7 @@ def restored(
     config: TrainConfig, model: nn.Module, problem: Problem, examples: Examples, best_epoch: int
 ) -> Trained:
     """A trained network again as `train` left it: same device, precision and layout, so the same answers."""
-    plan, accelerator = _accelerator(config.precision)
+    plan, accelerator = accelerator_for(config.precision)
     model = to_layout(model.to(accelerator.device), plan.channels_last)
     if accelerator.device.type == "cpu" and plan.precision == "bf16":
         model = guard_shallow_convolutions(model)
@@ -124,7 +121,7 @@ class _Trainer:
         self.higher = config.monitor != LOSS_MONITOR and _direction(str(config.monitor), config.task)
         self.rows, validation = rows
         self.validation = _evenly(validation, config.validation_limit)
-        self.plan, self.accelerator = _accelerator(config.precision)
+        self.plan, self.accelerator = accelerator_for(config.precision)
         device = self.accelerator.device
         set_seed(config.seed)
         loss, prior = build_loss(config, problem, self.rows)
@@ -134,11 +131,8 @@ class _Trainer:
         if device.type == "cpu" and self.plan.precision == "bf16":
             model = guard_shallow_convolutions(model)
         self.loss = loss.to(device)
-        # A copy of the bare network: Accelerate's wrapper of `forward` would go on calling the one it was made for.
-        mean = None if not config.average else AveragedModel(
-            model, multi_avg_fn=get_ema_multi_avg_fn(config.average), use_buffers=True
-        )
-        self.model, self.optimizer = self.accelerator.prepare(model, _optimizer(config, model, device))
+        mean = running_mean(model, config.average)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer_for(config, model, device))
         if mean is not None:
             mean.module = self.accelerator.prepare_model(mean.module, evaluation_mode=True)
         self.mean = mean
@@ -365,24 +359,6 @@ class _Trainer:
 def _model_header(trainer: _Trainer, header: dict[str, Any]) -> dict[str, Any]:
     """What it takes to build the network again beside its config."""
     return {**header, "in_channels": int(trainer.examples.images.shape[1]), "num_outputs": trainer.problem.num_outputs}
-
-
-def _accelerator(precision: str) -> tuple[ComputePlan, Accelerator]:
-    # Accelerate joins the processes of torchrun on a machine without a GPU only when told that it is one.
-    cpu = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.accelerator.is_available()
-    plan = plan_compute(precision, PartialState(cpu=cpu).device)
-    mixed = "bf16" if plan.precision == "bf16" else "no"
-    # Accelerate keeps one precision per process and refuses a second; a leaderboard trains several runs in one.
-    AcceleratorState._reset_state()
-    return plan, Accelerator(mixed_precision=mixed, cpu=cpu)
-
-
-def _optimizer(config: TrainConfig, model: nn.Module, device: torch.device) -> torch.optim.Optimizer:
-    kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
-    return kind(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-    )
 
 
 def _part(name: str) -> str:
