@@ -232,8 +232,8 @@ def _write_folds(crossfitted: CrossFitted, config: CheckpointConfig, unseen: Out
         )
         write_checkpoint(
             run.directory / FOLD_CHECKPOINT, load_model(run.directory)[0], decided, {"schema": 1, "metrics": {}},
-            f"# {decided.name}\n\nOne of {len(crossfitted.folds)} networks that answer for each other's patients; not "
-            "for sharing.\n", commit=run.commit, command=str(config.training["command"]), people=People.of(dataset, split),
+            f"# {decided.name}\n\nOne of {len(crossfitted.folds)} networks, each for patients it never saw. Not for "
+            "sharing.\n", commit=run.commit, command=str(config.training["command"]), people=People.of(dataset, split),
         )  # fmt: skip
 
 

@@ -84,7 +84,8 @@ def classifier_answers(run: Path, wanted: SlicePredictions) -> SlicePredictions:
 
 def fit_joint(heard: Heard) -> JointRule:
     """The share of SHARES whose AUROC of any blood is best (of equal ones the nearest to half), and its rule."""
-    by_share = {share: _levels(heard, heard, share) for share in SHARES}
+    voices = _voices(heard, heard)
+    by_share = {share: voices.pooled(share) for share in SHARES}
     scores = {share: _score(levels) for share, levels in by_share.items()}
     best = max(scores.values())
     share = min((share for share, score in scores.items() if score >= best - _WORTH), key=lambda one: abs(one - 0.5))
@@ -113,7 +114,7 @@ def joint_by_others(heard: Heard, folds: NDArray[np.int64]) -> tuple[SlicePredic
         own = folds == fold
         others, asked = _part(heard, ~own), _part(heard, own)
         rule = fit_joint(others)
-        levels = _levels(others, asked, rule.share)
+        levels = _voices(others, asked).pooled(rule.share)
         pairs = np.asarray([rule.calibration[JOINT_SLICE][name] for name in CLASSES])
         order[own] = expit(levels.slices[0])
         together[own] = expit(levels.slices[0] * pairs[:, 0] + pairs[:, 1])
@@ -125,18 +126,32 @@ def joint_by_others(heard: Heard, folds: NDArray[np.int64]) -> tuple[SlicePredic
     )
 
 
-def _levels(fitted: Heard, asked: Heard, share: float) -> Levels:
-    """Joint logits of the answers `asked`, each network's calibrated by its own rule on the answers `fitted`."""
-    parts = []
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Voices:
+    """Calibrated probabilities of the classifier and of the segmenter, (N, 6) of slices and (S, 6) of studies, and their
+    targets."""
+
+    slices: tuple[NDArray[np.floating], NDArray[np.floating]]
+    studies: tuple[NDArray[np.floating], NDArray[np.floating]]
+    slice_targets: NDArray[np.uint8]
+    study_targets: NDArray[np.uint8]
+
+    def pooled(self, share: float) -> Levels:
+        return Levels(
+            (pooled(*self.slices, share), self.slice_targets), (pooled(*self.studies, share), self.study_targets)
+        )
+
+
+def _voices(fitted: Heard, asked: Heard) -> _Voices:
+    """The answers `asked`, each network's calibrated by its own rule on the answers `fitted`."""
+    slices, studies = [], []
     for name in ("classifier", "segmenter"):
         rule = fit_rule(getattr(fitted, name), fitted.steps_mm)
         answers = getattr(asked, name)
-        parts.append((settled(answers, asked.steps_mm, rule).probabilities, _of_studies(answers, asked.steps_mm, rule)))
-    (slices_a, studies_a), (slices_b, studies_b) = parts
+        slices.append(settled(answers, asked.steps_mm, rule).probabilities)
+        studies.append(_of_studies(answers, asked.steps_mm, rule))
     _, targets, _ = of_studies(asked.segmenter)
-    return Levels(
-        (pooled(slices_a, slices_b, share), asked.segmenter.targets), (pooled(studies_a, studies_b, share), targets)
-    )
+    return _Voices((slices[0], slices[1]), (studies[0], studies[1]), asked.segmenter.targets, targets)
 
 
 def _of_studies(answers: SlicePredictions, steps_mm: NDArray[np.float64], rule: DecisionRule) -> NDArray[np.float64]:
