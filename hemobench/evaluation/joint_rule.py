@@ -128,8 +128,8 @@ def joint_by_others(heard: Heard, folds: NDArray[np.int64]) -> tuple[SlicePredic
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Voices:
-    """Calibrated probabilities of the classifier and of the segmenter, (N, 6) of slices and (S, 6) of studies, and their
-    targets."""
+    """Calibrated probabilities of the classifier and of the segmenter, (N, 6) of slices and (S, 6) of studies, and
+    their targets."""
 
     slices: tuple[NDArray[np.floating], NDArray[np.floating]]
     studies: tuple[NDArray[np.floating], NDArray[np.floating]]
