@@ -16,6 +16,7 @@ from hemobench.cards import Measured, metrics_mapping, write_card
 from hemobench.compare.references import position_predictions
 from hemobench.datasets.cache import Examples
 from hemobench.datasets.case import Dataset
+from hemobench.datasets.catalogue import PHANTOM
 from hemobench.datasets.people import People
 from hemobench.datasets.splits import Split
 from hemobench.datasets.views import SegmentationView
@@ -39,6 +40,7 @@ from hemobench.evaluation.out_of_fold import (
 )
 from hemobench.evaluation.outline_page import outline_page
 from hemobench.evaluation.own_grid import pooled_dice_on_scans
+from hemobench.evaluation.phantom_contrast import contrast_section
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.engine import TorchEngine
@@ -138,7 +140,8 @@ def export_run(
         answers.append((predictions, other))
     masks = partial(_masks, model, config, judged.called)
     shown = card_files(run, result, checkpoint_config, answers, datasets, masks)
-    sections = (*judged.sections, *shown.sections)
+    sections = (*judged.sections, *_phantom_sections(model, checkpoint_config, config, datasets, progress))
+    sections = (*sections, *shown.sections)
     card = write_card(checkpoint_config, recipe.description, count_parameters(model), measured, sections)
     write_checkpoint(
         output, model, checkpoint_config, metrics_mapping(measured), card, commit=result.commit, command=command,
@@ -235,6 +238,19 @@ def _write_folds(crossfitted: CrossFitted, config: CheckpointConfig, unseen: Out
             f"# {decided.name}\n\nOne of {len(crossfitted.folds)} networks, each for patients it never saw. Not for "
             "sharing.\n", commit=run.commit, command=str(config.training["command"]), people=People.of(dataset, split),
         )  # fmt: skip
+
+
+def _phantom_sections(
+    model: torch.nn.Module, config: CheckpointConfig, trained: TrainConfig, datasets: Sequence[Dataset],
+    progress: Callable[[int, int], None] | None,
+) -> tuple[str, ...]:
+    """Of a network that outlines blood: the first phantoms that it was measured on, by what can be seen of them."""
+    phantoms = next((one for one in datasets[1:] if one.info.name == PHANTOM.name), None)
+    if config.role != "haemorrhage" or phantoms is None:
+        return ()
+    device = torch.device("cpu")
+    engine = TorchEngine(model, config.context, plan_compute(trained.precision, device).precision, device)
+    return (contrast_section(config, engine, phantoms.cases, phantoms.info.name, progress),)
 
 
 def _to_ship(model: torch.nn.Module, config: TrainConfig) -> tuple[torch.nn.Module, TrainConfig]:
