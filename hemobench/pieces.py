@@ -23,5 +23,19 @@ def sure_pieces(
     if least <= 0 or not mask.any():
         return mask
     labels, count = ndimage.label(mask, structure=TOUCHING)
-    highest = ndimage.maximum(probability, labels, np.arange(1, count + 1))
-    return np.asarray(np.r_[False, np.asarray(highest) >= least][labels])
+    return np.asarray(np.r_[False, highest_by_piece(labels, count, probability) >= least][labels])
+
+
+def highest_by_piece(
+    labels: NDArray[np.integer], count: int, probability: NDArray[np.floating]
+) -> NDArray[np.floating]:
+    """The highest probability of each piece, (count,), of labels (D, H, W) from 1 to `count`; 0 is none.
+
+    >>> highest_by_piece(np.array([1, 0, 2, 2]), 2, np.array([0.4, 0.9, 0.1, 0.5]))
+    array([0.4, 0.5])
+    """
+    # Only what is filled: ndimage.maximum sorts the whole box, which takes seconds where that is a scan.
+    filled = np.flatnonzero(labels)
+    highest = np.zeros(count + 1, dtype=probability.dtype)
+    np.maximum.at(highest, labels.ravel()[filled], probability.ravel()[filled])
+    return highest[1:]

@@ -29,7 +29,7 @@ from hemobench.inference.engine import TorchEngine
 from hemobench.inference.grids import to_source
 from hemobench.inference.lesions import DEFAULT_RULES, lesions_of, occupied_box
 from hemobench.inference.networks import BloodField, blood_field, outlined, summary_of
-from hemobench.pieces import TOUCHING
+from hemobench.pieces import TOUCHING, highest_by_piece
 from hemobench.training.crossfit import CrossFitted
 from hemobench.training.experiment import load_model
 from hemobench.training.hardware import plan_compute
@@ -223,16 +223,14 @@ def _asked(case: Case, config: CheckpointConfig, engine: TorchEngine) -> Unseen:
 def _outlines(field: BloodField, volume: Volume, truth: NDArray[np.bool_]) -> Outlines:
     probability = to_source(expit(field.blood)[None], field.grid, volume)[0]
     true_voxels = int(truth.sum())
-    box = occupied_box(probability >= VOXELS[0])
-    if box is not None:
-        probability, truth = probability[box], truth[box]
+    box = occupied_box(probability >= VOXELS[0]) or (slice(0, 0),) * 3
+    probability, truth = probability[box], truth[box]
     pieces = []
     for threshold in VOXELS:
         labels, count = ndimage.label(probability >= threshold, structure=TOUCHING)
         voxels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
         hits = np.bincount(labels[truth], minlength=count + 1)[1:]
-        highest = np.asarray(ndimage.maximum(probability, labels, np.arange(1, count + 1)), dtype=np.float64)
-        pieces.append((highest.reshape(-1), voxels * volume.voxel_volume_ml, voxels, hits))
+        pieces.append((highest_by_piece(labels, count, probability), voxels * volume.voxel_volume_ml, voxels, hits))
     return Outlines(tuple(pieces), true_voxels)
 
 
