@@ -155,7 +155,8 @@ def _role(training: Any, number: int) -> str:
 
 def _table(measured: Measured, role: str) -> str:
     kind = "PHANTOM patients" if measured.phantom else "real patients"
-    cases = "slices" if "auroc_any" in measured.metrics else "scans"
+    masks = any(name.startswith("dice_") for name in measured.metrics)
+    cases = "scans" if masks or "auroc_any" not in measured.metrics else "slices"
     lines = [f"{measured.patients} {kind} of {measured.data} ({role}), {measured.cases} {cases}:", "",
              "| metric | value | 95% interval |", "|---|---|---|"]
     scores = dict(measured.metrics)

@@ -38,7 +38,7 @@ from hemobench.volume import LABEL_MAP, Volume
 
 VOXELS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 LESIONS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
-CLEAN_SHARE = 0.85
+CLEAN_SHARE = 0.8
 OUTLINE_RULE = (
     "a voxel is outlined from one probability on, in a lesion whose likeliest voxel reaches a second one: the two that "
     f"give bleeding patients the largest mean Dice and leave at least {100 * CLEAN_SHARE:.0f}% of the patients without "
