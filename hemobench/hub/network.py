@@ -25,7 +25,7 @@ class PretrainedNetwork(nn.Module):
     forward takes what the config's view gives, values 0 to 1: (B, C, H, W) for a classifier, (B, 1, D, H, W) for a
     segmenter, and gives logits (B, K) or (B, K, D, H, W) in the order of `config.outputs`.
 
-        network = PretrainedNetwork.from_pretrained("user/bleed-2d", revision="v1")
+        network = PretrainedNetwork.from_pretrained("user/bleed", revision="v1")
     """
 
     def __init__(self, checkpoint: Checkpoint) -> None:

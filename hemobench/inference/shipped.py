@@ -11,7 +11,7 @@ from hemobench.errors import UserError
 from hemobench.inference.checkpoint import MANIFEST, Checkpoint, open_checkpoint
 
 ENVIRONMENT = "HEMOBENCH_CHECKPOINT"
-SHIPPED = ("slice-classifier", "bleed-2d", "ventricles")
+SHIPPED = ("slice-classifier", "bleed", "ventricles")
 CheckpointSource = str | Path | Checkpoint
 
 

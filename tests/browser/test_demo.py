@@ -70,7 +70,7 @@ def test_a_nifti_is_analysed_and_its_mask_comes_back_in_its_own_space(opened: An
     scan.write_bytes(source.read_bytes())
     upload(opened, scan)
     words = status(opened, "done")
-    assert "bleed-2d (sha256 " in words
+    assert "bleed (sha256 " in words
     drawn(opened)
     report = json.loads(taken(opened, "take-report", tmp_path).read_text(encoding="utf-8"))
     mask, image = nibabel.load(taken(opened, "take-mask", tmp_path)), nibabel.load(scan)

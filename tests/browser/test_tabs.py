@@ -215,7 +215,7 @@ def test_about_has_cards_licences_and_a_citation(page: Any, tabs: str) -> None:
     page.get_by_role("tab", name="About").click()
     for heading in ("How it works", "Limits", "Privacy", "Models", "Data and licences", "How to cite"):
         page.get_by_role("heading", name=heading, exact=True).first.wait_for()
-    page.get_by_role("button", name="bleed-2d").click()
+    page.get_by_role("button", name="bleed").click()
     page.get_by_role("heading", name="Intended use").first.wait_for()
     assert page.locator(".datasets tbody tr", has_text="ct-ich").get_by_text("CC BY 4.0").is_visible()
     assert "@software{hemobench" in page.locator(".about").inner_text()

@@ -25,7 +25,7 @@ from hemobench.inference.shipped import shipped_folder
 
 def test_each_shipped_checkpoint_has_its_card() -> None:
     cards = {card.name: card for card in checkpoint_cards()}
-    assert set(cards) == {"slice-classifier", "bleed-2d", "ventricles"}
+    assert set(cards) == {"slice-classifier", "bleed", "ventricles"}
     for card in cards.values():
         assert "license:" not in card.markdown
         assert not card.markdown.startswith("# ")
@@ -61,7 +61,7 @@ def test_the_citation_is_bibtex_of_the_file(tmp_path: Path) -> None:
 def test_limits_say_of_each_network_what_it_learned_from() -> None:
     lines = network_origins()
     assert len(lines) == 3
-    for line, name in zip(lines, ("slice-classifier", "bleed-2d", "ventricles"), strict=True):
+    for line, name in zip(lines, ("slice-classifier", "bleed", "ventricles"), strict=True):
         training = json.loads((shipped_folder() / name / "config.json").read_text())["training"]
         assert line.startswith(f"**{name}** learned from {training.get('taught_by', 'phantoms alone')}, ")
         assert line in limits()
@@ -80,7 +80,7 @@ def test_limits_say_of_each_network_what_it_learned_from() -> None:
 def test_a_networks_origin_is_read_from_its_files(
     tmp_path: Path, phantom: bool, others: list[tuple[bool, str, int]], says: str
 ) -> None:
-    folder = tmp_path / "bleed-2d"
+    folder = tmp_path / "bleed"
     folder.mkdir()
     groups = [{"phantom": one, "data": data, "patients": patients} for one, data, patients in others]
     first = {"phantom": phantom, "data": "phantom" if phantom else "rsna", "patients": 36, "others": groups}
@@ -88,7 +88,7 @@ def test_a_networks_origin_is_read_from_its_files(
     (folder / "config.json").write_text(json.dumps({"training": training}))
     (folder / "metrics.json").write_text(json.dumps(first))
     (folder / "manifest.json").write_text("{}")
-    assert network_origins(tmp_path) == (f"**bleed-2d** {says}",)
+    assert network_origins(tmp_path) == (f"**bleed** {says}",)
 
 
 def test_the_words_agree_with_what_the_program_does() -> None:

@@ -88,7 +88,7 @@ def test_a_folder_is_shown_by_its_own_name_alone(
 
 def test_only_configured_sets_can_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     shelf = configured(monkeypatch, "")
-    for given in ("someone/else", str(shipped_folder() / "bleed-2d"), "../checkpoints"):
+    for given in ("someone/else", str(shipped_folder() / "bleed"), "../checkpoints"):
         with pytest.raises(UserError, match="unknown checkpoint"):
             shelf.open(given)
 

@@ -48,7 +48,7 @@ def test_a_damaged_checkpoint_is_no_line_of_the_page(tmp_path: Path) -> None:
         zoo_page(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["slice-classifier", "bleed-2d", "ventricles"])
+@pytest.mark.parametrize("name", ["slice-classifier", "bleed", "ventricles"])
 def test_shipped_checkpoints_may_be_shared(name: str) -> None:
     from hemobench.hub.metadata import check_shareable
     from hemobench.hub.transfer import verified_files

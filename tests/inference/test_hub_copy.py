@@ -14,7 +14,7 @@ from hemobench.inference.checkpoint import FILES, open_checkpoint
 
 from ..local_hub import LocalHub
 
-NAME = "someone/bleed-2d"
+NAME = "someone/bleed"
 
 
 @pytest.fixture

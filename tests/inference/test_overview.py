@@ -67,7 +67,7 @@ def a_report(
     scan = Scan(volume, "nifti", (), GridSource(Path("scan.nii"), Space(volume.affine, volume.shape)), spacing_known)
     return StudyReport(
         source=Source("nifti", 1, "CT", volume.shape, volume.spacing_mm if spacing_known else None, warnings),
-        model=(ModelUsed("haemorrhage", "bleed-2d", None, "ab" * 32, "torch fp32"),),
+        model=(ModelUsed("haemorrhage", "bleed", None, "ab" * 32, "torch fp32"),),
         study=StudyFinding(probabilities, {name: Call(probabilities[name] >= 0.5, 0.5) for name in CLASSES}),
         slices=tuple(SliceFinding(index, 0.0, probabilities) for index in range(volume.shape[0])),
         lesions=tuple(lesions),

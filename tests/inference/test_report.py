@@ -24,7 +24,7 @@ from hemobench.volume import LABEL_MAP, Volume
 def a_report(**changes: Any) -> StudyReport:
     content: dict[str, Any] = {
         "source": Source("dicom", 2, "CT", (2, 8, 6), (5.0, 0.5, 0.5), ("the gantry was tilted",)),
-        "model": (ModelUsed("haemorrhage", "bleed-2d", None, "ab" * 32, "torch"),),
+        "model": (ModelUsed("haemorrhage", "bleed", None, "ab" * 32, "torch"),),
         "study": StudyFinding({"any": 0.75, "subdural": 0.5}, {"any": Call(True, 0.6)}),
         "slices": (
             SliceFinding(0, -2.5, {"any": 0.25, "subdural": 0.125}),

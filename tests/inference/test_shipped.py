@@ -15,7 +15,7 @@ from hemobench.inference.shipped import ENVIRONMENT, checkpoints_by_role
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
-    blood_checkpoint(folder / "bleed-2d", name="blood")
+    blood_checkpoint(folder / "bleed", name="blood")
     slice_checkpoint(folder / "slice-classifier", name="slices")
     return folder
 
@@ -32,14 +32,14 @@ def names(*given: object) -> dict[str, str]:
 
 def test_folders_as_text_path_open_or_several(shelf: Path) -> None:
     both = {"haemorrhage": "blood", "slice-classifier": "slices"}
-    assert names(str(shelf / "bleed-2d")) == {"haemorrhage": "blood"}
-    assert names(shelf / "bleed-2d") == {"haemorrhage": "blood"}
-    assert names([shelf / "bleed-2d", str(shelf / "slice-classifier")]) == both
-    assert names((open_checkpoint(shelf / "bleed-2d"), shelf / "slice-classifier")) == both
+    assert names(str(shelf / "bleed")) == {"haemorrhage": "blood"}
+    assert names(shelf / "bleed") == {"haemorrhage": "blood"}
+    assert names([shelf / "bleed", str(shelf / "slice-classifier")]) == both
+    assert names((open_checkpoint(shelf / "bleed"), shelf / "slice-classifier")) == both
 
 
 def test_the_environment_names_them_with_commas(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ENVIRONMENT, f"{shelf / 'bleed-2d'}, {shelf / 'slice-classifier'},")
+    monkeypatch.setenv(ENVIRONMENT, f"{shelf / 'bleed'}, {shelf / 'slice-classifier'},")
     assert names(None) == {"haemorrhage": "blood", "slice-classifier": "slices"}
     # What is given goes before it.
     assert names(shelf / "slice-classifier") == {"slice-classifier": "slices"}
@@ -65,7 +65,7 @@ def test_the_shipped_folder_is_the_repository_s() -> None:
 def test_two_of_one_role_are_refused(shelf: Path, tmp_path: Path) -> None:
     other = blood_checkpoint(tmp_path / "other", name="second")
     with pytest.raises(UserError, match=r"two checkpoints for the role haemorrhage \(blood and second\)"):
-        checkpoints_by_role([shelf / "bleed-2d", other])
+        checkpoints_by_role([shelf / "bleed", other])
 
 
 def test_a_checkpoint_is_read_once_until_it_changes(tmp_path: Path) -> None:
