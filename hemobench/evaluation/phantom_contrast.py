@@ -54,6 +54,6 @@ def contrast_section(
         f"## Phantoms, by what can be seen\n\nOf {len(cases)} generated phantoms ({name}) {len(dice)} have bleeds that "
         f"differ from what lies around by {VISIBLE_HU:g} HU or more: mean Dice of these, on the scans' own voxels, "
         f"{interval.estimate:.3f} ({interval.low:.3f} to {interval.high:.3f}), median {np.median(dice):.3f}. Of "
-        f"{unseen} pieces nearer than that to their surroundings, {touched} are touched by an outline.{healthy} Scores on "
-        "phantoms are scores on phantoms."
+        f"{unseen} pieces nearer than that to their surroundings, {touched} are touched by an outline.{healthy} Scores "
+        "on phantoms are scores on phantoms."
     )
