@@ -16,6 +16,7 @@ from PIL import Image
 from hemobench.evaluation.curves import even_ticks
 from hemobench.inference.checkpoint import OUTLINES_PICTURE
 from hemobench.inference.overview.canvas import FAINT, MUTED, RULE, TEXT, Canvas, Colour
+from hemobench.metrics.volumetry import BlandAltman, bland_altman
 from hemobench.training.result import CaseScores
 
 _WIDTH, _HEIGHT = 960, 360
@@ -23,7 +24,6 @@ _TOP, _BOTTOM, _LEFT, _GUTTER, _RIGHT = 48, 52, 58, 80, 20
 _DOT: Colour = (86, 180, 233)
 _LINE: Colour = (230, 159, 0)
 _SIZES_ML = (0.0, 2.0, 5.0, 15.0, math.inf)
-_AGREE_SD = 1.96  # of differences, 95% of which lie within (Bland and Altman 1986)
 _SMALLEST_ML = 0.1
 
 
@@ -35,20 +35,11 @@ class OutlinePage:
     files: Mapping[str, bytes]
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Volumes outlined against true ones, of patients with blood, in mL: mean difference and limits of agreement."""
-
-    bias_ml: float
-    low_ml: float
-    high_ml: float
-
-
 def outline_page(scores: CaseScores) -> OutlinePage:
     """The page of cases' scores, which hold `dice_any`, `volume_ml_true_any`, `volume_ml_pred_any`, ..."""
     true, found = (scores.values[f"volume_ml_{kind}_any"] for kind in ("true", "pred"))
     dice, bleeding = scores.values["dice_any"], true > 0
-    agreement = volume_agreement(true[bleeding], found[bleeding])
+    agreement = bland_altman(found[bleeding], true[bleeding])
     buffer = io.BytesIO()
     _drawn(true[bleeding], found[bleeding], dice[bleeding], agreement).save(buffer, format="PNG", optimize=True)
     lines = ["| blood | patients | mean Dice | median Dice | nothing of it found |", "|---|---|---|---|---|"]
@@ -65,27 +56,15 @@ def outline_page(scores: CaseScores) -> OutlinePage:
         f"{np.median(clean):.1f} mL in the median and {clean.max():.1f} mL at most. " if healthy.any() else ""
     )
     return OutlinePage((
-        "## By size\n\n" + "\n".join(lines) + f"\n\n{words}Volumes: {agreement.bias_ml:+.1f} mL in the mean, limits of "
-        f"agreement {agreement.low_ml:+.1f} to {agreement.high_ml:+.1f} mL (Bland and Altman 1986). Where a data set "
+        "## By size\n\n" + "\n".join(lines) + f"\n\n{words}Volumes: {agreement.bias:+.1f} mL in the mean, limits of "
+        f"agreement {agreement.low:+.1f} to {agreement.high:+.1f} mL (Bland and Altman 1986). Where a data set "
         "has no millimetres, they are those of a head of average length.\n\n"
         f"![Dice by size of the bleed, and volumes against the truth]({OUTLINES_PICTURE})",
     ), {OUTLINES_PICTURE: buffer.getvalue()})  # fmt: skip
 
 
-def volume_agreement(true_ml: NDArray[np.float64], found_ml: NDArray[np.float64]) -> Agreement:
-    """Bland and Altman's mean difference (found less true) and the limits that hold 95% of normal differences.
-
-    >>> volume_agreement(np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 5.0]))
-    Agreement(bias_ml=1.0, low_ml=-0.96, high_ml=2.96)
-    """
-    differences = found_ml - true_ml
-    bias = float(differences.mean())
-    spread = _AGREE_SD * float(differences.std(ddof=1)) if len(differences) > 1 else math.nan
-    return Agreement(bias, bias - spread, bias + spread)
-
-
 def _drawn(
-    true_ml: NDArray[np.float64], found_ml: NDArray[np.float64], dice: NDArray[np.float64], agreement: Agreement
+    true_ml: NDArray[np.float64], found_ml: NDArray[np.float64], dice: NDArray[np.float64], agreement: BlandAltman
 ) -> Image.Image:
     canvas = Canvas(_WIDTH, _HEIGHT)
     wide = (_WIDTH - _LEFT - _RIGHT - _GUTTER) // 2
@@ -95,7 +74,7 @@ def _drawn(
     _chart(canvas, (_LEFT, wide), "Dice", "true mL", sizes, dice, inside, (0.0, 1.0), ())
     means, differences = (true_ml + found_ml) / 2, found_ml - true_ml
     ticks = even_ticks(0.0, float(means.max()), 5)
-    lines = (agreement.low_ml, agreement.bias_ml, agreement.high_ml)
+    lines = (agreement.low, agreement.bias, agreement.high)
     reach = [value for value in (*differences, *lines) if math.isfinite(value)]
     _chart(canvas, (_LEFT + wide + _GUTTER, wide), "outlined less true, mL", "mean of both, mL", means, differences,
            [(tick, f"{tick:g}") for tick in ticks], (min(reach), max(reach)), lines)

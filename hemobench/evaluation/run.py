@@ -185,7 +185,8 @@ def _notes(checkpoint: Checkpoint, dataset: Dataset, table: SliceTable | None, s
     if table is None:
         return notes
     if checkpoint.config.task == "segmentation":
-        notes.append("probabilities of slices are those of a segmenter's likeliest voxel")
+        spots = "likeliest spots" if "slice" in checkpoint.config.calibration else "likeliest voxel"
+        notes.append(f"probabilities of slices are those of a segmenter's {spots}")
     if not table.by_slice.all():
         notes.append("labels of studies, not of slices: scores by slice leave those studies out")
     if not table.typed.any():

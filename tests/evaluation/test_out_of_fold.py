@@ -18,7 +18,6 @@ from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.rehearsal import LAYOUTS
 from hemobench.datasets.rehearsal.build import build_layout
 from hemobench.evaluation.out_of_fold import CLEAN_SHARE, LESIONS, VOXELS, Outlines, OutOfFold, Unseen, fit_outlines
-from hemobench.evaluation.outline_page import volume_agreement
 from hemobench.inference.checkpoint import OUTLINES_PICTURE, Checkpoint, open_checkpoint
 from hemobench.inference.study import analyse
 from hemobench.labels import CLASSES
@@ -148,8 +147,3 @@ def test_thresholds_leave_healthy_heads_clean_and_then_outline_best() -> None:
     assert chosen["lesion"] == 0.9  # the first that is above 0.86 and loses no true one
     among = np.r_[np.ones(2, dtype=bool), np.zeros(10, dtype=bool)]
     assert fit_outlines(_found([*bleeding, *healthy]), among) == {"voxel": VOXELS[0], "lesion": LESIONS[0]}
-
-
-def test_agreement_by_hand() -> None:
-    found = volume_agreement(np.array([1.0, 5.0]), np.array([2.0, 4.0]))
-    assert (found.bias_ml, found.high_ml) == (0.0, pytest.approx(1.96 * np.sqrt(2)))
