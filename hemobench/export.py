@@ -123,7 +123,7 @@ def export_run(
     if crossfitted is None:
         judged = _judged_by_split(model, config, result, examples, datasets, split)
     elif crossfitted.out_of_fold is None:
-        classifier = None if recipe.beside is None or beside_run is None else (recipe.beside, beside_run)
+        classifier = None if recipe.beside is None or beside_run is None else (beside_run.name, beside_run)
         judged = _judged_outlines(crossfitted, undecided, examples, datasets[0], classifier, progress)
     else:
         judged = _judged_slices(crossfitted, crossfitted.out_of_fold, examples)

@@ -179,18 +179,19 @@ class BloodAndType(Loss):
 
     Targets are (B, 6, ...): blood, then one of five types, or none of them where nobody knows. The types of a batch
     count equally, however many voxels each has: a large intraparenchymal bleed would otherwise drown a thin subdural
-    one.
+    one. `labelled` is for networks that also name what each slice shows.
     """
 
     def __init__(
         self, weights: ClassWeights | None = None, *, dice_weight: float = 1.0, bce_weight: float = 1.0,
-        type_weight: float = 0.3,
+        type_weight: float = 0.3, slice_weight: float = 0.3,
     ) -> None:
         super().__init__()
-        if type_weight < 0:
-            raise UserError(f"blood+type with type_weight={type_weight}; expected 0 or more; try 0.3")
+        if min(type_weight, slice_weight) < 0:
+            raise UserError(f"blood+type with type_weight={type_weight} and slice_weight={slice_weight}; expected 0 or "
+                            "more; try 0.3")
         self.blood = DiceBCE(weights, dice_weight=dice_weight, bce_weight=bce_weight)
-        self.type_weight = type_weight
+        self.type_weight, self.slice_weight = type_weight, slice_weight
 
     def compute(self, logits: Tensor, targets: Tensor) -> Tensor:
         blood = self.blood.compute(logits[:, :1], targets[:, :1])
@@ -203,6 +204,18 @@ class BloodAndType(Loss):
         surprises = F.log_softmax(logits[:, 1:].movedim(1, -1)[named], dim=-1) * types.movedim(1, -1)[named]
         surprise = -(surprises * weight).sum()
         return blood + self.type_weight * surprise
+
+    def labelled(self, logits: Tensor, slice_logits: Tensor, targets: Tensor) -> Tensor:
+        """Loss of maps and, with `slice_weight`, the BCE of slice logits, five types and any, (B, 6) beside targets
+        (B, 6, H, W) or (B, 6, D) beside (B, 6, D, H, W), against what the targets show of each slice. Where the type of
+        some blood is unknown, a type that is not shown teaches nothing."""
+        shown = targets.amax(dim=(-2, -1))
+        labels = torch.cat([shown[:, 1:], shown[:, :1]], dim=1)
+        untyped = (targets[:, :1] > targets[:, 1:].amax(dim=1, keepdim=True)).any(dim=-1).any(dim=-1)
+        told = torch.cat([~untyped | (shown[:, 1:] > 0), torch.ones_like(untyped)], dim=1)
+        with torch.autocast(device_type=logits.device.type, enabled=False):
+            surprise = F.binary_cross_entropy_with_logits(slice_logits.float(), labels, weight=told.float())
+        return self(logits, targets) + self.slice_weight * surprise
 
 
 class SliceAndWhere(Loss):
@@ -289,7 +302,8 @@ def create_loss(name: str, weights: ClassWeights | None = None, **options: Any) 
 
     Options: focal `gamma`, `alpha`; dice `batch`, `smooth`; dice+bce `dice_weight`, `bce_weight`, `batch`;
     tversky `alpha`, `beta`, `batch`, `smooth`; cross-entropy `label_smoothing`; blood+type `dice_weight`,
-    `bce_weight`, `type_weight`; bce+where `map_weight`, `type_weight`, `spot_weight`, `spot`, `positive_weight`.
+    `bce_weight`, `type_weight`, `slice_weight`; bce+where `map_weight`, `type_weight`, `spot_weight`, `spot`,
+    `positive_weight`.
 
     Raises UserError for an unknown name or option, and for class weights given to `dice` or `tversky`, which have no
     place for them.

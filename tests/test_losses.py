@@ -199,6 +199,24 @@ def test_blood_and_type_by_hand() -> None:
     assert loss(torch.cat([blood, types], dim=1), targets).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_what_slices_are_said_to_show_by_hand() -> None:
+    # Three slices of one pixel: blood of type 2, blood of an unknown type, none.
+    targets = torch.zeros(3, 6, 1, 1)
+    targets[:2, 0] = 1
+    targets[0, 2] = 1
+    maps = torch.zeros(3, 6, 1, 1)
+    named = torch.zeros(3, 6)
+    named[1, 0] = 5.0  # of a type that is not shown nothing is known in the second slice
+    named[:, 5] = torch.tensor([2.0, 2.0, -2.0])
+    loss = create_loss("blood+type", slice_weight=0.5)
+    of_types = 10 * math.log(2)  # five logits of 0 in the first slice and five in the last
+    of_any = 3 * math.log(1 + math.exp(-2.0))
+    expected = loss(maps, targets).item() + 0.5 * (of_types + of_any) / 18
+    assert loss.labelled(maps, named, targets).item() == pytest.approx(expected, rel=1e-5)  # type: ignore[operator]
+    stacked = [each.unsqueeze(0).movedim(1, 2) for each in (maps, named, targets)]
+    assert loss.labelled(*stacked).item() == pytest.approx(expected, rel=1e-5)  # type: ignore[operator]
+
+
 def test_blood_and_type_without_blood_is_a_number() -> None:
     logits = torch.zeros(2, 6, 3, requires_grad=True)
     value = create_loss("blood+type")(logits, torch.zeros(2, 6, 3))

@@ -25,7 +25,7 @@ from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter, counting
 from hemobench.training.problem import check_config
 from hemobench.training.recipes import Recipe, load_recipe, stream_of
-from hemobench.training.result import RESULT_FILE, read_json, write_json
+from hemobench.training.result import read_json, write_json
 
 
 def make_checkpoint(
@@ -45,21 +45,24 @@ def make_checkpoint(
     config = recipe.config
     check_config(config)
     folder = run or Path("runs") / recipe.name
-    begin, listener = start_of(recipe, start, folder), _run_beside(recipe)
     spec = data or str(recipe.data["name"])
     with ConsoleReporter() as reporter:
         dataset, others = _opened(recipe, spec, tests, reporter)
         assert config.view is not None
+        material = anatomies or (spec if dataset.info.phantom else "phantom")
+        listener = _trained_beside(recipe, dataset, material, reporter)
+        begin = start_of(recipe, start, folder)
         examples = build_examples(
             dataset, config.view, masks=config.says_where, progress=counting(reporter, f"reading {dataset.info.name}")
         )
-        material = anatomies or (spec if dataset.info.phantom else "phantom")
         crossfitted = None
         if recipe.folds:
-            _check_strangers(recipe, dataset.cases, begin)
+            fold_starts = listener if start is None and recipe.start == recipe.beside else None
+            if fold_starts is None:
+                _check_strangers(recipe, dataset.cases, begin)
             crossfitted = crossfit(
                 config, examples, dataset.cases, folder, folds=recipe.folds, seed=recipe.split_seed,
-                stream=stream_of(recipe, material, None), start=begin, progress=reporter,
+                stream=stream_of(recipe, material, None), start=begin, fold_starts=fold_starts, progress=reporter,
             )
             folder, split = folder / EVERYBODY, everybody(dataset.cases, recipe.split_seed)
         else:
@@ -72,9 +75,6 @@ def make_checkpoint(
         split.save(folder / "split.json")
         people = _people(dataset, split, begin)
         write_json(folder / PEOPLE, people.to_mapping())
-        if recipe.beside is not None and listener is None:
-            reporter.say(f"no run of {recipe.beside} with folds in runs/: slices and studies are judged without it; "
-                         f"train that recipe too (--recipe {recipe.beside}) and give this command again")
         reporter.say("fitting the decision rule, measuring, writing the card")
         written = export_run(
             folder, checkpoint, recipe, examples, split, data=_without_path(spec), crossfitted=crossfitted,
@@ -90,12 +90,28 @@ def make_checkpoint(
     _announce(recipe, written, checkpoint)
 
 
-def _run_beside(recipe: Recipe) -> Path | None:
-    """The finished crossfit of the classifier that a recipe's segmenter judges with, None where there is none."""
+def _trained_beside(recipe: Recipe, dataset: Dataset, material: str, reporter: ConsoleReporter) -> Path | None:
+    """The crossfit, in `runs/<beside>`, of the classifier that a recipe's segmenter judges with, trained where it is
+    not yet; None where the recipe names none."""
     if recipe.beside is None:
         return None
-    run = Path("runs") / recipe.beside
-    return run if (run / "fold-1" / RESULT_FILE).is_file() else None
+    other = load_recipe(recipe.beside)
+    run = Path("runs") / other.name
+    reporter.say(f"{other.name}, which {recipe.name} judges with, in {run}")
+    config = other.config
+    assert config.view is not None
+    examples = build_examples(
+        dataset, config.view, masks=config.says_where, progress=counting(reporter, f"reading {dataset.info.name}")
+    )
+    begin = start_of(other, None, run)
+    _check_strangers(other, dataset.cases, begin)
+    crossfit(
+        config, examples, dataset.cases, run, folds=recipe.folds, seed=recipe.split_seed,
+        stream=stream_of(other, material, None), start=begin, progress=reporter,
+    )
+    people = _people(dataset, everybody(dataset.cases, recipe.split_seed), begin)
+    write_json(run / EVERYBODY / PEOPLE, people.to_mapping())
+    return run
 
 
 def _opened(

@@ -25,9 +25,10 @@ def start_of(recipe: Recipe, given: Path | None, run: Path) -> Path | None:
         if given is not None:
             raise UserError(f"--start with recipe {recipe.name}; expected none: it begins with nothing; leave it out")
         return None
-    folder = given or Path("runs") / recipe.start
+    name = Path(recipe.start).stem  # a recipe of one's own is named by its file
+    folder = given or Path("runs") / name
     if given is None and not folder.exists():
-        folder = shipped_folder() / recipe.start
+        folder = shipped_folder() / name
     if (folder / MANIFEST).is_file():
         return _laid_out(folder, run / "start")
     if (folder / EVERYBODY / RESULT_FILE).is_file():

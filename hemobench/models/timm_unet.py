@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from hemobench.errors import UserError, unknown_name
+from hemobench.labels import CLASSES
 from hemobench.models.backbones import TimmClassifier, create_backbone
 from hemobench.models.padding import check_rank, crop_to, pad_to_multiple, set_bias_prior
 from hemobench.models.unet import fold_slices
@@ -113,38 +114,54 @@ def spot_logits(maps: Tensor) -> Tensor:
 
 
 class TimmUNet(nn.Module):
-    """The same network without its head, as a segmenter slice by slice: volumes (B, C, D, H, W) to logits
+    """The same network as a segmenter slice by slice: volumes (B, C, D, H, W) to logits
     (B, K, D, H, W), or slices (B, (2 context + 1) C, H, W), their neighbours as channels, to (B, K, H, W).
 
     The maps of stride 2 are up-sampled bilinearly, or, with `fine`, the first output has four values at each place of
     them, one a pixel (sub-pixel convolution, Shi et al., CVPR 2016), and the types, which have no fine edges, are
     repeated. context: slices on each side that are seen with each. mirrored: once it is trained, the mean of the logits
-    and of those of the mirror image, turned back.
+    and of those of the mirror image, turned back. labelled: it keeps timm's head, and while it trains it also says
+    which haemorrhages each slice shows, five types and any: a label teaches what a thin rim in a mask says too faintly.
     """
 
     def __init__(
         self, name: str, backbone: nn.Module, decoder: Decoder, in_channels: int, *, mirrored: bool = False,
-        context: int = 0, fine: bool = False,
+        context: int = 0, fine: bool = False, labelled: bool = False,
     ) -> None:
         super().__init__()
         self.name, self.backbone, self.decoder, self.in_channels = name, backbone, decoder, in_channels
-        self.mirrored, self.context, self.fine = mirrored, context, fine
+        self.mirrored, self.context, self.fine, self.labelled = mirrored, context, fine, labelled
 
-    def forward(self, voxels: Tensor) -> Tensor:
-        """Logits float32; sizes that 32 does not divide are padded with the edge and cut again."""
+    def forward(self, voxels: Tensor) -> Any:
+        """Logits float32, and while a labelled network trains (logits, slice logits (B, 6) or (B, 6, D)); sizes that 32
+        does not divide are padded with the edge and cut again."""
         seen = self.in_channels * (2 * self.context + 1)
         check_rank(voxels, (4, 5), seen if voxels.ndim == 4 else self.in_channels, f"{FAMILY}:{self.name}")
+        if self.training:
+            return self._taught(voxels)
         logits = self._outlined(voxels)
-        if self.training or not self.mirrored:
-            return logits
-        return (logits + self._outlined(voxels.flip(-1)).flip(-1)) / 2
+        return (logits + self._outlined(voxels.flip(-1)).flip(-1)) / 2 if self.mirrored else logits
+
+    def _taught(self, voxels: Tensor) -> Any:
+        if not self.labelled:
+            return self._outlined(voxels)
+        backbone: Any = self.backbone
+        final, features = backbone.forward_intermediates(self._as_images(voxels))
+        named = backbone.forward_head(final).float()
+        if voxels.ndim == 5:
+            named = named.unflatten(0, (voxels.shape[0], voxels.shape[2])).movedim(1, 2)
+        return self._maps(features, voxels), named
 
     def _outlined(self, voxels: Tensor) -> Tensor:
-        slices = fold_slices(voxels, self.context) if voxels.ndim == 5 else voxels
-        images = pad_to_multiple(slices, (_STRIDE, _STRIDE))
         backbone: Any = self.backbone
-        maps = self.decoder(backbone.forward_intermediates(images, intermediates_only=True))
-        logits = crop_to(self._at_pixels(maps), voxels.shape[-2:])
+        return self._maps(backbone.forward_intermediates(self._as_images(voxels), intermediates_only=True), voxels)
+
+    def _as_images(self, voxels: Tensor) -> Tensor:
+        slices = fold_slices(voxels, self.context) if voxels.ndim == 5 else voxels
+        return pad_to_multiple(slices, (_STRIDE, _STRIDE))
+
+    def _maps(self, features: Sequence[Tensor], voxels: Tensor) -> Tensor:
+        logits = crop_to(self._at_pixels(self.decoder(features)), voxels.shape[-2:])
         return logits.unflatten(0, (voxels.shape[0], voxels.shape[2])).movedim(1, 2) if voxels.ndim == 5 else logits
 
     def _at_pixels(self, maps: Tensor) -> Tensor:
@@ -154,7 +171,8 @@ class TimmUNet(nn.Module):
         return torch.cat([first, F.interpolate(others, scale_factor=2.0, mode="nearest")], dim=1)
 
     def widened(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weights of a network that sees single slices, for one with context: its first layer ignores neighbours."""
+        """Weights of a network that sees single slices, for one with context: its first layer ignores neighbours. Those
+        of a decoder to half resolution, for a fine one: all pixels of a place say what the place said."""
         own, fitted = self.state_dict(), dict(weights)
         for name, given in weights.items():
             wanted = own[name].shape if name in own else given.shape
@@ -162,6 +180,9 @@ class TimmUNet(nn.Module):
                 fitted[name] = torch.zeros(wanted, dtype=given.dtype)
                 start = self.context * given.shape[1]
                 fitted[name][:, start : start + given.shape[1]] = given
+            elif name.startswith("decoder.final.") and len(wanted) and wanted[0] == len(given) + _SUBPIXELS - 1:
+                repeated = torch.cat([given[:1].expand(_SUBPIXELS, *given.shape[1:]), given[1:]])
+                fitted[name] = repeated if given.ndim == 1 else F.pad(repeated, (wanted[-1] // 2,) * 4)
         return fitted
 
 
@@ -177,7 +198,7 @@ def create_locating_classifier(
 
 def create_timm_unet(
     name: str, in_channels: int, num_outputs: int, *, mirrored: bool = False, context: int = 0, fine: bool = False,
-    prior: float | Sequence[float] | None = None, **options: Any,
+    labelled: bool = False, prior: float | Sequence[float] | None = None, **options: Any,
 ) -> TimmUNet:
     """timm's `name` as the descending half of a U-Net; options as for `create_backbone` and `TimmUNet`.
 
@@ -185,13 +206,16 @@ def create_timm_unet(
     """
     if context < 0:
         raise UserError(f"context {context} of {FAMILY}:{name}; expected 0 or more slices on each side; try 1")
-    backbone: Any = create_backbone(name, in_channels * (2 * context + 1), num_outputs, None, **options).backbone
+    backbone: Any = create_backbone(name, in_channels * (2 * context + 1), len(CLASSES), None, **options).backbone
     decoder = _decoder(name, backbone, num_outputs, fine=fine)
-    backbone.reset_classifier(0, "")
+    if not labelled:
+        backbone.reset_classifier(0, "")
     if prior is not None:
         first, *others = [prior] * num_outputs if isinstance(prior, (int, float)) else prior
         set_bias_prior(decoder.final, [first] * (_SUBPIXELS if fine else 1) + others)
-    return TimmUNet(name, backbone, decoder, in_channels, mirrored=mirrored, context=context, fine=fine)
+    return TimmUNet(
+        name, backbone, decoder, in_channels, mirrored=mirrored, context=context, fine=fine, labelled=labelled
+    )
 
 
 def _decoder(name: str, backbone: Any, outputs: int, *, fine: bool = False) -> Decoder:

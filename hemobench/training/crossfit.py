@@ -47,12 +47,14 @@ def crossfit(
     seed: int,
     stream: StreamSpec | None = None,
     start: Path | None = None,
+    fold_starts: Path | None = None,
     progress: Reporter | None = None,
 ) -> CrossFitted:
     """Train one network a fold and one on everybody, in `output/fold-1` ... and `output/everybody`; resumable.
 
-    Each is trained to its last epoch. `stream` and `start` as in `run_experiment`; neither may know the patients.
-    Raises: UserError.
+    Each is trained to its last epoch. `stream` and `start` as in `run_experiment`; neither may know the patients,
+    unless `fold_starts` is given: the folder of another crossfit with the same folds, whose network of a fold is what
+    that fold begins with. Raises: UserError, also where its folds are of other patients.
     """
     with contextlib.ExitStack() as stack:
         runs = [output / EVERYBODY, *(output / f"fold-{number}" for number in range(1, folds + 1))]
@@ -61,19 +63,20 @@ def crossfit(
             assert config.view is not None
             kept = stack.enter_context(ExampleStream(stream, config.view, masks=config.says_where))
             kept.at(1, 1)
-        return _crossfit(config, examples, cases, output, folds, seed, stream, start, progress)
+        return _crossfit(config, examples, cases, output, folds, seed, stream, start, fold_starts, progress)
 
 
 def _crossfit(
     config: TrainConfig, examples: Examples, cases: Sequence[Case], output: Path, folds: int, seed: int,
-    stream: StreamSpec | None, start: Path | None, progress: Reporter | None,
+    stream: StreamSpec | None, start: Path | None, fold_starts: Path | None, progress: Reporter | None,
 ) -> CrossFitted:
     answered = []
     for number, split in enumerate(kfold_by_patient(cases, folds=folds, validation_fraction=0.0, seed=seed), start=1):
         if progress is not None:
             progress.say(f"fold {number} of {folds}: {len(split.train)} patients teach, {len(split.test)} are asked")
+        begin = start if fold_starts is None else _of_same_fold(fold_starts / f"fold-{number}", split)
         run = run_experiment(
-            config, examples, split, output / f"fold-{number}", stream=stream, start=start, progress=progress
+            config, examples, split, output / f"fold-{number}", stream=stream, start=begin, progress=progress
         )
         answered.append((split, replace(run, directory=output / f"fold-{number}")))
     if progress is not None:
@@ -84,6 +87,14 @@ def _crossfit(
     )
     answers = joined([run.test for _, run in answered], examples) if config.task == "classification" else None
     return CrossFitted(final, tuple(answered), answers)
+
+
+def _of_same_fold(run: Path, split: Split) -> Path:
+    """A finished run, made sure that it learned from the same patients and no others."""
+    if RunResult.load(run).split_fingerprint != split.fingerprint:
+        raise UserError(f"{run} learned from other patients than this fold's; expected the same folds of the same data "
+                        "set, so that nobody is asked whom it knows; train it again on this data")
+    return run
 
 
 def everybody(cases: Iterable[Case], seed: int) -> Split:

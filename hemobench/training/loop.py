@@ -18,7 +18,7 @@ from torch import nn
 
 from hemobench.datasets.cache import Examples
 from hemobench.errors import UserError, unknown_name
-from hemobench.losses import SliceAndWhere
+from hemobench.losses import BloodAndType, SliceAndWhere
 from hemobench.metrics import higher_is_better, metric_info
 from hemobench.models.timm_unet import TimmUNet
 from hemobench.training.accelerated import accelerator_for, optimizer_for, running_mean
@@ -304,6 +304,10 @@ class _Trainer:
             assert isinstance(self.loss, SliceAndWhere)
             logits, maps = self.model(images)
             loss = self.loss.where(logits, maps, targets, masks[0])
+        elif isinstance(self.bare, TimmUNet) and self.bare.labelled:
+            assert isinstance(self.loss, BloodAndType)
+            maps, named = self.model(images)
+            loss = self.loss.labelled(maps, named, targets)
         else:
             loss = self.loss(self.model(images), targets)
         self.accelerator.backward(loss)

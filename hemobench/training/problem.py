@@ -134,6 +134,9 @@ def check_config(config: TrainConfig) -> None:
     if (config.loss in TYPED_LOSSES) != (config.task == "segmentation" and outputs > 1):
         raise UserError(f"loss '{config.loss}' for {outputs} outputs; expected {', '.join(TYPED_LOSSES)} for view "
                         "target subtypes and another loss for everything else; change one of the two")
+    if config.model_options.get("labelled") and config.loss not in TYPED_LOSSES:
+        raise UserError(f"model option labelled with loss '{config.loss}'; expected {', '.join(TYPED_LOSSES)}, which "
+                        "knows the types of blood; leave it out")
     if config.says_where != (config.task == "classification" and config.model.startswith(f"{FAMILY}:")):
         raise UserError(f"loss '{config.loss}' for model '{config.model}'; expected {', '.join(WHERE_LOSSES)} "
                         f"exactly for classifiers {FAMILY}:<backbone>, which say where; change one of the two")

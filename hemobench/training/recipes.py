@@ -24,8 +24,9 @@ class Recipe:
     patient into training, validation and test. config: the training run. folds: where patients are few, how many
     networks answer for each other's patients, instead of that split; 0 for none. start: a recipe whose network this one
     begins with. stream: patients, passes and `without` (see `StreamSpec`) and options of the phantoms that
-    `stream_share` comes from, or None. beside: of a segmenter with folds, the recipe of a slice classifier with the
-    same folds, with which it judges slices and studies together.
+    `stream_share` comes from, or None. beside: of a segmenter with folds, the recipe of a slice classifier that is
+    trained with the same folds, and with which it judges slices and studies together; where it is `start` too, each
+    fold begins with the classifier of the same fold.
     """
 
     name: str

@@ -27,11 +27,13 @@ description: A segmenter far too small, on heads far too few.
 role: haemorrhage
 data: {name: ct-ich}
 folds: 2
+start: beginner.yaml
+beside: beginner.yaml
 split: {seed: 0}
 training:
   task: segmentation
   model: timm-unet:test_resnet
-  model_options: {context: 1, fine: true, mirrored: true}
+  model_options: {context: 1, fine: true, mirrored: true, labelled: true}
   view: {target: subtypes, spacing_mm: [5, 4, 4], shape: [8, 64, 64], window: brain+bone}
   loss: blood+type
   sampling: slices
@@ -43,11 +45,26 @@ training:
   batch_size: 4
 """
 
+BEGINNER = """
+description: Its classifier, no larger.
+role: slice-classifier
+data: {name: ct-ich}
+split: {seed: 0, fractions: [1, 0, 0]}
+training:
+  task: classification
+  model: timm-unet:test_resnet
+  view: {windows: [brain, bone], size: 64}
+  loss: bce+where
+  epochs: 1
+  batch_size: 8
+"""
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     (folder / "small.yaml").write_text(RECIPE)
+    (folder / "beginner.yaml").write_text(BEGINNER)
     build_layout(folder / "copy", LAYOUTS["ct-ich"], PhantomSpec(patients=8, slices=6, matrix=64, healthy=0.4, seed=3))
     done = subprocess.run(
         [sys.executable, "-m", "hemobench.train", "--recipe", "small.yaml", "--data", "ct-ich:copy"],
@@ -67,8 +84,10 @@ def checkpoint(made: Path) -> Checkpoint:
 def test_it_holds_one_rule_for_slices_studies_and_outlines(checkpoint: Checkpoint) -> None:
     config = checkpoint.config
     assert (config.role, config.context) == ("haemorrhage", 1)
-    assert set(config.calibration) == {"slice", "study"}
-    assert set(config.thresholds) == {"slice", "study", "voxel", "lesion"}
+    joint = {"joint-slice", "joint-study"}  # with the classifier that the recipe trained first
+    assert config.joint_with == "beginner"
+    assert set(config.calibration) == {"slice", "study"} | joint
+    assert set(config.thresholds) == {"slice", "study", "voxel", "lesion"} | joint
     assert set(config.thresholds["study"]) == set(CLASSES)
     assert config.thresholds["voxel"]["any"] in VOXELS
     assert config.thresholds["lesion"]["any"] in LESIONS

@@ -173,3 +173,31 @@ def test_weights_of_single_slices_begin_as_if_there_were_no_neighbours() -> None
 def test_less_than_no_neighbours_are_refused() -> None:
     with pytest.raises(UserError, match="0 or more slices"):
         create_model(NAME, task="segmentation", in_channels=1, num_outputs=6, context=-1)
+
+
+def test_a_labelled_segmenter_names_slices_while_it_trains_and_answers_as_before() -> None:
+    torch.manual_seed(0)
+    options = {"task": "segmentation", "in_channels": 2, "num_outputs": 6, "context": 1, "fine": True}
+    plain = create_model(NAME, **options)  # type: ignore[arg-type]
+    labelled = create_model(NAME, labelled=True, **options)  # type: ignore[arg-type]
+    labelled.load_state_dict(labelled.state_dict() | plain.state_dict())
+    volume = torch.rand(2, 2, 3, 64, 40)
+    with torch.no_grad():
+        assert torch.equal(plain.eval()(volume), labelled.eval()(volume))
+        maps, named = labelled.train()(volume)
+        assert (maps.shape, named.shape) == ((2, 6, 3, 64, 40), (2, 6, 3))
+        maps, named = labelled(torch.rand(4, 6, 64, 64))
+        assert (maps.shape, named.shape) == ((4, 6, 64, 64), (4, 6))
+
+
+def test_a_fine_segmenter_takes_over_what_a_classifier_says_of_where() -> None:
+    classifier, _ = _both()
+    fine = create_model("timm-unet:resnet10t", task="segmentation", in_channels=2, num_outputs=6, context=1, fine=True)
+    given = fine.widened(classifier.state_dict())  # type: ignore[operator]
+    fine.load_state_dict({name: given[name] for name in fine.state_dict()})
+    volume = torch.rand(1, 2, 3, 64, 64)
+    with torch.no_grad():
+        features = classifier.eval().backbone.forward_intermediates(volume[:, :, 1], intermediates_only=True)  # type: ignore
+        maps = classifier.decoder(features)  # type: ignore[operator]
+        expected = torch.nn.functional.interpolate(maps, scale_factor=2, mode="nearest")
+        torch.testing.assert_close(fine.eval()(volume)[:, :, 1], expected)

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from blob_cases import make_dataset
 
 from hemobench.datasets.cache import Examples, View
 from hemobench.datasets.case import Dataset
 from hemobench.datasets.home import cache_home
 from hemobench.datasets.phantom.sources import load_anatomy
+from hemobench.errors import UserError
 from hemobench.training import stream as stream_module
+from hemobench.training.checkpointing import load_tensors
 from hemobench.training.config import TrainConfig
 from hemobench.training.crossfit import crossfit
 from hemobench.training.result import RunResult
@@ -69,6 +72,20 @@ def test_a_segmenters_answers_are_not_kept_and_each_fold_is_scored(volumes: Exam
     assert sorted(asked) == sorted(case.patient_id for case in cases)
     assert made.final.patients == {"train": 12, "validation": 0, "test": 0}
 
+
+def test_each_fold_begins_with_the_network_of_the_same_fold(slices: Examples, tmp_path: Path) -> None:
+    cases = make_dataset().cases
+    crossfit(CONFIG, slices, cases, tmp_path / "first", folds=2, seed=5)
+    as_they_are = dataclasses.replace(CONFIG, epochs=0)
+    crossfit(as_they_are, slices, cases, tmp_path / "second", folds=2, seed=5, start=tmp_path / "first" / "everybody",
+             fold_starts=tmp_path / "first")  # fmt: skip
+    for run in ("everybody", "fold-1", "fold-2"):
+        first, _ = load_tensors(tmp_path / "first" / run / "best.safetensors")
+        second, _ = load_tensors(tmp_path / "second" / run / "best.safetensors")
+        assert all(torch.equal(first[name], second[name]) for name in first), run
+    with pytest.raises(UserError, match="learned from other patients"):
+        crossfit(CONFIG, slices, cases, tmp_path / "third", folds=2, seed=6, start=tmp_path / "first" / "everybody",
+                 fold_starts=tmp_path / "first")  # fmt: skip
 
 
 def test_one_shard_serves_all_folds_and_goes_when_they_are_trained(
