@@ -50,6 +50,8 @@ __all__ = [
 ]
 
 CACHE_VERSION = 3
+VOLUME_VERSION = 4
+"""Of segmentations: since the directions of a grid are kept beside its spacing."""
 STALE_SECONDS = 24 * 3600
 _ARRAYS = ("images", "targets", "patient_ids", "study_ids", "slice_indices", "spacing_mm")
 ProgressCallback = Callable[[int, int], None]
@@ -63,6 +65,8 @@ class Examples:
     targets: uint8 (N, 6) in the order of labels.CLASSES, or (N, 1, D, H, W) masks.
     patient_ids, study_ids: (N,) str. slice_indices: (N,) int, -1 for volumes. spacing_mm: (N, 3) of the pixels in
     `images` (slice, row, column). fingerprint: of data and view together. phantom: True when no patient was scanned.
+    directions: (N, 3, 3) of volumes, a column of length 1 each along (slice, row, column) in the scan's world; they are
+    not at right angles on a sheared grid.
     masks: label maps (N, 1, H, W) uint8 of a classification's slices (see `slice_masks`) where they were asked for.
     unit_ids: (N,) str, what a split divides where that is not patients (`image_splits.by_image`).
     """
@@ -80,6 +84,7 @@ class Examples:
     view: View
     masks: NDArray[np.uint8] | None = None
     unit_ids: NDArray[np.str_] | None = None
+    directions: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.patient_ids)
@@ -89,6 +94,11 @@ class Examples:
         """What the lists of a split name, by row: patients, unless `unit_ids` says otherwise."""
         return self.patient_ids if self.unit_ids is None else self.unit_ids
 
+    def steps_mm(self, row: int) -> NDArray[np.float64]:
+        """Steps (3, 3) in mm from voxel to voxel of a volume, a column each along (slice, row, column)."""
+        directions = np.eye(3) if self.directions is None else self.directions[row]
+        return np.asarray(directions * self.spacing_mm[row], dtype=np.float64)
+
     def rows_of(self, units: tuple[str, ...]) -> NDArray[np.int64]:
         """Row numbers (n,) of the examples of these patients (or other `units`), ascending."""
         return np.flatnonzero(np.isin(self.units, np.asarray(units, dtype=np.str_)))
@@ -96,7 +106,8 @@ class Examples:
 
 def examples_key(dataset: Dataset, view: View, *, masks: bool = False) -> str:
     """Name of the cache folder: changes with the data, with the view and with the code that renders it."""
-    parts = [CACHE_VERSION, dataset.fingerprint, type(view).__name__, view_to_mapping(view), *(["masks"] * masks)]
+    version = VOLUME_VERSION if isinstance(view, SegmentationView) else CACHE_VERSION
+    parts = [version, dataset.fingerprint, type(view).__name__, view_to_mapping(view), *(["masks"] * masks)]
     text = json.dumps(parts, sort_keys=True)
     return f"{dataset.info.name}-{hashlib.sha256(text.encode()).hexdigest()[:20]}"
 
@@ -196,6 +207,7 @@ def _render_to_disk(number: int, case: Case, view: View, building: Path, masks: 
         assert isinstance(view, ClassificationView)
         np.save(building / f"masks-{number}.npy", slice_masks(loaded, view, targets))
     np.save(building / f"spacing-{number}.npy", _row_spacing(loaded.image.spacing_mm, loaded.image.shape, view))
+    np.save(building / f"directions-{number}.npy", loaded.image.affine[:3, :3] / loaded.image.spacing_mm)
     return _Part(case.patient_id, case.study_id, len(images))
 
 
@@ -220,10 +232,12 @@ def _join(parts: list[_Part], building: Path, masks: bool) -> None:
             whole[start : start + rows[number]] = np.load(part_path, allow_pickle=False)
             part_path.unlink()
         whole.flush()
-    spacing = [np.load(building / f"spacing-{number}.npy", allow_pickle=False) for number in range(len(parts))]
-    for number in range(len(parts)):
-        (building / f"spacing-{number}.npy").unlink()
-    np.save(building / "spacing_mm.npy", np.repeat(np.asarray(spacing), rows, axis=0))
+    for kind, name in (("spacing", "spacing_mm"), ("directions", "directions")):
+        paths = [building / f"{kind}-{number}.npy" for number in range(len(parts))]
+        by_case = np.asarray([np.load(path, allow_pickle=False) for path in paths])
+        np.save(building / f"{name}.npy", np.repeat(by_case, rows, axis=0))
+        for path in paths:
+            path.unlink()
     np.save(building / "patient_ids.npy", np.repeat(np.asarray([p.patient_id for p in parts], dtype=np.str_), rows))
     np.save(building / "study_ids.npy", np.repeat(np.asarray([p.study_id for p in parts], dtype=np.str_), rows))
     indices = np.concatenate([np.arange(count) for count in rows])
@@ -235,7 +249,7 @@ def _join(parts: list[_Part], building: Path, masks: bool) -> None:
 def _open(dataset: Dataset, view: View, key: str, folder: Path, masks: bool) -> Examples:
     arrays: dict[str, Any] = {}
     try:
-        for name in (*_ARRAYS, *(["masks"] * masks)):
+        for name in (*_ARRAYS, *(["masks"] * masks), *(["directions"] * isinstance(view, SegmentationView))):
             large = name in ("images", "targets", "masks")
             # "c": writes stay in memory, so torch may wrap the map without warning and the file is safe.
             arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="c" if large else None, allow_pickle=False)

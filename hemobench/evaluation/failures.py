@@ -90,7 +90,7 @@ def _missed_study(pictures: SlicePictures, probabilities: NDArray[np.float64], t
     return Failure(
         ((pictures.axial(index, _TILE, _HEIGHT, labels=False), f"slice {index}"),
          (pictures.axial(index, _TILE, _HEIGHT), "truth")),
-        (f"{_types(pictures)}, {_millilitres(pictures.volume, pictures.label_map > 0)}, {slices}",
+        (f"{_types(pictures)}, {_millilitres(pictures.volume.voxel_volume_ml, pictures.label_map > 0)}, {slices}",
          f"{said}: here {probabilities[index, -1]:.2f}, at most {highest:.2f}"),
     )
 
@@ -144,8 +144,9 @@ def _outlined_case(
     index = fullest_slice(wrong.astype(np.uint8)) or 0
     answered = VENTRICLE_COLOUR if examples.view.target == "ventricles" else _ANSWER
     true, answer = SlicePictures(volume, truth, colours), SlicePictures(volume, mask, {1: answered})
-    amount = _millilitres(volume, wrong)
-    told = f"{amount} of {_millilitres(volume, truth > 0)} missed" if missing else f"{amount} outlined where none is"
+    voxel_ml = float(abs(np.linalg.det(examples.steps_mm(row)))) / 1000.0
+    amount = _millilitres(voxel_ml, wrong)
+    told = f"{amount} of {_millilitres(voxel_ml, truth > 0)} missed" if missing else f"{amount} outlined where none is"
     kinds = _types(true) if examples.view.target == "subtypes" else examples.view.suffix.replace("any", "blood")
     return Failure(
         ((true.axial(index, _TILE, _HEIGHT), f"slice {index}, truth"), (answer.axial(index, _TILE, _HEIGHT), "answer")),
@@ -165,8 +166,8 @@ def _types(pictures: SlicePictures) -> str:
     return present[0] if len(present) == 1 else f"{present[0]} and {len(present) - 1} more" if present else "none"
 
 
-def _millilitres(volume: Volume, mask: NDArray[np.bool_]) -> str:
-    return f"{millilitres(float(np.count_nonzero(mask) * volume.voxel_volume_ml))} mL"
+def _millilitres(voxel_volume_ml: float, mask: NDArray[np.bool_]) -> str:
+    return f"{millilitres(float(np.count_nonzero(mask) * voxel_volume_ml))} mL"
 
 
 def draw_failures(failures: Failures, name: str, data: str, role: str) -> bytes:

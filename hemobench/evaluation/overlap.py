@@ -30,7 +30,7 @@ def overlap_metrics(
     if truth is None:
         return None
     called = found > 0
-    metrics = segmentation_metrics(called, truth, loaded.image.spacing_mm, suffix)
+    metrics = segmentation_metrics(called, truth, loaded.image.affine[:3, :3], suffix)
     if not spacing_known:
         for name in _OF_MILLIMETRES:
             del metrics[f"{name}_{suffix}"]

@@ -120,18 +120,6 @@ def occupied_box(mask: NDArray[np.integer] | NDArray[np.bool_]) -> tuple[slice, 
     return depth, height, width
 
 
-def slice_distance_mm(volume: Volume) -> float:
-    """Distance between the planes of neighbouring slices, which is less than their spacing where the grid is sheared.
-
-    >>> sheared = np.array([[0, 0, 1.0, 0], [3.0, 1.0, 0, 0], [4.0, 0, 0, 0], [0, 0, 0, 1]])
-    >>> volume = Volume(np.zeros((2, 2, 2), dtype=np.float32), sheared)
-    >>> volume.spacing_mm[0], slice_distance_mm(volume)
-    (5.0, 4.0)
-    """
-    rows, columns = volume.affine[:3, 1], volume.affine[:3, 2]
-    return float(volume.voxel_volume_ml * 1000.0 / np.linalg.norm(np.cross(rows, columns)))
-
-
 def _check(label_map: Volume, probability: NDArray[np.floating] | None) -> None:
     if not label_map.is_label_map:
         raise UserError(f"a volume of modality '{label_map.modality}'; expected a label map; threshold it first")
@@ -181,12 +169,11 @@ def _lesion(
     mask[tuple((index - lowest).T)] = True
     depth, row, column = index.mean(axis=0).tolist()
     x_mm, y_mm, z_mm = volume.to_world((depth, row, column)).tolist()
-    spacing_mm = (slice_distance_mm(volume), *volume.spacing_mm[1:])
     return Lesion(
         number=number,
         subtype=subtype,
         volume_ml=len(index) * volume.voxel_volume_ml if spacing_known else None,
-        abc2_ml=abc2_ml(mask, spacing_mm) if spacing_known else None,
+        abc2_ml=abc2_ml(mask, volume.affine[:3, :3]) if spacing_known else None,
         centroid_mm=(x_mm, y_mm, z_mm) if spacing_known else None,
         centroid_index=(depth, row, column),
         first_slice=int(lowest[0]),

@@ -24,7 +24,7 @@ from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from hemobench.metrics.surface import bounding_box, surface_distances
-from hemobench.metrics.validation import BoolArray, checked_masks, checked_spacing
+from hemobench.metrics.validation import BoolArray, checked_masks, checked_steps
 from hemobench.metrics.volumetry import abc2_ml, volume_ml
 from hemobench.pieces import TOUCHING
 
@@ -144,8 +144,9 @@ def lesions_abc2_ml(mask: ArrayLike, spacing_mm: ArrayLike, slice_rule: str = "k
 def segmentation_metrics(
     prediction: ArrayLike, target: ArrayLike, spacing_mm: ArrayLike, suffix: str = "any"
 ) -> dict[str, float]:
-    """All metrics of one case: masks (D, H, W), spacing (slice, row, column) in mm.
+    """All metrics of one case: masks (D, H, W), spacing (slice, row, column) in mm, or the affine's (3, 3).
 
+    Millilitres are voxels times the steps' determinant; on a sheared grid only the affine's are right.
     Keys: voxel_accuracy, voxel_accuracy_background (what finding nothing would score) and, with `_<suffix>` at the end,
     dice, iou, sensitivity, precision, specificity, nsd_2mm, hd95_mm, lesion_f1, lesion_sensitivity, lesion_precision,
     false_lesions (predicted ones that touch no true one), missed, false_alarm, volume_ml_true, volume_ml_pred,
@@ -153,13 +154,13 @@ def segmentation_metrics(
     the bedside formula makes of the true lesions. Empty masks: see the module.
     """
     predicted, truth = checked_masks(prediction, target)
-    spacing = checked_spacing(spacing_mm)
+    steps = checked_steps(spacing_mm)
     counts = voxel_counts(predicted, truth)
-    surfaces = surface_distances(predicted, truth, spacing)
-    voxel_volume_ml = spacing[0] * spacing[1] * spacing[2] / 1000.0
+    surfaces = surface_distances(predicted, truth, steps)
+    voxel_volume_ml = float(abs(np.linalg.det(steps))) / 1000.0
     true_ml, pred_ml = volume_ml(truth, voxel_volume_ml), volume_ml(predicted, voxel_volume_ml)
     lesions = lesion_counts(predicted, truth)
-    abc2 = lesions_abc2_ml(truth, spacing)
+    abc2 = lesions_abc2_ml(truth, steps)
     named = {
         "dice": counts.dice,
         "iou": counts.iou,

@@ -9,13 +9,14 @@ MONAI gives NaN or infinity where a mask is empty; here a missed or an invented 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 from scipy.spatial import KDTree
 
-from hemobench.metrics.validation import BoolArray, FloatArray, checked_masks, checked_spacing
+from hemobench.metrics.validation import BoolArray, FloatArray, checked_masks, checked_steps, spacing_of
 
 NSD_TOLERANCE_MM = 2.0
 """Tolerance of `nsd_2mm_*`."""
@@ -23,6 +24,8 @@ HD_PERCENTILE = 95.0
 # A distance transform visits every voxel of the box, a search tree every surface voxel: the tree is five times faster
 # on a full-resolution scan with scattered lesions and slower on a compact one. Both are exact.
 _TREE_BELOW = 20
+# The four diagonals of a box, which are equally long unless it is sheared.
+_DIAGONALS = np.array([(1, 1, 1), (1, 1, -1), (1, -1, 1), (-1, 1, 1)])
 # A surface exactly at the tolerance is within it, whatever the last bit of its distance.
 _ROUNDING_MM = 1e-6
 
@@ -60,10 +63,13 @@ class SurfaceDistances:
 
 
 def surface_distances(prediction: ArrayLike, target: ArrayLike, spacing_mm: ArrayLike) -> SurfaceDistances:
-    """Surface distances of two masks (D, H, W) with voxel spacing (slice, row, column) in mm."""
+    """Surface distances of two masks (D, H, W) with voxel spacing (slice, row, column) in mm, or the affine's (3, 3).
+
+    Only the affine knows the distances on a sheared grid.
+    """
     predicted, truth = checked_masks(prediction, target)
-    spacing = checked_spacing(spacing_mm)
-    diagonal_mm = float(np.linalg.norm(np.multiply(predicted.shape, spacing)))
+    steps = checked_steps(spacing_mm)
+    diagonal_mm = float(np.linalg.norm(_DIAGONALS * predicted.shape @ steps.T, axis=1).max())
     empty = np.zeros(0)
     prediction_empty, target_empty = not predicted.any(), not truth.any()
     if prediction_empty or target_empty:
@@ -71,8 +77,12 @@ def surface_distances(prediction: ArrayLike, target: ArrayLike, spacing_mm: Arra
     box = bounding_box(predicted | truth)
     surface_p, surface_t = surface_voxels(predicted[box]), surface_voxels(truth[box])
     sparse = _TREE_BELOW * np.count_nonzero(surface_p | surface_t) < surface_p.size
-    nearest = _distances_by_tree if sparse else _distances_by_transform
-    to_target, to_prediction = nearest(surface_p, surface_t, spacing), nearest(surface_t, surface_p, spacing)
+    spacing = spacing_of(steps)
+    if sparse or spacing is None:
+        nearest = partial(_distances_by_tree, steps_mm=steps)
+    else:
+        nearest = partial(_distances_by_transform, spacing_mm=spacing)
+    to_target, to_prediction = nearest(surface_p, surface_t), nearest(surface_t, surface_p)
     return SurfaceDistances(to_target, to_prediction, False, False, diagonal_mm)
 
 
@@ -102,9 +112,9 @@ def bounding_box(mask: BoolArray) -> tuple[slice, slice, slice]:
     return bounds[0], bounds[1], bounds[2]
 
 
-def _distances_by_tree(source: BoolArray, other: BoolArray, spacing_mm: tuple[float, float, float]) -> FloatArray:
-    tree = KDTree(np.argwhere(other) * spacing_mm)
-    return np.asarray(tree.query(np.argwhere(source) * spacing_mm)[0], dtype=np.float64)
+def _distances_by_tree(source: BoolArray, other: BoolArray, steps_mm: FloatArray) -> FloatArray:
+    tree = KDTree(np.argwhere(other) @ steps_mm.T)
+    return np.asarray(tree.query(np.argwhere(source) @ steps_mm.T)[0], dtype=np.float64)
 
 
 def _distances_by_transform(source: BoolArray, other: BoolArray, spacing_mm: tuple[float, float, float]) -> FloatArray:

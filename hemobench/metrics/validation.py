@@ -11,6 +11,8 @@ from hemobench.errors import UserError
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+# Cosine of an angle that is a right one but for the header's float32: a distance is wrong by half of it at most.
+_RIGHT_ANGLE = 1e-5
 
 
 def checked_scores(scores: ArrayLike, targets: ArrayLike) -> tuple[FloatArray, BoolArray]:
@@ -59,15 +61,27 @@ def checked_masks(prediction: ArrayLike, target: ArrayLike) -> tuple[BoolArray, 
     return _as_mask(predicted), _as_mask(truth)
 
 
-def checked_spacing(spacing_mm: Sequence[float] | ArrayLike) -> tuple[float, float, float]:
-    """Voxel spacing (slice, row, column) in millimetres: three positive finite numbers."""
+def checked_steps(spacing_mm: Sequence[float] | ArrayLike) -> FloatArray:
+    """Steps (3, 3) in mm, a column each along (slice, row, column), of three spacings or of an affine's (3, 3).
+
+    Raises UserError for spacings that are not above 0, and for steps that span no volume.
+    """
     spacing = np.asarray(spacing_mm, dtype=np.float64)
-    if spacing.shape != (3,) or not np.all(np.isfinite(spacing)) or np.any(spacing <= 0):
+    if spacing.shape == (3,) and np.all(np.isfinite(spacing)) and np.all(spacing > 0):
+        return np.diag(spacing)
+    if spacing.shape != (3, 3) or not np.all(np.isfinite(spacing)) or abs(np.linalg.det(spacing)) <= 0:
         raise UserError(
             f"spacing_mm {np.array2string(spacing, separator=', ')}; expected three positive numbers in mm "
-            "(slice, row, column); take them from the volume"
+            "(slice, row, column), or the affine's 3 x 3; take them from the volume"
         )
-    return float(spacing[0]), float(spacing[1]), float(spacing[2])
+    return spacing
+
+
+def spacing_of(steps_mm: FloatArray) -> tuple[float, float, float] | None:
+    """Spacing (slice, row, column) in mm of steps (3, 3) at right angles to one another; None on a sheared grid."""
+    depth, height, width = np.linalg.norm(steps_mm, axis=0).tolist()
+    cosines = (steps_mm.T @ steps_mm) / np.outer((depth, height, width), (depth, height, width)) - np.eye(3)
+    return (depth, height, width) if np.abs(cosines).max() < _RIGHT_ANGLE else None
 
 
 def _check_finite(values: FloatArray) -> None:

@@ -10,7 +10,7 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import cdist
 
 from hemobench.errors import UserError, unknown_name
-from hemobench.metrics.validation import BoolArray, FloatArray, checked_masks, checked_spacing
+from hemobench.metrics.validation import BoolArray, FloatArray, checked_masks, checked_steps
 
 SLICE_RULES = ("kothari", "every-slice")
 _LIMITS_SD = 1.96
@@ -45,6 +45,8 @@ def volume_ml(mask: ArrayLike, voxel_volume_ml: float) -> float:
 def abc2_ml(mask: ArrayLike, spacing_mm: ArrayLike, slice_rule: str = "kothari") -> float:
     """ABC/2 in mL of one haemorrhage's mask (D, H, W), axial slices first, with spacing (slice, row, column) in mm.
 
+    Of the affine's (3, 3) in place of the spacing, true distances are taken on a sheared grid too: C is then measured
+    at right angles to the slices.
     A is the largest diameter on the slice with the largest area, B the largest extent at 90 degrees to it there, C the
     number of slices times their distance. By the rule `kothari` a slice counts 1 if its area is above 75% of the
     largest, 0.5 from 25% to 75%, 0 below; by `every-slice` each slice with blood counts 1. On a finely cut ellipsoid
@@ -52,33 +54,39 @@ def abc2_ml(mask: ArrayLike, spacing_mm: ArrayLike, slice_rule: str = "kothari")
     An empty mask has 0 mL. Source: Kothari et al., Stroke 1996;27:1304-5.
     """
     filled, _ = checked_masks(mask, mask)
-    slice_mm, row_mm, column_mm = checked_spacing(spacing_mm)
+    steps = checked_steps(spacing_mm)
     if slice_rule not in SLICE_RULES:
         raise unknown_name("slice rule", slice_rule, SLICE_RULES)
     areas = np.count_nonzero(filled, axis=(1, 2))
     if not areas.any():
         return 0.0
-    a_mm, b_mm = slice_diameters_mm(filled[int(areas.argmax())], (row_mm, column_mm))
+    in_plane = _in_plane(steps[:, 1], steps[:, 2])
+    a_mm, b_mm = slice_diameters_mm(filled[int(areas.argmax())], in_plane)
     share = areas / areas.max()
     kothari = np.where(share > 0.75, 1.0, np.where(share >= 0.25, 0.5, 0.0))
     slices = kothari.sum() if slice_rule == "kothari" else np.count_nonzero(areas)
+    slice_mm = abs(np.linalg.det(steps)) / abs(np.linalg.det(in_plane))
     return float(a_mm * b_mm * slices * slice_mm / 2 / 1000.0)
 
 
-def slice_diameters_mm(mask: BoolArray, spacing_mm: tuple[float, float]) -> tuple[float, float]:
+def slice_diameters_mm(mask: BoolArray, spacing_mm: ArrayLike) -> tuple[float, float]:
     """Largest diameter of a slice's mask (H, W) and largest extent perpendicular to it, in mm, between pixel edges.
 
+    spacing_mm: of (row, column), or the steps along them in the slice's plane as columns (2, 2).
     The perpendicular extent is taken along one line: a bent clot's thickness with the gap it encloses on that line.
     """
-    points = _outline_mm(mask, spacing_mm)
+    given = np.asarray(spacing_mm, dtype=np.float64)
+    steps = np.diag(given) if given.ndim == 1 else given
+    points = _outline_mm(mask, steps)
     hull = points[ConvexHull(points).vertices]
     lengths = cdist(hull, hull)
     start, stop = np.unravel_index(int(lengths.argmax()), lengths.shape)
     a_mm = float(lengths[start, stop])
     along = (hull[stop] - hull[start]) / a_mm
     across = np.array([-along[1], along[0]])
+    widest = np.linalg.norm(steps, axis=0).max()
     # Strips one pixel wide across A: a line perpendicular to A passes through one of them.
-    strips = np.floor((points @ along - (points @ along).min()) / max(spacing_mm) + 1e-9).astype(np.intp)
+    strips = np.floor((points @ along - (points @ along).min()) / widest + 1e-9).astype(np.intp)
     offsets = points @ across
     highest = np.full(strips.max() + 1, -np.inf)
     lowest = np.full(strips.max() + 1, np.inf)
@@ -107,7 +115,14 @@ def bland_altman(measured: ArrayLike, reference: ArrayLike) -> BlandAltman:
     return BlandAltman(bias, sd, bias - _LIMITS_SD * sd, bias + _LIMITS_SD * sd, kept.size, undefined)
 
 
-def _outline_mm(mask: BoolArray, spacing_mm: tuple[float, float]) -> FloatArray:
+def _in_plane(row_mm: FloatArray, column_mm: FloatArray) -> FloatArray:
+    """Steps (3,) along rows and columns as columns (2, 2) in their own plane, the first axis along the row's step."""
+    length = np.linalg.norm(row_mm)
+    along = float(row_mm @ column_mm / length)
+    return np.array([[length, along], [0.0, np.linalg.norm(np.cross(row_mm, column_mm)) / length]])
+
+
+def _outline_mm(mask: BoolArray, steps_mm: FloatArray) -> FloatArray:
     pixels = np.argwhere(mask).astype(np.float64)
     points = (pixels[:, None, :] + _EDGE_MIDDLES[None, :, :]).reshape(-1, 2)
-    return np.asarray(points * np.array(spacing_mm), dtype=np.float64)
+    return np.asarray(points @ steps_mm.T, dtype=np.float64)

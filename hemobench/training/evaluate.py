@@ -98,7 +98,7 @@ def case_scores(
         mask = sure_pieces(probabilities[0] >= threshold, probabilities[0], least)
         target = np.asarray(problem.targets[row, 0])
         table = segmentation_metrics(
-            mask, target.astype(np.bool_), examples.spacing_mm[row], suffix=examples.view.suffix
+            mask, target.astype(np.bool_), examples.steps_mm(row), suffix=examples.view.suffix
         )
         if problem.typed:
             predicted, all_typed = np.where(mask, probabilities[1:].argmax(axis=0) + 1, 0), target.max() < UNTYPED

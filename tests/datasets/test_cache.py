@@ -184,6 +184,20 @@ def test_volumes_come_to_the_grid_with_their_volume_in_ml() -> None:
     assert columns[0] == 20 - 1 - columns[-1]
 
 
+def test_a_sheared_volume_keeps_its_millilitres_on_the_grid() -> None:
+    label_map = np.zeros((10, 40, 40), dtype=np.uint8)
+    label_map[2:8, 10:30, 12:28] = 3
+    loaded = _loaded(np.where(label_map > 0, 80.0, 0.0), (4.0, 1.0, 1.0), label_map)
+    affine = loaded.image.affine.copy()
+    affine[1, 0] = 3.0  # slices stay 4 mm apart and slide by 3 mm each: 5 mm from voxel to voxel
+    sheared = Loaded(Volume(loaded.image.voxels, affine), label_map, None)
+    examples = _one(sheared, SegmentationView("haemorrhage", (5.0, 1.0, 1.0), (10, 40, 40), "brain"))
+    steps = examples.steps_mm(0)
+    assert np.linalg.norm(steps, axis=0) == pytest.approx((5.0, 1.0, 1.0))
+    # 6 slices of 20 x 16 mm, 4 mm apart.
+    assert examples.targets.sum() * abs(np.linalg.det(steps)) / 1000 == pytest.approx(7.68)
+
+
 def test_mr_is_scaled_by_its_percentiles() -> None:
     voxels = np.arange(1000, dtype=np.float32).reshape(10, 10, 10) * 3 + 500
     voxels[0, 0, 0] = 1e6

@@ -42,7 +42,13 @@ def oblique() -> NDArray[np.float64]:
     return affine
 
 
-@pytest.mark.parametrize("affine", [display_affine(SHAPE, SPACING_MM), mirrored(), oblique()])
+def sheared() -> NDArray[np.float64]:
+    affine = display_affine(SHAPE, SPACING_MM)
+    affine[1, 0] = 1.8  # each slice lies 1.8 mm further forward: a tilt of 20 degrees that nobody corrected
+    return affine
+
+
+@pytest.mark.parametrize("affine", [display_affine(SHAPE, SPACING_MM), mirrored(), oblique(), sheared()])
 def test_a_ball_keeps_its_volume_its_place_and_its_radius(affine: NDArray[np.float64]) -> None:
     mask = ball(20.0, affine)
     surface = surface_mesh(mask)

@@ -165,6 +165,19 @@ def test_abc2_is_summed_over_lesions_and_stands_beside_the_volume() -> None:
     assert lesions_abc2_ml(np.zeros_like(target), SPACING) == 0.0
 
 
+def test_millilitres_of_a_sheared_grid_are_its_determinant() -> None:
+    # Slices 4 mm apart that slide by 3 mm each: 5 mm from voxel to voxel, which would give 25% too much.
+    steps = np.array([[0.0, 0.0, -1.0], [3.0, -1.0, 0.0], [4.0, 0.0, 0.0]])
+    target, prediction = np.zeros((2, 5, 12, 12), dtype=bool)
+    target[1:4, 2:10, 1:11] = True
+    prediction[1:3, 2:10, 1:11] = True
+    measured = segmentation_metrics(prediction, target, steps)
+    assert measured["volume_ml_true_any"] == pytest.approx(240 * 4.0 / 1000)
+    assert measured["abs_volume_error_ml_any"] == pytest.approx(80 * 4.0 / 1000)
+    # The top slice's far voxels are a slice and its slide away from what was found.
+    assert 4.0 <= measured["hd95_mm_any"] <= 5.0
+
+
 def test_lesions_that_never_meet_score_zero() -> None:
     target, prediction = np.zeros((2, 1, 9, 9), dtype=bool)
     target[0, 0, 0] = prediction[0, 8, 8] = True

@@ -118,3 +118,30 @@ def test_bad_spacing_is_named(spacing: tuple[float, ...]) -> None:
     mask = np.ones((2, 2, 2), dtype=bool)
     with pytest.raises(UserError, match="expected three positive numbers in mm"):
         surface_distances(mask, mask, spacing)
+
+
+SHEARED = np.array([[0.0, 0.0, -0.8], [0.0, -0.5, 0.0], [5.0, 0.0, 0.0]])
+SHEARED[1, 0] = 2.0  # each slice lies 2 mm further forward than the one below
+
+
+@pytest.mark.parametrize("tree_below", [0, 10**9], ids=["tree", "transform"])
+def test_distances_on_a_sheared_grid_are_those_in_space(tree_below: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(surface, "_TREE_BELOW", tree_below)
+    target, moved = np.zeros((2, 5, 12, 5), dtype=bool)
+    target[1, 6, 2] = True
+    moved[2, 10, 2] = True  # a slice up is 5 mm and 2 mm forward, four rows are 2 mm back: straight above it
+    assert hd95_mm(moved, target, SHEARED) == pytest.approx(5.0)
+    assert hd95_mm(np.roll(target, 1, axis=0), target, SHEARED) == pytest.approx(math.hypot(5.0, 2.0))
+    # From corner to corner the long way: 5 slices of 5 mm and 2 mm forward, 12 rows of 0.5 mm back, 5 columns of 0.8.
+    longest = np.linalg.norm((5 * 5.0, 5 * 2.0 + 12 * 0.5, 5 * 0.8))
+    assert hd95_mm(np.zeros_like(target), target, SHEARED) == pytest.approx(longest)
+
+
+def test_a_turned_grid_has_the_distances_of_its_spacing() -> None:
+    angle = math.radians(25)
+    turn = np.array([[1, 0, 0], [0, math.cos(angle), -math.sin(angle)], [0, math.sin(angle), math.cos(angle)]])
+    steps = np.float32(turn @ np.diag(SPACING)).astype(np.float64)
+    prediction, target = _blob(3), _blob(13, level=0.9)
+    assert hd95_mm(prediction, target, steps) == pytest.approx(hd95_mm(prediction, target, SPACING), rel=1e-6)
+    with pytest.raises(UserError, match="the affine's 3 x 3"):
+        hd95_mm(prediction, target, np.ones((3, 3)))

@@ -103,3 +103,18 @@ def test_bad_input_is_named() -> None:
         volume_ml(np.ones((1, 2, 2), dtype=bool), 0.0)
     with pytest.raises(UserError, match="equally long"):
         bland_altman([1.0, 2.0], [1.0])
+
+
+def test_abc2_on_sheared_grids_by_hand() -> None:
+    box = np.ones((3, 10, 20), dtype=bool)
+    upright = abc2_ml(box, (5.0, 1.0, 1.0), "every-slice")
+    # Slices that slide forward by 2 mm each are as far apart as before, though their origins lie hypot(5, 2) mm apart.
+    tilted = np.array([[0.0, 0.0, -1.0], [2.0, -1.0, 0.0], [5.0, 0.0, 0.0]])
+    assert abc2_ml(box, tilted, "every-slice") == pytest.approx(upright)
+    # Rows at 60 degrees to the columns: A runs from edge to edge over 9 rows and 20 columns.
+    slanted = np.array([[0.0, 0.5, 1.0], [0.0, math.sqrt(0.75), 0.0], [5.0, 0.0, 0.0]])
+    a_mm, b_mm = slice_diameters_mm(box[0], slanted[:2, 1:])
+    assert a_mm == pytest.approx(math.hypot(9 * 0.5 + 20, 9 * math.sqrt(0.75)))
+    # 10 rows are 8.7 mm high, measured at 90 degrees to A: more than that, as A lies askew.
+    assert 8.2 < b_mm < 10
+    assert abc2_ml(box, slanted, "every-slice") == pytest.approx(a_mm * b_mm * 15 / 2 / 1000)
