@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,34 +12,120 @@ from numpy.typing import NDArray
 
 from hemobench.errors import UserError
 from hemobench.io.archive import Entry
-from hemobench.io.dicom_geometry import Stack, plural, stack_slices, to_volume
+from hemobench.io.dicom_geometry import Slice, Stack, plane_of, plural, stack_slices, to_volume
 from hemobench.io.dicom_headers import Instance, NoDicomError, read_instance
 from hemobench.io.dicom_pixels import REPAIRS, read_pixels, stored_inverted
-from hemobench.io.dicom_series import Candidate, choice_warnings, choose_series, group_series
+from hemobench.io.dicom_series import Candidate, choice_warnings, group_series, pass_warnings, ranked
+from hemobench.io.remarks import note, part
 from hemobench.io.scan import DicomSource, Scan, SourceSlice, check_size
+from hemobench.volume import Volume
 
 # Above this a slice of CT has no air in it, which no slice of a head is without.
 _NO_AIR_HU = -300
+BURNED_IN = (
+    "the file says that text is burned into its pictures (BurnedInAnnotation); see that it names nobody before they "
+    "are passed on; the overview shows the head alone"
+)
 
 
 def read_dicom(path: Path, entries: Sequence[Entry], *, series: str | None = None) -> Scan:
     """The head series among the files of `entries`, which lie in `path`; `series` names another one to read.
 
-    Raises UserError where no file is a DICOM image, where the series asked for is not there, and for pixels that cannot
-    be decoded.
+    What cannot be read of it, or of the study, is left out and told, as long as most of a head series can be. Raises
+    UserError where no file is a DICOM image, where the series asked for is not there, and where none can be read.
     """
     instances, warnings = _read_headers(path, entries)
     candidates = group_series(instances)
     if not candidates:
         raise UserError(f"{path} holds DICOM pictures in colour only; expected grey CT slices; export the CT series")
-    chosen = choose_series(candidates, series)
-    warnings += choice_warnings(chosen, candidates) if series is None else []
-    stack = stack_slices(chosen.slices)
-    if len(entries) == 1 and len(stack.slices) == 1:
-        warnings.append("a single slice; give the folder of its series to read the whole scan")
-    pixels, repairs = _read_stack(path, stack, chosen)
+    failed: list[tuple[Candidate, UserError]] = []
+    for chosen in ranked(candidates, series):
+        try:
+            read = _read_series(path, chosen)
+        except UserError as error:
+            failed.append((chosen, error))
+            continue
+        warnings += [part(f"{one.described()} could not be read, and another one was") for one, _ in failed]
+        warnings += choice_warnings(chosen, candidates) if series is None else []
+        warnings += [*pass_warnings(chosen), *read.warnings]
+        if len(entries) == 1 and len(read.stack.slices) == 1:
+            warnings.append("a single slice; give the folder of its series to read the whole scan")
+        source = DicomSource(path, _source_slices(read.stack))
+        return Scan(read.volume, "dicom", tuple(warnings), source, read.stack.spacing_known)
+    raise failed[0][1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Series:
+    """What could be read of one series, and what is to be said about it."""
+
+    stack: Stack
+    volume: Volume
+    warnings: tuple[str, ...]
+
+
+def _read_series(path: Path, chosen: Candidate) -> _Series:
+    slices, copies = _without_copies(chosen.slices)
+    stack = stack_slices(slices)
+    pixels, broken, repairs = _read_stack(path, stack, chosen)
+    warnings = _double_warnings(stack, pixels, copies)
+    if broken:
+        count = plural(len(broken), "slice")
+        warnings.append(part(f"{count} of {len(stack.slices)} could not be decoded; a bleed may be unseen there"))
+        good = [place for place in range(len(stack.slices)) if place not in broken]
+        stack, pixels = stack_slices([stack.slices[place] for place in good]), pixels[good]
     volume, made = to_volume(stack, pixels, chosen.first.modality)
-    slices = tuple(
+    if any(instance.burned_in for instance, _ in stack.slices):
+        warnings.append(BURNED_IN)
+    return _Series(stack, volume, (*warnings, *stack.warnings, *made, *repairs))
+
+
+def _without_copies(slices: Sequence[Slice]) -> tuple[list[Slice], int]:
+    """Slices without position that have a number in common are copies where their pictures are the same; the first of
+    each is kept. Gives how many were not."""
+    seen: dict[tuple[object, ...], list[NDArray[np.float32]]] = {}
+    numbers = Counter(_numbered(one) for one in slices)
+    kept = []
+    for one in slices:
+        instance, frame = one
+        if plane_of(frame) is None and numbers[_numbered(one)] > 1:
+            try:
+                picture = read_pixels(instance).hu[frame.index]
+            except UserError:
+                continue  # of what is told apart by its picture, one without says nothing
+            alike = seen.setdefault(_numbered(one), [])
+            if any(np.array_equal(picture, other) for other in alike):
+                continue
+            alike.append(picture)
+        kept.append(one)
+    return kept, len(slices) - len(kept)
+
+
+def _numbered(one: Slice) -> tuple[object, ...]:
+    return one[0].number, one[1].index
+
+
+def _double_warnings(stack: Stack, pixels: NDArray[np.float32], copies: int) -> list[str]:
+    """How many slices lie where another one does: copies of it, or other pictures."""
+    others = 0
+    for place, (instance, frame) in stack.doubles:
+        try:
+            picture = read_pixels(instance).hu[frame.index]
+        except UserError:
+            copies += 1  # the place is not lost with it
+            continue
+        same = np.array_equal(picture, pixels[place])
+        copies, others = copies + same, others + (not same)
+    warnings: list[str] = []
+    if copies:
+        warnings.append(note(f"{plural(copies, 'slice')} left out that share their place with another (duplicates)"))
+    if others:
+        warnings.append(f"{plural(others, 'slice')} left out that share their place with another, and are not the same")
+    return warnings
+
+
+def _source_slices(stack: Stack) -> tuple[SourceSlice, ...]:
+    return tuple(
         SourceSlice(
             file=instance.entry.name,
             frame=frame.index,
@@ -47,8 +134,6 @@ def read_dicom(path: Path, entries: Sequence[Entry], *, series: str | None = Non
         )
         for place, (instance, frame) in enumerate(stack.slices)
     )
-    warnings += [*stack.warnings, *made, *repairs]
-    return Scan(volume, "dicom", tuple(warnings), DicomSource(path, slices), stack.spacing_known)
 
 
 def _read_headers(path: Path, entries: Sequence[Entry]) -> tuple[list[Instance], list[str]]:
@@ -69,13 +154,13 @@ def _read_headers(path: Path, entries: Sequence[Entry]) -> tuple[list[Instance],
         raise errors[0]
     if not instances:
         raise _nothing_found(path, len(entries), archives)
-    warnings = []
+    warnings: list[str] = []
     if errors:
-        warnings.append(f"{plural(len(errors), 'damaged DICOM file')} left out")
+        warnings.append(part(f"{plural(len(errors), 'damaged DICOM file')} left out"))
     if strays:
         warnings.append(f"{plural(strays, 'file')} left out that are no DICOM")
     if archives:
-        warnings.append(f"{plural(archives, 'archive')} inside not opened; unpack to read what is in it")
+        warnings.append(part(f"{plural(archives, 'archive')} inside not opened; unpack to read what is in it"))
     return instances, warnings
 
 
@@ -85,8 +170,9 @@ def _nothing_found(path: Path, files: int, archives: int) -> UserError:
     return UserError(f"{path} holds {plural(files, 'file')} and no DICOM image; expected a CT series; check the path")
 
 
-def _read_stack(path: Path, stack: Stack, chosen: Candidate) -> tuple[NDArray[np.float32], list[str]]:
-    """Slices (N, R, C) float32 in the order of the stack, each file decoded once, and the repairs in words."""
+def _read_stack(path: Path, stack: Stack, chosen: Candidate) -> tuple[NDArray[np.float32], frozenset[int], list[str]]:
+    """Slices (N, R, C) float32 in the order of the stack, each file decoded once, the places that could not be decoded,
+    and the repairs in words. Raises: UserError where half of them could not."""
     first = chosen.first
     check_size(path, (len(stack.slices), first.rows, first.columns))
     places: dict[int, list[tuple[int, int]]] = {}
@@ -94,19 +180,39 @@ def _read_stack(path: Path, stack: Stack, chosen: Candidate) -> tuple[NDArray[np
     for place, (instance, frame) in enumerate(stack.slices):
         places.setdefault(id(instance), []).append((place, frame.index))
         by_id[id(instance)] = instance
-    middle = stack.slices[len(stack.slices) // 2][0]
-    turned = middle.coding.monochrome1 and stored_inverted(middle)
-    pixels = np.empty((len(stack.slices), first.rows, first.columns), dtype=np.float32)
+    turned = _are_turned([instance for instance, _ in stack.slices])
+    pixels = np.zeros((len(stack.slices), first.rows, first.columns), dtype=np.float32)
     repaired: Counter[str] = Counter()
+    broken: set[int] = set()
     for key, wanted in places.items():
-        decoded = read_pixels(by_id[key], turned=turned)
+        try:
+            decoded = read_pixels(by_id[key], turned=turned)
+        except UserError:
+            broken |= {place for place, _ in wanted}
+            if 2 * len(broken) >= len(stack.slices):
+                raise
+            continue
         repaired.update(decoded.repairs)
         for place, frame_index in wanted:
             pixels[place] = decoded.hu[frame_index]
     warnings = [_repair_warning(name, count, len(places)) for name, count in sorted(repaired.items())]
     if first.modality == "CT" and pixels.min() > _NO_AIR_HU:
         warnings.append(f"no value is below {pixels.min():.0f}, so there is no air; these may be no Hounsfield units")
-    return pixels, warnings
+    return pixels, frozenset(broken), warnings
+
+
+def _are_turned(instances: Sequence[Instance]) -> bool:
+    """Whether MONOCHROME1 values were turned round (`stored_inverted`), judged on the slice nearest the middle that can
+    be decoded."""
+    middle = len(instances) // 2
+    for instance in sorted(instances, key=lambda one: abs(instances.index(one) - middle)):
+        if not instance.coding.monochrome1:
+            return False
+        try:
+            return stored_inverted(instance)
+        except UserError:
+            continue
+    return False
 
 
 def _repair_warning(name: str, count: int, total: int) -> str:

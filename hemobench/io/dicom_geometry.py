@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from hemobench.errors import UserError
 from hemobench.io.dicom_headers import Frame, Instance
+from hemobench.io.remarks import part
 from hemobench.io.scan import check_size
 from hemobench.volume import AIR_HU, Volume
 
@@ -40,16 +41,19 @@ _FARTHEST_MM = 1e5
 _ON_SLICE = 1e-3
 _FILL = {"CT": AIR_HU}
 
+Slice = tuple[Instance, Frame]
+
 
 @dataclass(frozen=True, eq=False)
 class Stack:
     """Slices in order, one orientation and size: `along_mm` (N) on the normal, `shift_mm` (N, 2) down and right.
 
     `origin` is the centre of the first slice's first pixel, `axes` (3, 3) the unit vectors normal, down, right, both in
-    R-A-S; `spacing` is (row, column) in mm.
+    R-A-S; `spacing` is (row, column) in mm. `doubles` are slices left out because they lie where the
+    slice of that place does.
     """
 
-    slices: tuple[tuple[Instance, Frame], ...]
+    slices: tuple[Slice, ...]
     along_mm: NDArray[np.float64]
     shift_mm: NDArray[np.float64]
     origin: NDArray[np.float64]
@@ -58,6 +62,7 @@ class Stack:
     thickness_mm: float
     spacing_known: bool
     warnings: tuple[str, ...]
+    doubles: tuple[tuple[int, Slice], ...] = ()
 
     def slice_affine(self, place: int) -> NDArray[np.float64]:
         """Affine (4, 4) from (0, row, column, 1) of one acquired slice to RAS+ mm."""
@@ -94,25 +99,25 @@ def known_spacing(frame: Frame) -> tuple[float, float] | None:
     return frame.spacing[0], frame.spacing[1]
 
 
-def stack_slices(slices: Sequence[tuple[Instance, Frame]]) -> Stack:
-    """Order slices of one orientation and size by position; of those at one place the first is kept."""
+def stack_slices(slices: Sequence[Slice]) -> Stack:
+    """Order slices of one orientation and size by position; of those at one place the first is kept. Without positions
+    the order is that of the instance numbers."""
     spacing = known_spacing(slices[0][1])
     warnings = [] if spacing else ["the pixel spacing is missing or absurd; millimetres and volumes are nominal"]
     thickness = slices[0][0].thickness_mm or NOMINAL_SLICE_MM
-    ordered = sorted(slices, key=_by_number)
+    ordered = sorted(slices, key=by_number)
     planes = [plane_of(frame) for _, frame in ordered]
     if any(plane is None for plane in planes):
-        return _stack_by_number(ordered, spacing or (NOMINAL_PIXEL_MM, NOMINAL_PIXEL_MM), thickness, warnings)
+        return _stackby_number(ordered, spacing or (NOMINAL_PIXEL_MM, NOMINAL_PIXEL_MM), thickness, warnings)
     origins = np.array([plane[0] for plane in planes if plane is not None])
     axes = next(plane[1] for plane in planes if plane is not None)
     along = origins @ axes[:, 0]
     order = np.argsort(along, kind="stable")  # stable: of equal places the lowest number comes first
     steps = np.diff(along[order])
     usual = np.median(steps[steps > 0.01]) if (steps > 0.01).any() else thickness
-    kept = order[np.concatenate(([True], steps > max(0.01, _SAME_PLACE * usual)))]
-    if len(kept) < len(order):
-        count = plural(len(order) - len(kept), "slice")
-        warnings.append(f"{count} left out that share their place with another one (duplicates)")
+    first = np.concatenate(([True], steps > max(0.01, _SAME_PLACE * usual)))
+    kept, place = order[first], np.cumsum(first) - 1
+    doubles = tuple((int(place[row]), ordered[order[row]]) for row in np.flatnonzero(~first))
     relative = (origins[kept] - origins[kept[0]]) @ axes
     if len(kept) == 1 and slices[0][0].thickness_mm is None:
         warnings.append(f"one slice without thickness; {NOMINAL_SLICE_MM:g} mm is nominal")
@@ -126,11 +131,12 @@ def stack_slices(slices: Sequence[tuple[Instance, Frame]]) -> Stack:
         thickness_mm=thickness,
         spacing_known=spacing is not None and (len(kept) > 1 or slices[0][0].thickness_mm is not None),
         warnings=tuple(warnings),
+        doubles=doubles,
     )
 
 
-def _stack_by_number(
-    ordered: Sequence[tuple[Instance, Frame]], spacing: tuple[float, float], thickness: float, warnings: list[str]
+def _stackby_number(
+    ordered: Sequence[Slice], spacing: tuple[float, float], thickness: float, warnings: list[str]
 ) -> Stack:
     count = len(ordered)
     if count > 1:
@@ -270,7 +276,7 @@ def _gap_warning(steps: NDArray[np.float64], step: float, along: NDArray[np.floa
     if wide.any() and np.abs(steps - step * multiples).max() <= 2 * _EVEN * step:
         missing = int((multiples[wide] - 1).sum())
         where = ", ".join(f"{place:.1f}" for place in along[:-1][wide][:5])
-        return (
+        return part(
             f"{plural(missing, 'slice')} missing (after {where} mm from the lowest); the gap was filled by "
             "interpolation, so that a bleed may be unseen there"
         )
@@ -290,7 +296,7 @@ def _tilt_warning(stack: Stack) -> str:
     return "slices lie shifted against each other; they were moved in their planes to correct it"
 
 
-def _by_number(one: tuple[Instance, Frame]) -> tuple[float, float, int, str]:
+def by_number(one: Slice) -> tuple[float, float, int, str]:
     instance, frame = one
     last = math.inf
     return (

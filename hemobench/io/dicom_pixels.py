@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,13 +11,19 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 from pydicom.pixels import get_decoder
+from pydicom.pixels.decoders.base import Decoder
 from pydicom.uid import (
     UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
+    JPEG2000Lossless,
     JPEG2000TransferSyntaxes,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
     RLELossless,
 )
 from scipy import ndimage
@@ -39,6 +46,7 @@ _PLUGIN = "pylibjpeg"
 _PLAIN_SYNTAXES = (
     ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian,
 )  # fmt: skip
+_ITEM = b"\xfe\xff\x00\xe0"
 _HT_J2K_PREFIX = "1.2.840.10008.1.2.4.20"
 # Markers of JPEG that start a frame: C0 to CF without the tables C4, C8, CC; F7 is JPEG-LS.
 _START_OF_FRAME = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7)
@@ -242,23 +250,13 @@ def _plain(instance: Instance) -> NDArray[np.integer] | None:
 
 
 def _decoded(instance: Instance) -> NDArray[np.integer]:
-    """Pixels by pydicom and its plugins."""
-    syntax = instance.coding.syntax
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
-        raise UserError(
-            f"{instance.entry.path} is compressed as {_shown(syntax)}; expected a still-image syntax of DICOM; "
-            "decompress it, with gdcmconv --raw say"
-        ) from None
-    if not decoder.is_available:
-        raise UserError(
-            f"{instance.entry.path} is compressed as {_shown(syntax)}, for which no decoder is installed; "
-            f"expected one of pylibjpeg's plugins; pip install pylibjpeg {_plugin(syntax)}"
-        )
+    """Pixels by pydicom and its plugins, by the compression that they have and not the one that is declared."""
+    _check_decoder(instance, instance.coding.syntax)
     dataset = read_dataset(instance.entry)
     if "PixelData" not in dataset:
         raise UserError(f"{instance.entry.path} has no pixels; expected an image; copy or export it again")
+    syntax = _syntax_of(dataset, instance)
+    decoder = _check_decoder(instance, syntax)
     try:
         with quiet():
             if syntax.is_encapsulated:
@@ -277,12 +275,63 @@ def _decoded(instance: Instance) -> NDArray[np.integer]:
         raise damaged(instance.entry) from None
 
 
+def _check_decoder(instance: Instance, syntax: UID) -> Decoder:
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        raise UserError(
+            f"{instance.entry.path} is compressed as {_shown(syntax)}; expected a still-image syntax of DICOM; "
+            "decompress it, with gdcmconv --raw say"
+        ) from None
+    if not decoder.is_available:
+        raise UserError(
+            f"{instance.entry.path} is compressed as {_shown(syntax)}, for which no decoder is installed; "
+            f"expected one of pylibjpeg's plugins; pip install pylibjpeg {_plugin(syntax)}"
+        )
+    return decoder
+
+
+def _syntax_of(dataset: Dataset, instance: Instance) -> UID:
+    """The declared transfer syntax, or what the pixel element shows where it is another kind: whole pixels where a
+    compression is declared, fragments where none is, or another family's codestream."""
+    declared = instance.coding.syntax
+    element = dataset["PixelData"]
+    content = element.value
+    if not isinstance(content, bytes):
+        return declared
+    if not (element.is_undefined_length or content[:4] == _ITEM):
+        count = len(instance.frames) * instance.rows * instance.columns * instance.coding.allocated // 8
+        whole = declared not in _PLAIN_SYNTAXES and len(content) in (count, count + count % 2)
+        return ExplicitVRLittleEndian if whole else declared
+    try:
+        first = next(iter(generate_frames(content, number_of_frames=len(instance.frames))), b"")
+    except BROKEN_DICOM:
+        return declared
+    shown = _compression_of(first)
+    return declared if shown is None or _plugin(shown) == _plugin(declared) != "" else shown
+
+
+def _compression_of(codestream: bytes) -> UID | None:
+    """A transfer syntax of the family that a codestream is of, None where it is of none that is known."""
+    if codestream[:4] == b"\xff\x4f\xff\x51" or codestream[4:8] == b"jP  ":
+        return JPEG2000Lossless
+    if codestream[:2] == b"\xff\xd8":
+        marker = next((kind for kind, _ in _segments(codestream) if kind in _START_OF_FRAME), None)
+        return {0xF7: JPEGLSLossless, 0xC3: JPEGLosslessSV1, 0xC1: JPEGExtended12Bit}.get(marker or 0, JPEGBaseline8Bit)
+    segments = int.from_bytes(codestream[:4], "little")
+    offset = int.from_bytes(codestream[4:8], "little")
+    return RLELossless if 1 <= segments <= 15 and offset == 64 else None
+
+
 def _shown(syntax: UID) -> str:
     # An unknown UID is text of the file's; only what the standard names is shown by name.
     return syntax.name if syntax.name != str(syntax) else "an unknown transfer syntax"
 
 
 def _plugin(syntax: UID) -> str:
+    """The package that decodes a compression, "" for what is not compressed."""
+    if syntax in _PLAIN_SYNTAXES:
+        return ""
     if syntax in JPEG2000TransferSyntaxes or syntax.startswith(_HT_J2K_PREFIX):
         return "pylibjpeg-openjpeg"
     return "pylibjpeg-rle" if syntax == RLELossless else "pylibjpeg-libjpeg"
@@ -306,12 +355,21 @@ def _codestream_size(content: bytes) -> tuple[int, int] | None:
     if content[:4] == b"\xff\x4f\xff\x51" and len(content) >= 24:
         right, bottom, left, top = struct.unpack(">4I", content[8:24])
         return bottom - top, right - left
-    place = 2
-    while content[:2] == b"\xff\xd8" and place + 9 <= len(content) and content[place] == 0xFF:
-        marker, (length,) = content[place + 1], struct.unpack(">H", content[place + 2 : place + 4])
-        if marker in _START_OF_FRAME:
+    for marker, place in _segments(content):
+        if marker in _START_OF_FRAME and place + 9 <= len(content):
             rows, columns = struct.unpack(">HH", content[place + 5 : place + 9])
             return rows, columns
+    return None
+
+
+def _segments(content: bytes) -> Iterator[tuple[int, int]]:
+    """Markers of a JPEG or JPEG-LS codestream up to the frame's start, each with the place of its 0xFF."""
+    place = 2
+    while content[:2] == b"\xff\xd8" and place + 4 <= len(content) and content[place] == 0xFF:
+        marker, (length,) = content[place + 1], struct.unpack(">H", content[place + 2 : place + 4])
+        if marker != 0xFF:
+            yield marker, place
+        if marker in _START_OF_FRAME:
+            return
         # 0xFF before a marker is filling; all other markers up to the frame's start carry a length.
         place += 1 if marker == 0xFF else 2 + length
-    return None

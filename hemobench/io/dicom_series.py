@@ -12,6 +12,9 @@ import numpy as np
 from hemobench.errors import UserError, unknown_name
 from hemobench.io.dicom_geometry import known_spacing, plane_of, plural
 from hemobench.io.dicom_headers import Frame, Instance
+from hemobench.io.dicom_passes import passes
+from hemobench.io.remarks import part
+from hemobench.io.scan import MAX_VOXELS
 
 _AXIAL_FROM = 0.7
 _LOCALISER_WORDS = ("SCOUT", "LOCALIZER", "LOCALISER", "TOPOGRAM", "SURVIEW", "SCANOGRAM")
@@ -20,14 +23,21 @@ _SHARP_WORDS = ("BONE", "EDGE", "LUNG", "SHARP", "DETAIL", "ULTRA", "INNER")
 # Fewer slices over less of the patient than this share of the longest scan is a piece, not the scan.
 _WHOLE_SHARE = 0.6
 _MOST_SHOWN = 6
+# Direction cosines and, by share, pixel sizes that differ by less are rounded differently and are the same.
+_SAME_DIRECTION = 0.01
+_SAME_SIZE = 0.002
+
+Slice = tuple[Instance, Frame]
 
 
 @dataclass(frozen=True, eq=False)
 class Candidate:
-    """Slices of one series with one orientation, size and spacing. `key` is what a user calls it by."""
+    """Slices of one pass of one series with one orientation, size and spacing. `key` is what a user calls it by,
+    `passes` how often the series goes over the same range."""
 
     key: str
-    slices: tuple[tuple[Instance, Frame], ...]
+    slices: tuple[Slice, ...]
+    passes: int = 1
 
     @property
     def first(self) -> Instance:
@@ -48,6 +58,11 @@ class Candidate:
         return is_sharp_kernel(self.first.kernel)
 
     @property
+    def fits(self) -> bool:
+        """Whether its voxels are not more than are read."""
+        return len(self.slices) * self.first.rows * self.first.columns <= MAX_VOXELS
+
+    @property
     def extent_mm(self) -> float:
         """From the first to the last slice along their normal; by thickness where positions are missing."""
         planes = [plane_of(frame) for _, frame in self.slices]
@@ -66,6 +81,8 @@ class Candidate:
             words.append("not axial")
         if self.first.contrast:
             words.append("with contrast agent")
+        if not self.fits:
+            words.append("too large")
         if self.first.kernel:
             words.append("sharp kernel" if self.is_sharp else "soft kernel")
         words.insert(0, plural(len(self.slices), "slice"))
@@ -93,42 +110,51 @@ def is_sharp_kernel(kernel: str) -> bool:
 
 
 def group_series(instances: Iterable[Instance]) -> list[Candidate]:
-    """Grey-scale slices grouped by series, and within it by orientation, size and spacing, in the order of numbers."""
-    groups: dict[tuple[object, ...], list[tuple[Instance, Frame]]] = {}
-    seen: set[str] = set()
+    """Grey-scale slices grouped by series, and within it by orientation, size, spacing and pass, in the order of
+    numbers. A slice is known by its place and its picture: identifiers are no help where an anonymiser copied one."""
+    kinds: dict[tuple[object, ...], list[list[Slice]]] = {}
     for instance in instances:
-        if instance.samples != 1 or (instance.sop_uid and instance.sop_uid in seen):
+        if instance.samples != 1:
             continue
-        seen.add(instance.sop_uid)
         for frame in instance.frames:
-            groups.setdefault(_group_key(instance, frame), []).append((instance, frame))
-    ordered = sorted(groups.values(), key=lambda group: (_number(group), -len(group)))
-    counts = Counter(_number(group) for group in ordered)
+            alike = kinds.setdefault(_kind(instance), [])
+            group = next((one for one in alike if _same_grid(one[0][1], frame)), None)
+            if group is None:
+                alike.append([(instance, frame)])
+            else:
+                group.append((instance, frame))
+    found = [passes(group) for alike in kinds.values() for group in alike]
+    ordered = sorted(
+        ((group, number, len(parted)) for parted in found for number, group in enumerate(parted)),
+        key=lambda one: (_number(one[0]), one[1], -len(one[0])),
+    )
+    counts = Counter(_number(group) for group, _, _ in ordered)
     used: Counter[int] = Counter()
     candidates = []
-    for group in ordered:
+    for group, _, count in ordered:
         number = _number(group)
         used[number] += 1
         key = str(number) if counts[number] == 1 else f"{number}.{used[number]}"
-        candidates.append(Candidate(key, tuple(group)))
+        candidates.append(Candidate(key, tuple(group), count))
     return candidates
 
 
-def choose_series(candidates: list[Candidate], wanted: str | None) -> Candidate:
-    """The head scan among candidates, or the one a user asked for by key (as reported) or SeriesInstanceUID."""
+def ranked(candidates: list[Candidate], wanted: str | None) -> list[Candidate]:
+    """The head scan among candidates, then what may be read in its stead where it cannot be; or only the one that a
+    user asked for by key (as reported) or SeriesInstanceUID. Raises: UserError where there is no such one."""
     if wanted is not None:
         matching = [one for one in candidates if wanted in (one.key, one.first.series_uid)]
         matching = matching or [one for one in candidates if one.key.split(".")[0] == wanted]
         if not matching:
             raise unknown_name("series", wanted, [one.key for one in candidates])
-        return max(matching, key=lambda one: len(one.slices))
+        return [max(matching, key=lambda one: len(one.slices))]
     longest = max((one.extent_mm for one in candidates if _scans_head(one)), default=0.0)
-    best = max(candidates, key=lambda one: _rank(one, longest))
+    best, *others = sorted(candidates, key=lambda one: _rank(one, longest), reverse=True)
     if best.is_localiser and len(candidates) == 1 and len(best.slices) <= 2:
         raise UserError(
             f"{best.first.entry.root} holds a localiser only; expected axial slices of the head; give the scan's folder"
         )
-    return best
+    return [best, *(one for one in others if _scans_head(one) and one.fits)]
 
 
 def choice_warnings(chosen: Candidate, candidates: list[Candidate]) -> list[str]:
@@ -139,6 +165,11 @@ def choice_warnings(chosen: Candidate, candidates: list[Candidate]) -> list[str]
         listed = ", ".join(one.described() for one in others[:_MOST_SHOWN])
         more = f" and {len(others) - _MOST_SHOWN} more" if len(others) > _MOST_SHOWN else ""
         warnings.append(f"{len(candidates)} series found; {chosen.described()} was read, not {listed}{more}")
+    torn = [one for one in others if _belongs_to(one, chosen)]
+    if torn:
+        count = plural(sum(len(one.slices) for one in torn), "slice")
+        warnings.append(part(f"{count} of the series read lie in another direction, or have another size or no "
+                             "position, and were left out"))  # fmt: skip
     if len({one.first.study_uid for one in candidates}) > 1:
         warnings.append("the files belong to more than one study; give the folder of one study to be sure")
     if chosen.first.modality != "CT":
@@ -152,14 +183,37 @@ def choice_warnings(chosen: Candidate, candidates: list[Candidate]) -> list[str]
     return warnings
 
 
-def _group_key(instance: Instance, frame: Frame) -> tuple[object, ...]:
-    plane = plane_of(frame)
-    axes = None if plane is None else tuple(np.round(plane[1], 2).ravel().tolist())
-    spacing = known_spacing(frame)
-    rounded = None if spacing is None else (round(spacing[0], 4), round(spacing[1], 4))
-    return (
-        instance.series_uid, instance.modality, instance.kernel, instance.rows, instance.columns, axes, rounded,
-    )  # fmt: skip
+def pass_warnings(chosen: Candidate) -> list[str]:
+    """A line where the series goes over the same range more than once."""
+    if chosen.passes == 1:
+        return []
+    return [f"the series holds {chosen.passes} passes over the same range (acquisitions); one of {len(chosen.slices)} "
+            f"slices, {chosen.key}, was read; --series takes another"]  # fmt: skip
+
+
+def _kind(instance: Instance) -> tuple[object, ...]:
+    return instance.series_uid, instance.modality, instance.kernel, instance.rows, instance.columns
+
+
+def _same_grid(one: Frame, other: Frame) -> bool:
+    first, second = plane_of(one), plane_of(other)
+    if first is None or second is None:
+        return first is second is None and _same_sizes(known_spacing(one), known_spacing(other))
+    turned = float(np.abs(first[1] - second[1]).max())
+    return turned <= _SAME_DIRECTION and _same_sizes(known_spacing(one), known_spacing(other))
+
+
+def _same_sizes(one: tuple[float, float] | None, other: tuple[float, float] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return all(abs(first - second) <= _SAME_SIZE * first for first, second in zip(one, other, strict=True))
+
+
+def _belongs_to(one: Candidate, chosen: Candidate) -> bool:
+    """Whether slices were most likely of the series read, and no reformat, localiser or other pass."""
+    first, read = one.first, chosen.first
+    shared = first.series_uid == read.series_uid and first.kernel == read.kernel and one.passes == chosen.passes == 1
+    return shared and not one.is_localiser and one.is_axial and chosen.is_axial and len(one.slices) < len(chosen.slices)
 
 
 def _number(group: list[tuple[Instance, Frame]]) -> int:
@@ -178,10 +232,11 @@ def _rank(one: Candidate, longest_mm: float) -> tuple[float, ...]:
         first.modality == "CT",
         not one.is_localiser,
         one.is_axial,
-        not any(part in first.body_part for part in _OTHER_PARTS),
+        not any(name in first.body_part for name in _OTHER_PARTS),
+        one.fits,
         one.extent_mm >= _WHOLE_SHARE * longest_mm,
         not first.contrast,
-        "SECONDARY" not in first.image_type and "DERIVED" not in first.image_type,
         not one.is_sharp,
+        "SECONDARY" not in first.image_type and "DERIVED" not in first.image_type,
         len(one.slices),
     )

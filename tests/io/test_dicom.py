@@ -25,6 +25,7 @@ from dicom_files import (
 
 from hemobench.errors import UserError
 from hemobench.io import Scan, read_scan
+from hemobench.io.remarks import Grade, grade_of
 
 
 def warned(scan: Scan, words: str) -> bool:
@@ -263,10 +264,17 @@ def test_damaged_files_among_good_ones_are_left_out_and_told(tmp_path: Path) -> 
     assert warned(scan, "slice missing")
 
 
-def test_cut_pixels_are_refused_with_the_file(tmp_path: Path) -> None:
-    paths = write_series(tmp_path, head_hu())
+def test_a_slice_with_cut_pixels_is_a_gap_and_most_of_them_are_refused_with_the_file(tmp_path: Path) -> None:
+    hu = ramp_hu(6)
+    paths = write_series(tmp_path, hu)
     paths[2].write_bytes(paths[2].read_bytes()[:-100])
-    with pytest.raises(UserError, match=paths[2].name):
+    scan = read_scan(tmp_path)
+    np.testing.assert_allclose(scan.volume.voxels, hu, atol=1e-3)
+    assert warned(scan, "1 slice of 6 could not be decoded")
+    assert {grade_of(line) for line in scan.warnings} == {Grade.PART}
+    for path in paths[3:5]:
+        path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match="|".join(path.name for path in paths[2:5])):
         read_scan(tmp_path)
 
 
