@@ -67,7 +67,7 @@ class PretrainedNetwork(nn.Module):
         if not self.is_changed():
             publish(files, directory)
             return directory
-        card = f"{with_front_matter(files[CARD].decode('utf-8'), self.config, {}).rstrip()}\n\n{CHANGED}\n"
+        card = f"{with_front_matter(files.get(CARD, b'').decode('utf-8'), self.config, {}).rstrip()}\n\n{CHANGED}\n"
         write_checkpoint(
             directory, self.network, self.config, {}, card, commit=checkpoint.commit,
             command=f"changed from weights {checkpoint.sha256}", people=checkpoint.people, half=False,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
+import json
 import os
 import re
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,15 +25,22 @@ from hemobench.inference.checkpoint import (
     Checkpoint,
     move_in_place,
     open_checkpoint,
+    read_manifest,
 )
 from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.hub_copy import hub_copy, hub_endpoint, hub_errors
 from hemobench.inference.timm_layout import without_timm_keys
+from hemobench.inference.vouched import as_written, is_pointer, is_vouched, refuse_pointer, restated
 from hemobench.training.result import read_json, write_json
 
 # What a checkpoint's folder may hold: text, pictures of its card, and weights that cannot run code.
 ENDINGS = (".safetensors", ".json", ".md", ".png", ".jpg", ".csv")
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".joblib", ".npy", ".npz", ".h5", ".onnx", ".msgpack")
+ATTRIBUTES = ".gitattributes"
+# What git and the Hub's client put beside a checkpoint that they fetched; it is not sent.
+_OF_THE_CLONE = (".git", ATTRIBUTES, ".gitignore", ".cache", EVAL_RESULTS)
+# The first line of a repository's .gitattributes: later ones, those of large files, add to it.
+_AS_IT_IS = "* -text\n"
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
@@ -66,6 +73,8 @@ def push(
     checkpoint = open_checkpoint(directory)
     files = verified_files(directory)
     texts = eval_result_files(checkpoint.config, checkpoint.metrics, repository)
+    if CARD not in files:
+        raise UserError(f"{directory} has no {CARD}; expected the checkpoint's card; write one, or fetch it again")
     check_shareable(files[CARD].decode("utf-8"), checkpoint.config, checkpoint.metrics)
     contents = files | {path: text.encode() for path, text in texts.items()}
     try:
@@ -104,14 +113,15 @@ def refresh_card(folder: str | Path) -> Checkpoint:
     where the rest of the folder is not whole.
     """
     directory = Path(folder).expanduser()
-    manifest = read_json(directory / MANIFEST)
-    files = verified_files(directory, unchecked=(CARD,))
+    manifest = read_manifest(directory)
+    files = verified_files(directory)
     if CARD not in files:
-        raise UserError(f"manifest of {directory} says nothing about {CARD}; expected its sha256; export it again")
+        raise UserError(f"{directory} has no {CARD}, or its manifest says nothing about it; expected a card; export it "
+                        "again")
     config = CheckpointConfig.from_mapping(without_timm_keys(read_json(directory / CONFIG)))
     text = with_front_matter(files[CARD].decode("utf-8"), config, read_json(directory / METRICS)).encode()
-    manifest["files"][CARD] = {"sha256": hashlib.sha256(text).hexdigest(), "bytes": len(text)}
-    publish({**files, CARD: text}, directory, manifest)
+    contents = {**files, CARD: text}
+    publish(contents, directory, restated(manifest, contents))
     return open_checkpoint(directory)
 
 
@@ -124,15 +134,14 @@ def check_replaceable(directory: Path) -> None:
                         "name another")
 
 
-def verified_files(
-    directory: Path, *, strangers: bool = False, unchecked: tuple[str, ...] = ()
-) -> dict[str, bytes]:
-    """Every file that a folder's manifest names, and the manifest, by name; each is what the manifest says.
+def verified_files(directory: Path, *, strangers: bool = False) -> dict[str, bytes]:
+    """Every file that a folder's manifest names, and the manifest, by name; what it vouches for is what it says.
 
-    Raises: UserError for a file that is missing or changed, of a kind that no checkpoint has, and, unless `strangers`
-    are passed over, for one that the manifest does not name. unchecked: names that may have changed.
+    Card, pictures and tables may be edited or missing; the manifest that comes is of what is there. Raises: UserError
+    for another file that is missing or changed, for one of a kind that no checkpoint has, and, unless `strangers` are
+    passed over, for one that the manifest does not name.
     """
-    manifest = read_json(directory / MANIFEST)
+    manifest = read_manifest(directory)
     listed: Any = manifest.get("files")
     if not isinstance(listed, dict):
         raise UserError(f"manifest of {directory} lists no files; expected a checkpoint's; export it again")
@@ -140,23 +149,42 @@ def verified_files(
         if Path(name).name != name or name.startswith(".") or not name.endswith(ENDINGS):
             raise UserError(f"{directory} lists {name[:80]!r}; expected {', '.join(ENDINGS)} beside the manifest, and "
                             "no file that can run code; take it out and export it again")
-    unknown = sorted(path.name for path in directory.iterdir() if path.name not in (*listed, MANIFEST))
+    known = (*listed, MANIFEST, *_OF_THE_CLONE)
+    unknown = sorted(path.name for path in directory.iterdir() if path.name not in known)
     if unknown and not strangers:
         what = "a pickle" if unknown[0].endswith(PICKLES) else "no part of the checkpoint"
         raise UserError(f"{directory} holds {unknown[0]}, which is {what}; expected what its manifest lists: "
                         f"{', '.join(sorted(listed))}; take it out")
-    contents = {}
-    for name, entry in listed.items():
-        try:
-            contents[name] = (directory / name).read_bytes()
-        except OSError as error:
-            raise UserError(f"{directory / name} cannot be read ({type(error).__name__}); expected it beside "
-                            f"{MANIFEST}; fetch the checkpoint again") from error
-        if name not in unchecked and hashlib.sha256(contents[name]).hexdigest() != entry.get("sha256"):
-            raise UserError(f"{directory / name} is not what {MANIFEST} says; expected SHA-256 "
-                            f"{str(entry.get('sha256'))[:12]}...; fetch or export the checkpoint again")
-    contents[MANIFEST] = (directory / MANIFEST).read_bytes()
+    contents = {name: content for name, entry in listed.items()
+                if (content := _content_of(directory / name, str(entry.get("sha256")))) is not None}  # fmt: skip
+    now = restated(manifest, contents)
+    written = (directory / MANIFEST).read_bytes().replace(b"\r\n", b"\n")
+    contents[MANIFEST] = written if now == manifest else f"{json.dumps(now, indent=1)}\n".encode()
     return contents
+
+
+def _content_of(path: Path, sha256: str) -> bytes | None:
+    """A listed file as the manifest has it, or as it is where it is for reading; None where such a file is not there.
+
+    Raises: UserError for one that the manifest vouches for and that is missing or another.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        if not is_vouched(path.name):
+            return None
+        raise UserError(f"{path} cannot be read ({type(error).__name__}); expected it beside {MANIFEST}; fetch the "
+                        "checkpoint again") from error
+    written = as_written(path.name, content, sha256)
+    if written is not None:
+        return written
+    if is_vouched(path.name):
+        refuse_pointer(path, content, "file itself")
+        raise UserError(f"{path} is not what {MANIFEST} says; expected SHA-256 {sha256[:12]}...; fetch or export the "
+                        "checkpoint again")
+    if is_pointer(content):
+        return None
+    return content.replace(b"\r\n", b"\n") if path.name == CARD else content
 
 
 def _commit(
@@ -179,9 +207,19 @@ def _commit(
     ours = [name for name in there if name.startswith(f"{EVAL_RESULTS}/hemobench-") or name in (PEOPLE, *ATTACHED)]
     operations: list[Any] = [CommitOperationAdd(path, content) for path, content in contents.items()]
     operations += [CommitOperationDelete(name) for name in ours if name not in contents]
+    operations += [CommitOperationAdd(ATTRIBUTES, text) for text in _kept_by_git(api, repository, revision, there)]
     summary = f"{checkpoint.config.name}, weights {checkpoint.sha256[:12]}"
     done = api.create_commit(repository, operations, commit_message=summary, revision=revision)
     return Pushed(repository, str(done.oid), str(done.commit_url))
+
+
+def _kept_by_git(api: Any, repository: str, revision: str | None, there: list[str]) -> Iterator[bytes]:
+    """The repository's .gitattributes with a first line that keeps line ends, where it lacks that."""
+    text = ""
+    if ATTRIBUTES in there:
+        text = Path(api.hf_hub_download(repository, ATTRIBUTES, revision=revision)).read_text(encoding="utf-8")
+    if _AS_IT_IS not in text:
+        yield f"{_AS_IT_IS}{text}".encode()
 
 
 def publish(contents: Mapping[str, bytes], directory: Path, manifest: Mapping[str, Any] | None = None) -> None:

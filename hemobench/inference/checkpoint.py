@@ -1,4 +1,4 @@
-"""Checkpoints: a folder of weights, config, card and metrics that its manifest vouches for, here or on the Hub."""
+"""Checkpoints: a folder of weights, config, card and metrics; its manifest vouches for all but the card."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from hemobench.errors import UserError
 from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.hub_copy import hub_copy
 from hemobench.inference.timm_layout import load_plain, plain_names, timm_keys, without_timm_keys
+from hemobench.inference.vouched import as_written, entry_of, refuse_pointer
 from hemobench.models import create_model
 from hemobench.training.result import read_json, write_json
 
@@ -32,6 +33,7 @@ WEIGHTS, CONFIG, CARD, METRICS, MANIFEST = (
     "model.safetensors", "config.json", "README.md", "metrics.json", "manifest.json",
 )
 FILES = (WEIGHTS, CONFIG, CARD, METRICS, MANIFEST)
+_NEEDED = (WEIGHTS, CONFIG, METRICS)
 # Beside the card, where there is something to show.
 HISTORY_TABLE, TRAINING_PICTURE, FAILURES_PICTURE = "history.csv", "training.png", "failures.png"
 OUTLINES_PICTURE = "outlines.png"
@@ -43,7 +45,7 @@ _HUB_ID = re.compile(r"(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)(?:@
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint whose files are all there and match their hashes.
+    """A checkpoint whose weights, config, scores and people are there and match their hashes.
 
     name: the config's, or the Hub's id. revision: the Hub's commit that it was read from, None for a folder.
     sha256: of the weights' file. commit: of the code that wrote it. people: who taught and chose it; None where it does
@@ -82,7 +84,8 @@ class Checkpoint:
 def open_checkpoint(where: str | Path, *, local_files_only: bool = False) -> Checkpoint:
     """A checkpoint folder, or a Hub id `user/name`, `user/name@revision` (branch, tag or commit).
 
-    Every file's size and SHA-256 is compared with the manifest, so a copy that was cut half-way or changed is refused.
+    Size and SHA-256 of weights, config, metrics and people are compared with the manifest, so a copy that was cut
+    half-way or changed is refused; the card may be edited, and git's line ends change nothing (`inference.vouched`).
     Nothing is unpickled. What was fetched once from the Hub opens offline too (`local_files_only` asks nobody). A
     folder goes before a Hub id.
 
@@ -123,13 +126,13 @@ def write_checkpoint(
     try:
         (part / WEIGHTS).write_bytes(save(_plain_state(model, half), {"format": "pt"}))
         write_json(part / CONFIG, {**config.to_mapping(), **timm_keys(config, model)})
-        (part / CARD).write_text(card, encoding="utf-8")
+        (part / CARD).write_text(card, encoding="utf-8", newline="\n")
         write_json(part / METRICS, dict(metrics))
         if people is not None:
             write_json(part / PEOPLE, people.to_mapping())
         for name, content in (attached or {}).items():
             (part / name).write_bytes(content)
-        files = {path.name: _entry(path) for path in sorted(part.iterdir())}
+        files = {path.name: entry_of(path.read_bytes()) for path in sorted(part.iterdir())}
         write_json(part / MANIFEST, {"files": files, "commit": commit, "command": command})
         move_in_place(part, directory)
     finally:
@@ -141,9 +144,9 @@ def _open_folder(directory: Path, repository: str | None, revision: str | None) 
     if not (directory / MANIFEST).is_file():
         raise UserError(f"checkpoint {name} has no {MANIFEST}; expected {', '.join(FILES)}; check the path or fetch it "
                         "again")
-    manifest = read_json(directory / MANIFEST)
+    manifest = read_manifest(directory)
     contents: dict[str, bytes] = {}
-    for file in FILES[:-1]:
+    for file in _NEEDED:
         contents[file] = _checked(directory / file, _hash_of(manifest, file, name), _size_of(manifest, file))
     people = None
     if PEOPLE in manifest["files"]:
@@ -155,6 +158,14 @@ def _open_folder(directory: Path, repository: str | None, revision: str | None) 
         sha256=_hash_of(manifest, WEIGHTS, name), commit=str(manifest.get("commit", "")),
         metrics=_json_object(contents[METRICS], directory / METRICS), people=people,
     )
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint's folder. Raises UserError where there is none that can be read."""
+    path = directory / MANIFEST
+    if path.is_file():
+        refuse_pointer(path, path.read_bytes(), "manifest")
+    return read_json(path)
 
 
 def _hash_of(manifest: Mapping[str, Any], file: str, name: str) -> str:
@@ -170,18 +181,20 @@ def _size_of(manifest: Mapping[str, Any], file: str) -> object:
 
 
 def _checked(path: Path, sha256: str, size: object = None) -> bytes:
-    """The file's bytes if they are what the manifest says."""
+    """The file's bytes as the manifest has them, line ends of a text as they were written."""
     try:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"{path} cannot be read ({type(error).__name__}); expected it beside {MANIFEST}; fetch the "
                         "checkpoint again") from error
+    written = as_written(path.name, content, sha256)
+    if written is not None:
+        return written
+    refuse_pointer(path, content, "weights" if path.name == WEIGHTS else "file itself")
     if size is not None and len(content) != size:
         raise UserError(f"{path} has {len(content)} bytes; expected {size}; fetch the checkpoint again")
     found = hashlib.sha256(content).hexdigest()
-    if found != sha256:
-        raise UserError(f"{path} has SHA-256 {found[:12]}...; expected {sha256[:12]}...; fetch the checkpoint again")
-    return content
+    raise UserError(f"{path} has SHA-256 {found[:12]}...; expected {sha256[:12]}...; fetch the checkpoint again")
 
 
 def _json_object(content: bytes, path: Path) -> dict[str, Any]:
@@ -204,11 +217,6 @@ def _plain_state(model: nn.Module, half: bool) -> dict[str, torch.Tensor]:
             value = shorter if bool(shorter.isfinite().all()) else value
         plain[name] = value.contiguous().clone()
     return plain
-
-
-def _entry(path: Path) -> dict[str, Any]:
-    content = path.read_bytes()
-    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
 def _replaceable(directory: Path) -> bool:

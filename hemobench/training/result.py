@@ -186,7 +186,8 @@ def _json_able(value: Any) -> Any:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Write a JSON file under a temporary name, then move it in place."""
     temporary = path.with_name(f"{path.name}.tmp")
-    temporary.write_text(json.dumps(_json_able(content), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(_json_able(content), indent=1, allow_nan=False) + "\n"
+    temporary.write_text(text, encoding="utf-8", newline="\n")
     os.replace(temporary, path)
 
 

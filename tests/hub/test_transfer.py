@@ -289,6 +289,32 @@ def test_a_card_is_refreshed_and_its_text_stays(hub: LocalHub, tmp_path: Path) -
         refresh_card(folder)
 
 
+def test_an_edited_card_is_pushed_and_pulled_with_a_manifest_that_knows_it(hub: LocalHub, tmp_path: Path) -> None:
+    folder = shareable(tmp_path / "net", attached={"training.png": b"curve"}).directory
+    (folder / "training.png").unlink()
+    card = (folder / "README.md").read_bytes() + b"\nContact: the project's page.\n"
+    # As an editor on Windows leaves it, in a clone that has git's and the Hub's own folders.
+    (folder / "README.md").write_bytes(card.replace(b"\n", b"\r\n"))
+    (folder / ".git").mkdir()
+    (folder / ".gitattributes").write_text("* text=auto\n")
+    push(folder, NAME)
+    repository = hub.repositories[NAME]
+    files = repository.commits[repository.references["main"]]
+    assert files["README.md"] == card
+    assert files[".gitattributes"] == b"* -text\n*.safetensors filter=lfs\n"
+    listed = json.loads(files["manifest.json"])["files"]
+    assert listed["README.md"]["bytes"] == len(card)
+    assert "training.png" not in listed
+    edited = card + b"Edited on the page.\n"
+    hub.commit(NAME, {**files, "README.md": edited})
+    back = pull(NAME, output=tmp_path / "back")
+    assert (back / "README.md").read_bytes() == edited
+    assert json.loads((back / "manifest.json").read_text())["files"]["README.md"]["bytes"] == len(edited)
+    (folder / "README.md").unlink()
+    with pytest.raises(UserError, match=r"has no README\.md"):
+        push(folder, NAME)
+
+
 def test_people_travel_with_the_checkpoint(hub: LocalHub, tmp_path: Path) -> None:
     people = People(("0123456789abcdef",), ("fedcba9876543210",), ("ct-ich",))
     push(shareable(tmp_path / "net", people=people).directory, NAME)

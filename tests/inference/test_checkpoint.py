@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import json
 import pickle
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from small_checkpoints import FAMILIES, head_batch, small_checkpoint, small_config, small_model
 
+from hemobench.datasets.people import People
 from hemobench.errors import UserError
 from hemobench.inference.checkpoint import FILES, open_checkpoint, write_checkpoint
 
@@ -77,7 +79,10 @@ def test_a_folder_with_other_things_is_not_replaced(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-@pytest.mark.parametrize("name", FILES)
+VOUCHED = tuple(name for name in FILES if name != "README.md")
+
+
+@pytest.mark.parametrize("name", VOUCHED)
 def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
     folder = small_checkpoint(tmp_path / "one", "ventricles").directory
     (folder / name).unlink()
@@ -85,7 +90,7 @@ def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
         open_checkpoint(folder)
 
 
-@pytest.mark.parametrize("name", FILES[:-1])
+@pytest.mark.parametrize("name", VOUCHED[:-1])
 def test_a_changed_byte_is_refused(tmp_path: Path, name: str) -> None:
     folder = small_checkpoint(tmp_path / "one", "ventricles").directory
     content = bytearray((folder / name).read_bytes())
@@ -100,6 +105,67 @@ def test_a_file_that_was_cut_is_refused_by_its_size(tmp_path: Path) -> None:
     content = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match=f"has {len(content) // 2} bytes; expected {len(content)}"):
+        open_checkpoint(folder)
+
+
+def with_card(folder: Path) -> Path:
+    """A checkpoint with people, a picture and a table, as they are published."""
+    config = small_config("ventricles")
+    attached = {"training.png": b"\x89PNG\r\n\x1a\n\0curve", "history.csv": b"epoch,loss\r\n1,0.5\r\n"}
+    write_checkpoint(folder, small_model(config), config, {"dice": 0.5}, "# Card\n\nText.\n", commit="", command="",
+                     people=People(), attached=attached)  # fmt: skip
+    return folder
+
+
+@pytest.mark.parametrize("how", ["edited", "missing"])
+def test_card_and_pictures_are_for_reading_alone(tmp_path: Path, how: str) -> None:
+    folder = with_card(tmp_path / "one")
+    for name in ("README.md", "training.png", "history.csv"):
+        if how == "missing":
+            (folder / name).unlink()
+        else:
+            with (folder / name).open("ab") as file:
+                file.write(b"Contact: the project's page.\n")
+    open_checkpoint(folder).build_model()
+    # Who taught it is vouched for: an edited list would let patients into their own test.
+    (folder / "patients.json").write_text("{}")
+    with pytest.raises(UserError, match=r"patients\.json has"):
+        open_checkpoint(folder)
+
+
+@pytest.mark.parametrize("attributes", ["", "* text=auto\n", "* -text\n"])
+def test_a_clone_as_git_makes_it_on_windows_opens(tmp_path: Path, attributes: str) -> None:
+    repository = tmp_path / "repository"
+    folder = with_card(repository / "checkpoints" / "one")
+    (repository / ".gitattributes").write_text(attributes)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-c", "core.autocrlf=true", "-c", "core.safecrlf=false"]
+    subprocess.run([*git, "init", "-q", str(repository)], check=True)
+    subprocess.run([*git, "-C", str(repository), "add", "."], check=True)
+    subprocess.run([*git, "-C", str(repository), "commit", "-q", "-m", "one"], check=True)
+    subprocess.run([*git, "clone", "-q", str(repository), str(tmp_path / "clone")], check=True)
+    clone = tmp_path / "clone" / "checkpoints" / "one"
+    # Only where nothing asks git to leave the files as they are does it change them.
+    assert (b"\r\n" in (clone / "config.json").read_bytes()) == (attributes != "* -text\n")
+    opened, original = open_checkpoint(clone), open_checkpoint(folder)
+    assert (opened.config, opened.metrics, opened.sha256) == (original.config, original.metrics, original.sha256)
+    opened.build_model()
+    config = clone / "config.json"
+    config.write_bytes(config.read_bytes().replace(b"unet3d", b"unet2d"))
+    with pytest.raises(UserError, match=r"config\.json has"):
+        open_checkpoint(clone)
+
+
+def test_a_git_lfs_pointer_is_named_as_one(tmp_path: Path) -> None:
+    folder = with_card(tmp_path / "one")
+    pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{'0' * 64}\nsize 2500000\n"
+    (folder / "training.png").write_text(pointer)
+    checkpoint = open_checkpoint(folder)
+    (folder / "model.safetensors").write_text(pointer)
+    for opened in (lambda: open_checkpoint(folder), checkpoint.build_model):
+        with pytest.raises(UserError, match=r"safetensors is a Git LFS pointer, not the weights; .*git lfs pull"):
+            opened()
+    (folder / "manifest.json").write_text(pointer)
+    with pytest.raises(UserError, match=r"manifest\.json is a Git LFS pointer"):
         open_checkpoint(folder)
 
 
