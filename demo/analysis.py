@@ -103,7 +103,7 @@ class Analyst:
             coded = beside.submit(encode_volume, shown) if for_viewer else None
             report = self._analyse(scan, list(opened.checkpoints), modality=modality, **options)
             encoded = None if coded is None else coded.result()
-        source = dataclasses.replace(report.source, warnings=(*opened.remarks, *report.source.warnings))
+        source = report.source.with_remarks([*opened.remarks, *report.source.warnings])
         return Answer(dataclasses.replace(report, source=source), encoded)
 
 

@@ -21,6 +21,13 @@ function outlinesAgainstCall(value) {
   return "";
 }
 
+/** The gravest line on what makes the answer doubtful; the others stand among the notes. */
+function doubtful({ warnings, doubts }) {
+  if (!doubts) return "";
+  const more = doubts > 1 ? ` And ${doubts - 1} more among the notes.` : "";
+  return `${capital(warnings[0])}.${more}`;
+}
+
 class Findings {
   /** @param {HTMLElement} root @param {Object} look @param {(number: number) => void} onLesion */
   constructor(root, look, onLesion) {
@@ -57,7 +64,7 @@ class Findings {
     this.find(".verdict").firstElementChild.hidden = !looked;
     this.find(".verdict").dataset.called = String(positive);
     if (looked) {
-      this.find(".call").textContent = positive ? "Called" : "Not called";
+      this.find(".call").textContent = positive ? "Called" : value.complete ? "Not called" : "Not called in part";
       this.find(".call-words").textContent =
         `probability ${probability(probabilities.any)}, called from ${calls.any.threshold.toFixed(2)}`;
     }
@@ -68,6 +75,9 @@ class Findings {
     const lesions = value.ventricles ? "" : count ? `in ${counted(count, "lesion")}` : "nothing outlined";
     this.find(".disagree").textContent = disagreement(value);
     this.find(".disagree").hidden = !disagreement(value);
+    const doubt = doubtful(value);
+    this.find(".doubt").textContent = doubt;
+    this.find(".doubt").hidden = !doubt;
     const unknown = value.spacing_known ? "" : "the file gives no millimetres";
     this.find(".volume-words").textContent = [lesions, unknown].filter(Boolean).join("; ");
   }

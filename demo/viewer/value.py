@@ -47,6 +47,8 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> d
         "volume_ml": None if report.volume_ml is None else dict(report.volume_ml),
         "ventricles": None if report.ventricles is None else {"volume_ml": report.ventricles.volume_ml},
         "warnings": list(report.source.warnings),
+        "doubts": report.source.doubts,
+        "complete": report.source.complete,
         "models": [
             {"role": one.role, "name": one.name, "revision": one.revision, "engine": one.engine}
             for one in report.model

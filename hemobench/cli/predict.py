@@ -151,6 +151,9 @@ class Reporter:
         """Say what became of a scan."""
         self._done += 1
         self._line(f"{self._done}/{self._total} {outcome.scan}: {described(outcome)}")
+        doubt = doubtful(outcome)
+        if doubt:
+            self._line(f"  warning: {doubt}")
         for remark in outcome.remarks:
             if remark not in self._said:  # once is enough for a ward of pictures
                 self._line(f"  {remark}")
@@ -230,15 +233,26 @@ def described(outcome: Outcome) -> str:
     lesions = counted(len(report.lesions), "lesion")
     if report.is_positive is not None:
         probability = report.study.probabilities["any"]
-        found.append(f"{'haemorrhage' if report.is_positive else 'no haemorrhage'} called ({probability:.2f})")
+        what = "haemorrhage called" if report.is_positive else "no haemorrhage called"
+        if not (report.is_positive or report.source.complete):
+            what += " in the part that was read"
+        found.append(f"{what} ({probability:.2f})")
     if report.volume_ml is not None and report.volume_ml["total"] > 0:
         found.append(f"{report.volume_ml['total']:.1f} mL in {lesions}")
     elif report.lesions:
         found.append(lesions)
     if report.ventricles is not None and report.ventricles.volume_ml is not None:
-        found.append(f"ventricles {report.ventricles.volume_ml:.1f} mL")
+        found.append(f"ventricles {report.ventricles.volume_ml:.1f} mL, no look for blood in {report.source.modality}")
     when = "finished before" if outcome.reused else f"{report.timing_s.get('total', 0.0):.1f} s"
     return f"{', '.join(found) or 'analysed'}; {when}, in {outcome.folder}"
+
+
+def doubtful(outcome: Outcome) -> str:
+    """The gravest line on what makes an answer doubtful, "" where nothing does."""
+    if outcome.report is None or not outcome.report.source.doubts:
+        return ""
+    more = outcome.report.source.doubts - 1
+    return outcome.report.source.warnings[0] + (f"; and {more} more in report.json" if more else "")
 
 
 def _conclude(outcomes: Sequence[Outcome], output: Path) -> None:

@@ -21,7 +21,7 @@ from hemobench.labels import CLASSES, SUBTYPES
 SUMMARY = "summary.csv"
 DONE, REFUSED, FAILED = "done", "refused", "failed"
 COLUMNS = (
-    "scan", "folder", "status", "reason", "modality", "slices",
+    "scan", "folder", "status", "read", "reason", "modality", "slices",
     *(f"probability_{name}" for name in CLASSES), *(f"called_{name}" for name in CLASSES),
     "volume_ml_total", *(f"volume_ml_{name}" for name in SUBTYPES), "volume_ml_ventricles", "lesions", "warnings",
     "seconds",
@@ -68,6 +68,7 @@ class Outcome:
 def _report_cells(report: StudyReport) -> dict[str, str]:
     study = report.study
     cells = {
+        "read": "whole" if report.source.complete else "in part",
         "modality": report.source.modality, "slices": str(report.source.shape[0]), "lesions": str(len(report.lesions)),
         "warnings": " | ".join(report.source.warnings), "seconds": f"{report.timing_s.get('total', 0.0):.2f}",
     }  # fmt: skip

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from hemobench.errors import UserError
+from hemobench.io.remarks import Grade, by_gravity, grade_of
 from hemobench.io.scan import Scan
 from hemobench.volume import Volume
 
@@ -25,7 +26,8 @@ class Source:
     """What was read. `files` is how many, `modality` "CT", "grey" (a picture) or "MR", `shape` (slices, rows, columns).
 
     `spacing_mm` along the same axes is None where the file gives no millimetres. `warnings` are the intake's and the
-    pipeline's lines for the user.
+    pipeline's lines for the user, the gravest first: for the first `doubts` of them the answer may be wrong. `complete`
+    where no part of what was given is known to have been left unread.
     """
 
     kind: str
@@ -34,6 +36,17 @@ class Source:
     shape: tuple[int, int, int]
     spacing_mm: tuple[float, float, float] | None
     warnings: tuple[str, ...]
+    doubts: int = 0
+    complete: bool = True
+
+    def with_remarks(self, lines: Iterable[str]) -> Source:
+        """The same with these lines for its warnings, in the order of their grades (`hemobench.io.remarks`)."""
+        ordered = by_gravity(lines)
+        grades = [grade_of(line) for line in ordered]
+        return dataclasses.replace(
+            self, warnings=ordered, doubts=sum(grade >= Grade.DOUBT for grade in grades),
+            complete=Grade.PART not in grades,
+        )
 
 
 @dataclass(frozen=True)
@@ -198,7 +211,11 @@ def _report_from(content: Mapping[str, Any]) -> StudyReport:
 
 def _built(kind: type[Any], mapping: Mapping[str, Any]) -> Any:
     """A dataclass of `kind` from its fields; keys that a later version may add are left out."""
-    values = {each.name: mapping[each.name] for each in dataclasses.fields(kind)}
+    values = {
+        each.name: mapping[each.name]
+        for each in dataclasses.fields(kind)
+        if each.name in mapping or each.default is dataclasses.MISSING  # an earlier version's may lack the others
+    }
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
 
 

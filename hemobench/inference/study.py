@@ -35,6 +35,7 @@ from hemobench.inference.report import (
 )
 from hemobench.inference.shipped import CheckpointSource, checkpoints_by_role
 from hemobench.io import Scan
+from hemobench.io.remarks import note
 from hemobench.labels import CLASSES, LABEL_IDS
 from hemobench.volume import LABEL_MAP, Volume
 
@@ -139,7 +140,7 @@ def _networks_for(taken: Intake, by_role: dict[str, Checkpoint], engine: str) ->
 
 def _origins(networks: _Networks) -> list[str]:
     return [
-        f"the {role} network '{checkpoint.name}' has learned from phantoms alone"
+        note(f"the {role} network '{checkpoint.name}' has learned from phantoms alone")
         for role, (checkpoint, _) in networks.items()
         if checkpoint.config.training.get("phantom")
     ]
@@ -165,7 +166,7 @@ def _look_for_blood(
     if search.left_out:
         spots = "1 spot" if search.left_out == 1 else f"{search.left_out} spots"
         size = f" below {rules.min_ml:g} mL ({search.left_out_ml:.2g} mL in all)" if taken.scan.spacing_known else ""
-        found.warnings.append(f"left out as too small: {spots} of blood{size}")
+        found.warnings.append(note(f"left out as too small: {spots} of blood{size}"))
     assert blood.summary is not None
     _judge(found, blood.summary, checkpoint)
 
@@ -201,8 +202,8 @@ def _report(taken: Intake, networks: _Networks, found: _Findings, watch: _Watch)
         modality=taken.modality,
         shape=scan.volume.shape,
         spacing_mm=(depth_mm, row_mm, column_mm) if scan.spacing_known else None,
-        warnings=(*found.warnings, *_contradiction(study, found)),
-    )
+        warnings=(),
+    ).with_remarks([*found.warnings, *_contradiction(study, found)])
     return StudyReport(
         source=source,
         model=tuple(

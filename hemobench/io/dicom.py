@@ -51,7 +51,9 @@ def read_dicom(path: Path, entries: Sequence[Entry], *, series: str | None = Non
         if len(entries) == 1 and len(read.stack.slices) == 1:
             warnings.append("a single slice; give the folder of its series to read the whole scan")
         source = DicomSource(path, _source_slices(read.stack))
-        return Scan(read.volume, "dicom", tuple(warnings), source, read.stack.spacing_known)
+        burned_in = any(instance.burned_in for instance, _ in read.stack.slices)
+        warnings += [BURNED_IN] if burned_in else []
+        return Scan(read.volume, "dicom", tuple(warnings), source, read.stack.spacing_known, burned_in)
     raise failed[0][1]
 
 
@@ -75,8 +77,6 @@ def _read_series(path: Path, chosen: Candidate) -> _Series:
         good = [place for place in range(len(stack.slices)) if place not in broken]
         stack, pixels = stack_slices([stack.slices[place] for place in good]), pixels[good]
     volume, made = to_volume(stack, pixels, chosen.first.modality)
-    if any(instance.burned_in for instance, _ in stack.slices):
-        warnings.append(BURNED_IN)
     return _Series(stack, volume, (*warnings, *stack.warnings, *made, *repairs))
 
 

@@ -67,7 +67,8 @@ class Scan:
 
     `volume` is in orientation S-P-L; `kind` is "dicom", "nifti", "mgz", "picture" or "npz" (npy too). `warnings` are
     lines for the user and hold nothing of a patient header, nor does any other field. `spacing_known` is False where
-    the millimetres are nominal, so that volumes in mL mean nothing.
+    the millimetres are nominal, so that volumes in mL mean nothing. `burned_in` where the file says that text stands in
+    its pictures.
     """
 
     volume: Volume
@@ -75,6 +76,7 @@ class Scan:
     warnings: tuple[str, ...]
     source: DicomSource | GridSource
     spacing_known: bool
+    burned_in: bool = False
 
 
 def check_size(name: str | Path, shape: tuple[int, ...], stored_bytes: int = 0) -> None:

@@ -418,6 +418,17 @@ def test_networks_that_disagree_are_shown_to(opened: Any) -> None:
     assert text(opened, ".disagree") == "The networks disagree: haemorrhage is called, and none is outlined."
 
 
+def test_what_makes_the_answer_doubtful_stands_beside_the_call(opened: Any) -> None:
+    assert not opened.is_visible(".doubt")
+    value = opened.evaluate(f"{HOOK}.state().value")
+    value["warnings"] = ["1 slice missing", "the gantry was tilted", "small"]
+    value["doubts"], value["complete"] = 2, False
+    value["study"]["positive"] = False
+    opened.evaluate(f"(value) => {{ {HOOK}.open(value); }}", value)
+    assert text(opened, ".call") == "Not called in part"
+    assert text(opened, ".doubt") == "1 slice missing. And 1 more among the notes."
+
+
 def test_types_called_without_the_whole_are_explained(opened: Any) -> None:
     value = opened.evaluate(f"{HOOK}.state().value")
     value["study"]["positive"] = value["study"]["calls"]["any"]["positive"] = False

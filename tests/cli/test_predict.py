@@ -388,3 +388,30 @@ def test_a_ct_ich_picture(tmp_path: Path) -> None:
     assert report.source.spacing_mm is None
     mask = nib.load(tmp_path / "out" / "18" / "mask.nii.gz")
     assert mask.shape == (1, 650, 650)
+
+
+def test_what_makes_an_answer_doubtful_is_said_where_the_answer_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A healthy head with a slice missing and its gantry tilted, and one that is whole."""
+    hu = head(depth=12, blood=0)
+    plan = SeriesPlan(tilt_degrees=8, fields={"PixelSpacing": [1.2, 1.0]})
+    paths = write_series(tmp_path / "scans" / "gap", hu, plan)
+    paths[5].unlink()
+    write_series(tmp_path / "scans" / "whole", hu, SeriesPlan(fields={"PixelSpacing": [1.2, 1.0]}))
+    assert predict(tmp_path / "scans", "-o", tmp_path / "out") == 0
+    said = capsys.readouterr().err
+    gap, whole = (said[said.index(f"{name}: ") :] for name in ("gap", "whole"))
+    assert gap.startswith("gap: no haemorrhage called in the part that was read (")
+    assert "\n  warning: 1 slice missing (after 19.8 mm from the lowest); " in gap
+    assert "; and 1 more in report.json\n" in gap
+    assert whole.startswith("whole: no haemorrhage called (")
+    assert "warning" not in whole
+    rows = summary(tmp_path / "out")
+    assert {name: row["read"] for name, row in rows.items()} == {"gap": "in part", "whole": "whole"}
+    assert rows["gap"]["warnings"].startswith("1 slice missing")
+    source = report_in(tmp_path / "out" / "gap").source
+    assert (source.complete, source.doubts) == (False, 2)
+    assert source.warnings[1].startswith("the gantry was tilted")
+    assert predict(tmp_path / "scans", "-o", tmp_path / "out") == 0
+    assert "in the part that was read" in capsys.readouterr().err, "also of answers that were finished before"

@@ -7,14 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
+from scipy import ndimage
 
 from hemobench.errors import UserError
 from hemobench.inference.overview import PAGE_WIDTH, draw_overview, write_overview
 from hemobench.inference.overview.canvas import Canvas, shortened, text_width, wrapped
 from hemobench.inference.overview.page import _largest_slices
-from hemobench.inference.overview.panel import verdict
-from hemobench.inference.overview.slices import SlicePictures, even_slices
+from hemobench.inference.overview.panel import doubt_of, verdict
+from hemobench.inference.overview.slices import SlicePictures, even_slices, head_alone
 from hemobench.inference.overview.style import CALLED, CAUTION, TYPE_COLOURS, VENTRICLE_COLOUR
 from hemobench.inference.report import (
     Call,
@@ -26,6 +27,7 @@ from hemobench.inference.report import (
     StudyReport,
     Ventricles,
 )
+from hemobench.io.remarks import note, part
 from hemobench.io.scan import GridSource, Scan, Space
 from hemobench.labels import CLASSES, LABEL_IDS, SUBTYPES
 from hemobench.volume import LABEL_MAP, Volume, display_affine
@@ -189,6 +191,36 @@ def test_a_call_and_its_absence_look_different() -> None:
     assert verdict(a_report(probability=0.2))[0] == "No haemorrhage called"
     outlined = verdict(a_report(boxes={(9, 60, 40): ("subdural", 20)}, probability=0.2))
     assert outlined[1].endswith("Some blood was outlined all the same.")
+
+
+def test_what_makes_an_answer_doubtful_stands_beside_the_call() -> None:
+    report = a_report(probability=0.2)
+    doubtful = replace(report, source=report.source.with_remarks([note("small"), part("1 slice missing"), "tilted"]))
+    assert doubtful.source.warnings == ("1 slice missing", "tilted", "small")
+    assert verdict(doubtful)[:2] == (
+        "No haemorrhage called in part", "Probability 0.20, threshold 0.50. Not all of the scan was read."
+    )
+    assert doubt_of(doubtful.source) == "1 slice missing. And 1 more below."
+    plain = draw_overview(replace(report, source=report.source.with_remarks([note("1 slice missing")])))
+    assert amount(draw_overview(doubtful), CAUTION) > amount(plain, CAUTION) + 50
+
+
+def test_text_beside_the_head_is_not_drawn_where_the_file_says_that_there_is_some() -> None:
+    volume = a_head(depth=6)
+    voxels = np.array(volume.voxels)
+    page = Image.new("L", volume.shape[:0:-1])
+    draw = ImageDraw.Draw(page)
+    draw.text((1, 1), "NAME^PLANTED", fill=255)
+    draw.text((1, 20), "1939", fill=255, font_size=20)
+    letters = np.asarray(page) > 128
+    air = voxels[0] <= -900
+    beside = letters & air & ~ndimage.binary_dilation(~air, iterations=8)
+    assert beside.sum() > 50
+    voxels[:, beside] = 1000
+    alone = head_alone(volume.with_voxels(voxels))
+    assert (alone.voxels[:, beside] == -1000).all()
+    tissue = np.asarray(volume.voxels) > -100
+    np.testing.assert_array_equal(alone.voxels[tissue], np.asarray(volume.voxels)[tissue])
 
 
 def test_without_a_classifier_nothing_is_said_to_be_healthy() -> None:

@@ -70,14 +70,21 @@ class Panel:
 
     def _verdict(self, report: StudyReport) -> None:
         headline, detail, colour = verdict(report)
-        lines = wrapped(detail, 17, self.right - self.left - 2 * _PAD - 8, 3)
-        height = 2 * _PAD + 34 + 23 * len(lines)
+        limit = self.right - self.left - 2 * _PAD - 8
+        lines = wrapped(detail, 17, limit, 3)
+        doubt = wrapped(doubt_of(report.source), 15, limit - 16, 4) if report.source.doubts else []
+        height = 2 * _PAD + 34 + 23 * len(lines) + (8 + 20 * len(doubt) if doubt else 0)
         top = self.bottom
         left, right, y = self._open_card(height)
         self.canvas.fill((self.left, top, self.left + 6, top + height), colour)
         self.canvas.text(left + 4, y - 2, headline, 28, TEXT, bold=True, limit=right - left)
         for number, line in enumerate(lines):
             self.canvas.text(left + 4, y + 38 + 23 * number, line, 17, MUTED)
+        y += 46 + 23 * len(lines)
+        for number, line in enumerate(doubt):
+            self.canvas.text(left + 20, y + 20 * number, line, 15, TEXT)
+        if doubt:
+            self.canvas.fill((left + 4, y, left + 8, y + 20 * len(doubt)), CAUTION)
 
     def _types(self, report: StudyReport) -> None:
         """One row a class: swatch, name, bar with the threshold's tick, probability, call, volume."""
@@ -206,6 +213,13 @@ def _remarks(source: Source, width: int) -> list[list[str]]:
     return [*remarks, [f"and {more} more, in report.json"]] if more > 0 else remarks
 
 
+def doubt_of(source: Source) -> str:
+    """What makes an answer most doubtful, for the place where the call is read."""
+    more = source.doubts - 1
+    line = source.warnings[0][:1].upper() + source.warnings[0][1:]
+    return f"{line}. And {more} more below." if more else f"{line}."
+
+
 def verdict(report: StudyReport) -> tuple[str, str, Colour]:
     """Headline, the line below it, and the colour of its mark. The colour of no call is no colour of all-clear."""
     if report.ventricles is not None:
@@ -219,7 +233,9 @@ def verdict(report: StudyReport) -> tuple[str, str, Colour]:
     numbers = f"Probability {probability:.2f}, threshold {call.threshold:.2f}."
     if not call.positive:
         outlined = " Some blood was outlined all the same." if report.lesions else ""
-        return "No haemorrhage called", numbers + outlined, NOTHING_CALLED
+        headline = "No haemorrhage called" if report.source.complete else "No haemorrhage called in part"
+        in_part = "" if report.source.complete else " Not all of the scan was read."
+        return headline, numbers + in_part + outlined, NOTHING_CALLED
     types = [name for name in SUBTYPES if (one := report.study.calls.get(name)) is not None and one.positive]
     named = f" Types called: {', '.join(types)}." if types else " No single type called."
     return "Haemorrhage called", numbers + named, CALLED

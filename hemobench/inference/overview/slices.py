@@ -31,6 +31,8 @@ _HEAD_GREY = 26
 _HEAD_MARGIN = 0.05
 # Of a slice's pixels, below which it shows air and no head.
 _AIR_SHARE = 0.01
+# Half of the widest stroke of burned-in letters.
+_LETTER_PIXELS = 3
 
 BLOOD_COLOURS: Mapping[int, Colour] = {number: TYPE_COLOURS[name] for name, number in LABEL_IDS.items()}
 VENTRICLE_COLOURS: Mapping[int, Colour] = {1: VENTRICLE_COLOUR}
@@ -49,7 +51,7 @@ class SlicePictures:
         """Slice `index`, cut to the head and fitted into (height, width, 3), black around it; CT through `window`."""
         rows, columns = self.head
         _, row_mm, column_mm = self.volume.spacing_mm
-        grey = self._grey(self.volume.voxels[index, rows, columns], window)
+        grey = self.grey(self.volume.voxels[index, rows, columns], window)
         on_top = self.label_map[index, rows, columns] if labels and self.label_map is not None else None
         return self._fitted(grey, on_top, row_mm / column_mm, width, height)
 
@@ -57,7 +59,7 @@ class SlicePictures:
         """The plane through `row`, the top of the head up, fitted like `axial`."""
         columns = self.head[1]
         depth_mm, _, column_mm = self.volume.spacing_mm
-        grey = self._grey(self.volume.voxels[::-1, row, columns])
+        grey = self.grey(self.volume.voxels[::-1, row, columns])
         on_top = None if self.label_map is None else self.label_map[::-1, row, columns]
         return self._fitted(grey, on_top, depth_mm / column_mm, width, height)
 
@@ -67,7 +69,7 @@ class SlicePictures:
         depth = self.volume.shape[0]
         chosen = np.unique(np.linspace(0, depth - 1, min(depth, _HEAD_SLICES)).astype(int))
         coarse = self.volume.voxels[chosen][:, ::_HEAD_STEP, ::_HEAD_STEP]
-        shown = (self._grey(coarse) > _HEAD_GREY).max(axis=0)
+        shown = (self.grey(coarse) > _HEAD_GREY).max(axis=0)
         # Opened first, so that the couch and the tube's shadow fall off.
         parts, count = ndimage.label(ndimage.binary_opening(shown, iterations=2))
         if count == 0:
@@ -89,7 +91,7 @@ class SlicePictures:
     def span(self) -> tuple[int, int]:
         """First and last slice that show more than air."""
         coarse = self.volume.voxels[:, ::_HEAD_STEP, ::_HEAD_STEP]
-        filled = (self._grey(coarse) > _HEAD_GREY).mean(axis=(1, 2)) > _AIR_SHARE
+        filled = (self.grey(coarse) > _HEAD_GREY).mean(axis=(1, 2)) > _AIR_SHARE
         shown = np.flatnonzero(filled)
         return (int(shown[0]), int(shown[-1])) if len(shown) else (0, self.volume.shape[0] - 1)
 
@@ -98,7 +100,8 @@ class SlicePictures:
         low, high = np.percentile(self.volume.voxels[::2, ::_HEAD_STEP, ::_HEAD_STEP], MR_PERCENTILES)
         return float(low), float(max(high, low + 1e-6))
 
-    def _grey(self, voxels: NDArray[Any], window: str = WINDOW) -> NDArray[np.uint8]:
+    def grey(self, voxels: NDArray[Any], window: str = WINDOW) -> NDArray[np.uint8]:
+        """Voxels of the volume as greys 0..255, CT through `window`."""
         if self.volume.modality == "CT":
             return to_grey_uint8(voxels, window)
         low, high = (0.0, 1.0) if self.volume.modality == GREY else self._mr_range
@@ -150,8 +153,26 @@ def pictures_of(report: StudyReport) -> SlicePictures:
     # The report knows better than a file that does not say what it is.
     modality = "MR" if report.source.modality == "MR" else report.scan.volume.modality
     volume = report.scan.volume.with_voxels(np.asarray(report.scan.volume.voxels), modality)
+    if report.scan.burned_in:
+        volume = head_alone(volume)
     labels = None if report.label_map is None else np.asarray(report.label_map.voxels)
     return SlicePictures(volume, labels, BLOOD_COLOURS if report.ventricles is None else VENTRICLE_COLOURS)
+
+
+def head_alone(volume: Volume) -> Volume:
+    """The volume with all that is outside the head's outline as dark as its darkest voxel: text beside the head, which
+    may name a patient, and the couch."""
+    voxels = np.asarray(volume.voxels)
+    pictures = SlicePictures(volume, None, {})
+    kept = np.empty(voxels.shape, dtype=bool)
+    for index, plane in enumerate(voxels):
+        # Opened, letters fall off: their strokes are thinner than a scalp.
+        shown = ndimage.binary_opening(pictures.grey(plane) > _HEAD_GREY, iterations=_LETTER_PIXELS)
+        parts, count = ndimage.label(shown)
+        largest = 1 + int(np.argmax(np.bincount(parts.ravel())[1:])) if count else 0
+        outline = ndimage.binary_fill_holes(parts == largest) if count else np.zeros(plane.shape, dtype=bool)
+        kept[index] = ndimage.binary_dilation(outline, iterations=_LETTER_PIXELS) if count else False
+    return volume.with_voxels(np.where(kept, voxels, voxels.min()), volume.modality)
 
 
 def fullest_slice(labels: NDArray[np.integer]) -> int | None:
