@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.tables import read_rows
+from hemobench.datasets.tables import read_rows, whole
 from hemobench.errors import UserError
 from hemobench.labels import LABEL_IDS, SUBTYPES
 
@@ -97,7 +97,7 @@ def type_blood(
 
 def _parse(fields: Sequence[str], line: int, path: Path) -> SliceRow:
     try:
-        patient, number, *values = (int(text) for text in fields)
+        patient, number, *values = (int(whole(text)) for text in fields)
     except ValueError as error:
         raise UserError(f"{path} line {line} has a field that is no whole number; expected one; correct it") from error
     if not set(values) <= {0, 1}:

@@ -33,6 +33,7 @@ from hemobench.datasets.image_labels import (
     match_pictures,
     read_picture_labels,
 )
+from hemobench.datasets.tables import TABLE_ENDINGS
 from hemobench.errors import UserError
 from hemobench.io.pictures import MAX_PIXELS, NOMINAL_FIELD_MM, NOMINAL_SLICE_MM, read_grey, read_picture
 from hemobench.labels import LABEL_IDS, SUBTYPES
@@ -180,7 +181,7 @@ def _table(root: Path, labels: str | None) -> Path | None:
     """The table of labels: the one that is named, the only CSV, or none."""
     if labels is not None:
         return root / labels
-    tables = sorted(entry for entry in root.iterdir() if entry.suffix.lower() == ".csv" and entry.is_file())
+    tables = sorted(entry for entry in root.iterdir() if entry.suffix.lower() in TABLE_ENDINGS and entry.is_file())
     if len(tables) > 1:
         names = ", ".join(table.name for table in tables)
         raise UserError(f"{root} has the tables {names}; expected one; say which by labels=NAME")

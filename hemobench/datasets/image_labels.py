@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from hemobench.datasets.tables import read_header, read_rows
+from hemobench.datasets.tables import read_header, read_rows, whole
 from hemobench.errors import UserError
 from hemobench.labels import SUBTYPES
 
@@ -23,8 +23,8 @@ _NAMES = {
     "subarachnoid": ("subarachnoid", "sah", "subarachnoidhemorrhage"),
     "subdural": ("subdural", "sdh", "subduralhemorrhage"),
 }
-_YES = ("1", "1.0", "true", "yes", "positive")
-_NO = ("0", "0.0", "false", "no", "negative")
+_YES = ("1", "true", "yes", "positive")
+_NO = ("0", "false", "no", "negative")
 _BLEEDING_FOLDERS = ("hemorrhage", "haemorrhage", "hemorrhagic", "bleed", "bleeding", "ich", "positive", "yes", "any",
                      "multi", "multiple", "abnormal")  # fmt: skip
 _NORMAL_FOLDERS = ("normal", "healthy", "negative", "no", "none", "nohemorrhage", "nohaemorrhage", "nonhemorrhage",
@@ -123,8 +123,10 @@ def read_picture_labels(table: Path, columns: Columns, warnings: list[str]) -> d
             missing = "id" if not picture else "patient"
             raise UserError(f"{table} line {line} has no {missing}; expected one; add it or take the line out")
         entry = _labels(row, columns, f"{table} line {line}", patient)
-        if entry.types is not None and columns.any and entry.bleeds != max(entry.types) and all(columns.types):
-            warnings.append(f"{table.name} line {line}: {columns.any} of {picture} is {entry.bleeds} against its types")
+        if entry.types is not None and columns.any:
+            told, typed = _yes(row[columns.any], f"{table} line {line}"), max(entry.types)
+            if told < typed or (told > typed and all(columns.types)):
+                warnings.append(f"{table.name} line {line}: {columns.any} of {picture} is {told} against its types")
         earlier = labels.get(picture)
         if earlier is not None:
             warnings.append(f"{table.name} line {line}: {picture} is listed twice; a label counts when either has it")
@@ -151,7 +153,7 @@ def _joined(left: PictureLabels, right: PictureLabels) -> PictureLabels:
 
 
 def _yes(text: str, where: str) -> int:
-    plain = text.strip().lower()
+    plain = whole(text).lower()
     if plain not in (*_YES, *_NO):
         raise UserError(f"{where} has label '{text[:40]}'; expected 0 or 1; correct it, or name the right column")
     return int(plain in _YES)

@@ -33,6 +33,7 @@ from hemobench.datasets.nifti_pairs import (
     unmatched,
     zero_or_one,
 )
+from hemobench.datasets.tables import whole
 from hemobench.errors import UserError, unknown_name
 from hemobench.io.nifti import read_nifti
 from hemobench.labels import SUBTYPES, slice_labels_from_label_map
@@ -254,7 +255,7 @@ def _read_table(table: Path, settings: Settings) -> dict[str, _Row]:
         by_slice = settings.slice_column in values
         known = study in rows
         row = rows.setdefault(study, _Row(patient, None if by_slice else types, {}))
-        number = values.get(settings.slice_column, "")
+        number = whole(values.get(settings.slice_column, ""))
         if by_slice and not re.fullmatch(r"\d{1,6}", number, re.ASCII):
             raise UserError(f"{table} line {line} has slice '{printable(number[:40])}'; expected a number from 0, the "
                             "lowest slice; correct it")

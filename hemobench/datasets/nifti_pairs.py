@@ -8,13 +8,13 @@ import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from hemobench.datasets.case import DatasetInfo
+from hemobench.datasets.tables import csv_reader, whole
 from hemobench.errors import UserError
 from hemobench.io.nifti import read_label_map, read_nifti, read_space
 from hemobench.labels import SUBTYPES
@@ -133,6 +133,8 @@ def fingerprint(root: Path, files: Iterable[Path], *parts: str) -> str:
 def csv_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, fields) of a CSV with a header, UTF-8 with or without byte-order mark; empty lines are passed over.
 
+    Its columns are separated by commas, semicolons or tabs.
+
     Raises UserError for a file that is missing, no text, or lacks a needed column, and for lines of another length.
     """
     try:
@@ -146,7 +148,7 @@ def csv_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str,
 
 
 def _parsed(file: io.TextIOWrapper, path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv.reader(file)
+    reader = csv_reader(file, needed)
     header = [name.strip() for name in next(reader, [])]
     missing = [name for name in needed if name not in header]
     if missing:
@@ -168,7 +170,7 @@ def printable(text: str) -> str:
 
 def zero_or_one(fields: dict[str, str], column: str, line: int, path: Path) -> int:
     """0 or 1 in a field (1.0 counts). Raises UserError for anything else."""
-    value: Any = fields[column]
-    if value in ("0", "1", "0.0", "1.0"):
-        return int(float(value))
+    value = whole(fields[column])
+    if value in ("0", "1"):
+        return int(value)
     raise UserError(f"{path} line {line} has {column} '{printable(value[:40])}'; expected 0 or 1; correct it")

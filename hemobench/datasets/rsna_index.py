@@ -29,6 +29,7 @@ from typing import Any
 from hemobench.datasets.home import cache_home, usable_cores
 from hemobench.datasets.nifti_pairs import printable
 from hemobench.datasets.rsna_headers import ENDING, Header, read_headers
+from hemobench.datasets.tables import csv_reader, whole
 from hemobench.errors import UserError
 from hemobench.labels import CLASSES, SUBTYPES
 
@@ -38,6 +39,7 @@ TYPES_MASK = (1 << len(SUBTYPES)) - 1
 _ANY = 1 << len(SUBTYPES)
 _ALL = (1 << len(CLASSES)) - 1
 _BIT = {name: 1 << position for position, name in enumerate(CLASSES)}
+_HEADER = ["ID", "Label"]
 _MAIN, _BUILDING = "index.sqlite", ".building-"
 _CHUNK = 256
 # Below this, starting processes takes longer than reading.
@@ -132,7 +134,7 @@ def label_rows(table: Path) -> Iterator[tuple[str, int, int]]:
     """
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
-            yield from _grouped(csv.reader(file), table)
+            yield from _grouped(csv_reader(file, _HEADER), table)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         kind = type(error).__name__
         raise UserError(f"{table} is no CSV in UTF-8 ({kind}); expected ID,Label; copy it again") from error
@@ -140,14 +142,14 @@ def label_rows(table: Path) -> Iterator[tuple[str, int, int]]:
 
 def _grouped(reader: Any, table: Path) -> Iterator[tuple[str, int, int]]:
     header = [field.strip() for field in next(reader, [])]
-    if header != ["ID", "Label"]:
+    if header != _HEADER:
         shown = printable(", ".join(header)[:80]) or "nothing"
         raise UserError(f"{table} begins with {shown}; expected the header ID,Label; copy it again")
     current, labels, given = "", 0, 0
     for row in reader:
         if len(row) == 2:
             name, _, kind = row[0].rpartition("_")
-            bit, value = _BIT.get(kind, 0), row[1]
+            bit, value = _BIT.get(kind, 0), row[1] if row[1] in ("0", "1") else whole(row[1])
         else:
             name, bit, value = "", 0, ""
         if not bit or not name or value not in ("0", "1"):

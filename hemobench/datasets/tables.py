@@ -1,16 +1,28 @@
-"""Label tables as they come: CSV in UTF-8 with or without a byte-order mark, read line by line and within limits."""
+"""Label tables as they come: CSV in UTF-8 with or without a byte-order mark, read line by line and within limits.
+
+Columns are separated by commas, semicolons (Excel in much of Europe, which then writes decimal commas) or tabs: the
+header tells by which.
+"""
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from operator import itemgetter
 from pathlib import Path
+from typing import Any, TextIO
 
 from hemobench.errors import UserError
 
 LINE_LIMIT = 16 * 2**20
 COLUMN_LIMIT = 10_000
+TABLE_ENDINGS = (".csv", ".tsv")
+_SEPARATORS = (",", ";", "\t")
+# A line that Excel writes and reads above the header.
+_TOLD = re.compile(r'"?sep=([,;\t])"?\s*', re.IGNORECASE)
+_DECIMALS = re.compile(r"(?<=\d)[.,]0*$")
 _PIECE_BYTES = 2**20
 
 
@@ -31,13 +43,45 @@ def read_rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[s
     return rows
 
 
+def csv_reader(stream: TextIO, columns: Sequence[str] = (), *, strict: bool = False) -> Any:
+    """A csv.reader of a table, whose first row is the header; `columns` are names that should be in it.
+
+    The separator is that by which the header has most of them, then that by which it has most columns; the comma
+    before others.
+    """
+    first = stream.readline()
+    told = _TOLD.fullmatch(first)
+    separator = told[1] if told else _separator(first, columns)
+    reader = csv.reader(chain((first,), stream), delimiter=separator, strict=strict)
+    if told:
+        next(reader)
+    return reader
+
+
+def _separator(header: str, columns: Sequence[str]) -> str:
+    def rank(separator: str) -> tuple[int, int]:
+        names = [name.strip() for name in next(csv.reader((header,), delimiter=separator), [])]
+        return sum(name in names for name in columns), len(names)
+
+    return max(_SEPARATORS, key=rank)
+
+
+def whole(text: str) -> str:
+    """A field without blanks and without the decimals that a spreadsheet gives a whole number.
+
+    >>> whole("1"), whole(" 12,0 "), whole("1.00"), whole("0.5"), whole("1,5")
+    ('1', '12', '1', '0.5', '1,5')
+    """
+    return _DECIMALS.sub("", text.strip())
+
+
 def _records(path: Path, columns: Sequence[str] | None) -> Iterator[tuple[int, tuple[str, ...]]]:
     """(line number, fields) of the header, then of every row that is not blank, cut to `columns`."""
     earlier = csv.field_size_limit(LINE_LIMIT)
     try:
         _check_bytes(path)
         with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream, strict=True)
+            reader = csv_reader(stream, columns or (), strict=True)
             header = tuple(name.strip() for name in next(reader, []))
             if not any(header) or len(header) > COLUMN_LIMIT:
                 came = f"{len(header)} columns" if any(header) else "no header"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from hemobench.datasets.tables import read_rows
+from hemobench.datasets.tables import read_rows, whole
 from hemobench.datasets.zeta_locations import picture_id
 from hemobench.errors import UserError
 from hemobench.labels import SUBTYPES
@@ -172,7 +172,7 @@ def _bits(texts: tuple[str, ...], line: int, path: Path) -> int:
     """The five types and `any` as bits from the lowest up."""
     total = 0
     for bit, text in enumerate(texts):
-        plain = text.strip().removesuffix(".0")
+        plain = whole(text)
         if plain not in ("0", "1"):
             raise UserError(f"{path} line {line} has label '{text[:40]}'; expected 0 or 1; correct it")
         total |= int(plain) << bit

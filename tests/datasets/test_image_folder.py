@@ -67,6 +67,29 @@ def test_what_went_in_comes_out(tmp_path: Path, window: str | None) -> None:
                 np.testing.assert_array_equal(loaded.label_map, [ids])
 
 
+@pytest.mark.parametrize("name", ["labels.csv", "labels.tsv"])
+def test_a_table_as_a_spreadsheet_saves_it_in_much_of_europe(tmp_path: Path, name: str) -> None:
+    for number in range(2):
+        save(tmp_path / f"{number:03}.png")
+    table = "\ufeffimage;patient;any;subdural\r\n000;p,1;0,0;0,0\r\n001;p,2;1,0;1,0\r\n"
+    (tmp_path / name).write_text(table.replace(";", "\t") if name.endswith("tsv") else table, encoding="utf-8")
+    cases = open_image_folder(tmp_path).cases
+    assert [case.patient_id for case in cases] == ["p,1", "p,2"]
+    loaded = cases[1].load()
+    assert loaded.slice_labels is not None
+    assert loaded.slice_labels.tolist() == [[0, 0, 0, 0, 1]]
+
+
+def test_a_type_without_any_is_named(tmp_path: Path) -> None:
+    for number in range(3):
+        save(tmp_path / f"{number}.png")
+    (tmp_path / "labels.csv").write_text("id,any,subdural\n0,0,1\n1,1,0\n2,1,1\n")
+    dataset = open_image_folder(tmp_path)
+    # Of `any` without a type nothing can be said where other types have no column.
+    found = [line for line in dataset.warnings if "against its types" in line]
+    assert found == ["labels.csv line 2: any of 0 is 0 against its types"]
+
+
 def test_the_table_that_says_id_and_hemorrhage(tmp_path: Path) -> None:
     # As the head CT set of Kaggle has it: a blank behind the comma, numbers without zeros, no types, no patients.
     for number in range(3):

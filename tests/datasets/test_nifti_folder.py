@@ -109,6 +109,15 @@ def test_table_of_studies_and_patients(tmp_path: Path) -> None:
     assert loaded.slice_labels is None
 
 
+def test_a_table_with_semicolons_and_decimal_commas(tmp_path: Path) -> None:
+    write_pair(tmp_path / "images" / "a.nii.gz", None, 0)
+    header = "study;patient_id;slice;epidural;intraparenchymal;intraventricular;subarachnoid;subdural"
+    rows = [f"a;7;{number},0;0,0;1,0;0;0;0" for number in range(small_study(0).image.shape[0])]
+    (tmp_path / "labels.csv").write_text("\n".join([header, *rows]), encoding="utf-8-sig")
+    (case,) = open_nifti_folder(tmp_path).cases
+    assert (case.patient_id, case.study_labels) == ("7", (0, 1, 0, 0, 0))
+
+
 def test_table_of_patients_alone(tmp_path: Path) -> None:
     write_pair(tmp_path / "images" / "a.nii.gz", None, 0)
     (tmp_path / "labels.csv").write_text("study,patient_id\na,P1\n")

@@ -225,6 +225,14 @@ def test_hostile_tables_are_refused_in_one_line(copy: Path, content: bytes, mess
     assert "\x00" not in str(caught.value)
 
 
+def test_the_table_may_have_semicolons(copy: Path) -> None:
+    cases = [(case.study_id, case.study_labels) for case in open_rsna(copy).cases]
+    table = copy / "stage_2_train.csv"
+    table.write_text("\ufeff" + table.read_text().replace(",0", ";0,0").replace(",1", ";1").replace(",", ";", 1))
+    assert table.read_text(encoding="utf-8-sig").startswith("ID;Label\n")
+    assert [(case.study_id, case.study_labels) for case in open_rsna(copy).cases] == cases
+
+
 def test_index_is_built_once_and_again_when_the_content_changes(copy: Path, own_cache: Path) -> None:
     steps: list[tuple[int, int]] = []
     first = open_rsna(copy, progress=lambda done, total: steps.append((done, total)))

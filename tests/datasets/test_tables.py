@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,24 @@ def test_rows_come_in_the_order_that_is_asked_for(tmp_path: Path, mark: bytes, e
     assert list(read_rows(path, ("note", "id"))) == [(2, ('a, "b"', "7")), (4, ("é", "8"))]
     assert list(read_rows(path, ("id", "note"))) == [(2, ("7", 'a, "b"')), (4, ("8", "é"))]
     assert list(read_rows(path, ("id", "any", "note")))[1] == (4, ("8", "0", "é"))
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t"])
+@pytest.mark.parametrize("told", ["", "sep={}\r\n"])
+def test_the_separator_is_found_out(tmp_path: Path, separator: str, told: str) -> None:
+    rows = [["id", "any", "note, if any"], ["7", "1", "one; two"], ["8", "0", ""]]
+    table = io.StringIO(newline="")
+    csv.writer(table, delimiter=separator, lineterminator="\r\n").writerows(rows)
+    path = write(tmp_path, ("\ufeff" + told.format(separator) + table.getvalue()).encode("utf-8"))
+    assert read_header(path) == ("id", "any", "note, if any")
+    first = 2 + bool(told)
+    assert list(read_rows(path, ("note, if any", "id"))) == [(first, ("one; two", "7")), (first + 1, ("", "8"))]
+
+
+def test_a_name_that_holds_other_separators_does_not_part_a_table(tmp_path: Path) -> None:
+    path = write(tmp_path, b"id,any,a;b;c;d;e\n7,1,x\n")
+    assert list(read_rows(path, ("id", "any"))) == [(2, ("7", "1"))]
+    assert read_header(write(tmp_path, b"id\n7\n")) == ("id",)
 
 
 @pytest.mark.parametrize(
