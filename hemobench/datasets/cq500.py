@@ -29,6 +29,7 @@ SERIES = ("thick", "thin")
 _LAYOUT = f"{TABLE} and folders like 'CQ500CT1 CQ500CT1'"
 _THICK_MM = 5.0
 _FEWEST_SLICES = 8
+_SAME_THICKNESS_MM = 0.02
 _NAME = re.compile(r"CQ500-CT-(\d+)")
 _FOLDER = re.compile(r"CQ500CT(\d+)(?: CQ500CT\1)?")
 _ENHANCED = re.compile(r"POST|(?<!PRE )(?<!PRE-)(?<!NON )(?<!NON-)CONTRAST|ANGIO|CTA")
@@ -79,7 +80,7 @@ def choose_series(folder: Path, series: str) -> Path:
 
     Raises UserError for a study without a readable series.
     """
-    candidates = []
+    candidates: list[tuple[tuple[bool, ...], float, int, Path]] = []
     for place, files in _series_folders(folder).items():
         first = _first_header(files)
         if first is None:
@@ -88,11 +89,16 @@ def choose_series(folder: Path, series: str) -> Path:
         enhanced = first.contrast or bool(_ENHANCED.search(place.name.upper()))
         sharp = is_sharp_kernel(first.kernel) or "BONE" in place.name.upper()
         unlike = abs(thickness - _THICK_MM) if series == "thick" else thickness
-        rank = (len(files) < _FEWEST_SLICES, first.modality != "CT", enhanced, sharp, round(unlike, 2), -len(files))
-        candidates.append((rank, place.as_posix(), place))
+        rank = (len(files) < _FEWEST_SLICES, first.modality != "CT", enhanced, sharp)
+        candidates.append((rank, unlike, -len(files), place))
     if not candidates:
         raise UserError(f"{folder} has no DICOM series; expected folders of CT slices; copy the study again")
-    return min(candidates)[2]
+    best = min(rank for rank, *_ in candidates)
+    fitting = [one for one in candidates if one[0] == best]
+    nearest = min(unlike for _, unlike, *_ in fitting)
+    # Headers write 0.625 as 0.62 or 0.63: of equally thick ones that with most slices, then the first by name.
+    return min((fewest, place.as_posix(), place) for _, unlike, fewest, place in fitting
+               if unlike <= nearest + _SAME_THICKNESS_MM)[2]  # fmt: skip
 
 
 def _first_header(files: list[Path]) -> Instance | None:

@@ -7,7 +7,6 @@ is one file, so that its label stays true. A tilted gantry needs no interpolatio
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,10 @@ from hemobench.volume import Volume
 # The scale of 12-bit CT; metal and broken files go beyond it.
 HU_RANGE = (-1024.0, 3071.0)
 _USUAL_STEP_MM = 5.0
+# Of a pixel's step: half a degree, or 1% of the spacing.
+_SAME_STEP = 0.01
+# No CT has slices closer than this: two of them are at one place, written with other last digits.
+_SAME_PLACE_MM = 0.05
 _TO_RAS = np.array([-1.0, -1.0, 1.0])
 
 
@@ -129,24 +132,27 @@ def _geometry(
 
 
 def _alike(slices: list[_Slice], remarks: list[str]) -> list[_Slice]:
-    """Those of the size and direction that most have."""
+    """Those of the size and direction that most have, directions and spacings within `_SAME_STEP` of one of them.
 
-    def kind(one: _Slice) -> tuple[object, ...]:
-        return (one.hu.shape, *(round(float(value), 2) for value in (*one.across, *one.down)))
-
+    Never by rounding to a grid: scanners write the sixth decimal anew for each slice, and one of them lies on its edge.
+    """
     if not slices:
         return slices
-    usual = Counter(kind(one) for one in slices).most_common(1)[0][0]
-    kept = [one for one in slices if kind(one) == usual]
+    sizes = np.array([one.hu.shape for one in slices])
+    steps = np.array([(*one.across, *one.down) for one in slices])
+    pixel_mm = np.linalg.norm(steps[:, :3], axis=1)
+    apart = np.abs(steps[:, None] - steps[None]).max(axis=-1)
+    alike = (sizes[:, None] == sizes[None]).all(axis=-1) & (apart <= _SAME_STEP * pixel_mm[:, None])
+    usual = alike[int(alike.sum(axis=1).argmax())]
     remarks += [f"{one.path}: size, spacing or direction unlike its study's other slices; slice left out"
-                for one in slices if kind(one) != usual]  # fmt: skip
-    return kept
+                for one, kept in zip(slices, usual, strict=True) if not kept]  # fmt: skip
+    return [one for one, kept in zip(slices, usual, strict=True) if kept]
 
 
 def _without_repeats(slices: list[_Slice], normal: NDArray[np.float64], remarks: list[str]) -> list[_Slice]:
     kept = slices[:1]
     for one in slices[1:]:
-        if float((one.position - kept[-1].position) @ normal) < 0.01:
+        if float((one.position - kept[-1].position) @ normal) < _SAME_PLACE_MM:
             remarks.append(f"{one.path}: at the place of {kept[-1].path.name}; slice left out")
         else:
             kept.append(one)

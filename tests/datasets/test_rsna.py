@@ -117,6 +117,36 @@ def test_order_is_that_of_positions_and_labels_follow(copy: Path) -> None:
     assert "steps between the study's slices" in remark
 
 
+def test_orientations_that_differ_in_the_sixth_decimal_are_one_stack(copy: Path) -> None:
+    study = small_study(0, tilt_deg=15.0)
+    for index in range(6):
+        path = file_of(copy, 0, index)
+        dataset = pydicom.dcmread(path)
+        # A spacing whose steps round to other hundredths from slice to slice, and a place that trembles.
+        dataset.PixelSpacing = ["0.495", "0.495"]
+        jitter = (-1) ** index * 5e-6
+        dataset.ImageOrientationPatient = [1.0, jitter, 0.0, 0.0, 1.0 + 3 * jitter, jitter]
+        place = np.array(dataset.ImagePositionPatient, dtype=float) + np.array([3e-4, -2e-4, 0.02]) * (-1) ** index
+        dataset.ImagePositionPatient = [f"{value:.6f}" for value in place]
+        dataset.save_as(path)
+    loaded = patient(open_rsna(copy), 0).load()
+    assert loaded.remarks == ()
+    np.testing.assert_array_equal(loaded.slice_labels, study.slice_labels)
+    assert loaded.image.spacing_mm[1:] == pytest.approx((0.495, 0.495), rel=1e-4)
+
+
+def test_a_slice_that_is_turned_by_degrees_is_left_out(copy: Path) -> None:
+    path = file_of(copy, 0, 2)
+    dataset = pydicom.dcmread(path)
+    angle = np.radians(4)
+    dataset.ImageOrientationPatient = [float(f"{x:.6f}") for x in (np.cos(angle), np.sin(angle), 0, -np.sin(angle),
+                                                                    np.cos(angle), 0)]  # fmt: skip
+    dataset.save_as(path)
+    loaded = patient(open_rsna(copy), 0).load()
+    assert loaded.image.shape[0] == 5
+    assert f"{path.name}: size, spacing or direction" in "\n".join(loaded.remarks)
+
+
 def test_damaged_repeated_and_odd_slices_are_left_out_by_name(copy: Path) -> None:
     file_of(copy, 0, 0).write_bytes(file_of(copy, 0, 0).read_bytes()[:-1000])
     twin = pydicom.dcmread(file_of(copy, 0, 3))
