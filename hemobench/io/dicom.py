@@ -18,6 +18,7 @@ from hemobench.io.dicom_pixels import REPAIRS, read_pixels, stored_inverted
 from hemobench.io.dicom_series import Candidate, choice_warnings, group_series, pass_warnings, ranked
 from hemobench.io.remarks import note, part
 from hemobench.io.scan import DicomSource, Scan, SourceSlice, check_size
+from hemobench.io.slice_order import exchanged
 from hemobench.volume import Volume
 
 # Above this a slice of CT has no air in it, which no slice of a head is without.
@@ -76,6 +77,10 @@ def _read_series(path: Path, chosen: Candidate) -> _Series:
         warnings.append(part(f"{count} of {len(stack.slices)} could not be decoded; a bleed may be unseen there"))
         good = [place for place in range(len(stack.slices)) if place not in broken]
         stack, pixels = stack_slices([stack.slices[place] for place in good]), pixels[good]
+    mixed = exchanged(pixels) if chosen.first.modality == "CT" else None
+    if mixed is not None:
+        warnings.append(f"slices {mixed[0]} and {mixed[1]} (from 0 at the lowest) look exchanged: each fits better in "
+                        "the other's place; their headers may be mixed up")  # fmt: skip
     volume, made = to_volume(stack, pixels, chosen.first.modality)
     return _Series(stack, volume, (*warnings, *stack.warnings, *made, *repairs))
 

@@ -302,6 +302,8 @@ def _is_deflated(head: bytes) -> bool:
 def _instance(entry: Entry, dataset: Dataset, pixels_at: int) -> Instance | None:
     rows, columns = short(dataset, "Rows"), short(dataset, "Columns")
     if rows is None or columns is None:
+        if "Image Storage" in UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))).name:
+            raise damaged(entry)  # it should be a picture
         return None
     count = whole(dataset, "NumberOfFrames") or 1
     check_size(entry.path, (count, rows, columns))

@@ -171,7 +171,7 @@ def head_alone(volume: Volume) -> Volume:
         parts, count = ndimage.label(shown)
         largest = 1 + int(np.argmax(np.bincount(parts.ravel())[1:])) if count else 0
         outline = ndimage.binary_fill_holes(parts == largest) if count else np.zeros(plane.shape, dtype=bool)
-        kept[index] = ndimage.binary_dilation(outline, iterations=_LETTER_PIXELS) if count else False
+        kept[index] = ndimage.binary_dilation(outline) if count else False
     return volume.with_voxels(np.where(kept, voxels, voxels.min()), volume.modality)
 
 
