@@ -262,3 +262,15 @@ def test_burned_in_text_is_warned_of(tmp_path: Path) -> None:
     assert warned(read_scan(tmp_path), "burned into its pictures")
     write_series(tmp_path / "not", head_hu(), BurnedInAnnotation="NO")
     assert not warned(read_scan(tmp_path / "not"), "burned")
+
+
+def test_a_picture_whose_header_is_damaged_is_missed(tmp_path: Path) -> None:
+    """A length that swallows the rest of the header leaves a file that seems to have no picture."""
+    paths = write_series(tmp_path, head_hu(6))
+    content = bytearray(paths[0].read_bytes())
+    at = content.index(b"\x08\x00\x60\x00CS")  # Modality, before anything of the picture
+    content[at + 6 : at + 8] = b"\xf0\xff"
+    paths[0].write_bytes(bytes(content) + bytes(70_000))
+    scan = read_scan(tmp_path)
+    assert scan.volume.shape[0] == 5
+    assert [grade_of(line) for line in scan.warnings if "damaged" in line] == [Grade.PART]
