@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hemobench.errors import UserError
+from hemobench.io.annotation import TEXT_OUTSIDE, burned_in_text
 from hemobench.io.archive import Entry
 from hemobench.io.dicom_geometry import Slice, Stack, plane_of, plural, stack_slices, to_volume
 from hemobench.io.dicom_headers import Instance, NoDicomError, read_instance
@@ -20,6 +21,7 @@ from hemobench.io.remarks import note, part
 from hemobench.io.scan import DicomSource, Scan, SourceSlice, check_size
 from hemobench.io.slice_order import exchanged
 from hemobench.volume import Volume
+from hemobench.windows import to_grey_uint8
 
 # Above this a slice of CT has no air in it, which no slice of a head is without.
 _NO_AIR_HU = -300
@@ -53,8 +55,8 @@ def read_dicom(path: Path, entries: Sequence[Entry], *, series: str | None = Non
             warnings.append("a single slice; give the folder of its series to read the whole scan")
         source = DicomSource(path, _source_slices(read.stack))
         burned_in = any(instance.burned_in for instance, _ in read.stack.slices)
-        warnings += [BURNED_IN] if burned_in else []
-        return Scan(read.volume, "dicom", tuple(warnings), source, read.stack.spacing_known, burned_in)
+        warnings += [BURNED_IN] if burned_in else [TEXT_OUTSIDE] if read.has_text else []
+        return Scan(read.volume, "dicom", tuple(warnings), source, read.stack.spacing_known, burned_in or read.has_text)
     raise failed[0][1]
 
 
@@ -65,6 +67,7 @@ class _Series:
     stack: Stack
     volume: Volume
     warnings: tuple[str, ...]
+    has_text: bool
 
 
 def _read_series(path: Path, chosen: Candidate) -> _Series:
@@ -82,7 +85,8 @@ def _read_series(path: Path, chosen: Candidate) -> _Series:
         warnings.append(f"slices {mixed[0]} and {mixed[1]} (from 0 at the lowest) look exchanged: each fits better in "
                         "the other's place; their headers may be mixed up")  # fmt: skip
     volume, made = to_volume(stack, pixels, chosen.first.modality)
-    return _Series(stack, volume, (*warnings, *stack.warnings, *made, *repairs))
+    has_text = chosen.first.modality == "CT" and burned_in_text(to_grey_uint8(pixels[len(pixels) // 2], "brain"))
+    return _Series(stack, volume, (*warnings, *stack.warnings, *made, *repairs), has_text)
 
 
 def _without_copies(slices: Sequence[Slice]) -> tuple[list[Slice], int]:

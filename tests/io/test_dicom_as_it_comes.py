@@ -8,6 +8,7 @@ import numpy as np
 import pydicom
 import pytest
 from dicom_files import COLUMNS, ROWS, SeriesPlan, head_hu, position_of, save, slice_dataset, write_series
+from PIL import Image, ImageDraw
 from pydicom.uid import (
     UID,
     ExplicitVRBigEndian,
@@ -262,6 +263,19 @@ def test_burned_in_text_is_warned_of(tmp_path: Path) -> None:
     assert warned(read_scan(tmp_path), "burned into its pictures")
     write_series(tmp_path / "not", head_hu(), BurnedInAnnotation="NO")
     assert not warned(read_scan(tmp_path / "not"), "burned")
+
+
+def test_text_that_no_tag_speaks_of_is_found_beside_the_head(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:160, :160] - 79.5
+    hu = np.where(np.hypot(rows, columns) < 55, 35, -1000)[None].repeat(6, axis=0).astype(np.int16)
+    write_series(tmp_path / "plain", hu)
+    page = Image.new("L", (160, 160))
+    ImageDraw.Draw(page).text((3, 2), "PLANTED^P 19391207", fill=255)
+    hu[:, np.asarray(page) > 128] = 1200
+    write_series(tmp_path / "text", hu)
+    plain, text = read_scan(tmp_path / "plain"), read_scan(tmp_path / "text")
+    assert (plain.burned_in, text.burned_in) == (False, True)
+    assert warned(text, "text stands in the picture outside the head")
 
 
 def test_a_picture_whose_header_is_damaged_is_missed(tmp_path: Path) -> None:
