@@ -153,6 +153,8 @@ def _print_report(dataset: Dataset, report: Report) -> None:
     for title, lines in (
         ("by the data set's own rules", dataset.notes),
         ("left out or inconsistent", report.warnings),
+        ("pictures that are there twice", report.twins),
+        ("labels that contradict each other", report.contradictions),
         ("noticed while reading", report.remarks),
         ("cannot be read", report.unreadable),
     ):
@@ -160,7 +162,7 @@ def _print_report(dataset: Dataset, report: Report) -> None:
             typer.echo(f"{title}: {len(lines)}")
             for line in lines:
                 typer.echo(f"  {line}")
-    if not (report.warnings or report.remarks or report.unreadable):
+    if not (report.warnings or report.twins or report.contradictions or report.remarks or report.unreadable):
         typer.echo("no defects")
 
 

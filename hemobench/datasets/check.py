@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hemobench.datasets.alike import Prints, Twins, find_twins, prints_of
 from hemobench.datasets.case import Case, Dataset
+from hemobench.datasets.contradictions import UNKNOWN_LABEL, contradictions, known_labels
+from hemobench.datasets.nifti_pairs import printable
 from hemobench.errors import UserError
 from hemobench.labels import CLASSES, SUBTYPES, with_any
+
+_NAMED = 3
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,8 @@ class Report:
 
     `slices_with` and `patients_with` count by CLASSES; both are None where the data set has no labels of that kind.
     `warnings` are about the files' list, `remarks` came up while decoding, `unreadable` names cases that failed.
+    `twins` say how many pictures stand under several patients, `contradictions` how many labels exclude each other: a
+    line a kind, with some of the names.
     """
 
     cases: int
@@ -32,26 +41,32 @@ class Report:
     warnings: tuple[str, ...]
     remarks: tuple[str, ...]
     unreadable: tuple[str, ...]
+    twins: tuple[str, ...] = ()
+    contradictions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Finding:
-    """What decoding one case gave; slice counts (6,) by CLASSES."""
+    """What decoding one case gave; slice counts (6,) by CLASSES, labels (D, 6) as far as they are known."""
 
     slices: int
     has_label_map: bool
     slice_counts: NDArray[np.int64] | None
     remarks: tuple[str, ...]
     error: str | None
+    prints: Prints | None = None
+    labels: NDArray[np.int8] | None = None
+    contradictions: tuple[tuple[str, int | None], ...] = ()
 
 
 def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> Report:
     """Decode every case of `dataset` and count. `progress` is called with (cases done, cases in all)."""
     findings = []
+    masks_are_blood = dataset.info.masks != ("ventricles",)
     # Threads: decoders let go of the interpreter, and the voxels need not travel between processes.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         try:
-            for finding in pool.map(_examine, dataset.cases):
+            for finding in pool.map(partial(_examine, masks_are_blood=masks_are_blood), dataset.cases):
                 findings.append(finding)
                 if progress is not None:
                     progress(len(findings), len(dataset.cases))
@@ -60,6 +75,7 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     counts = [finding.slice_counts for finding in findings if finding.slice_counts is not None]
+    twins, contrary = _twin_lines(dataset, findings)
     return Report(
         cases=len(dataset.cases),
         patients=len({case.patient_id for case in dataset.cases}),
@@ -70,10 +86,12 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
         warnings=dataset.warnings,
         remarks=tuple(remark for finding in findings for remark in finding.remarks),
         unreadable=tuple(finding.error for finding in findings if finding.error is not None),
+        twins=tuple(twins),
+        contradictions=(*_contradiction_lines(dataset.cases, findings), *contrary),
     )
 
 
-def _examine(case: Case) -> _Finding:
+def _examine(case: Case, masks_are_blood: bool) -> _Finding:
     try:
         loaded = case.load()
     except UserError as error:
@@ -82,7 +100,76 @@ def _examine(case: Case) -> _Finding:
     if loaded.any_labels is not None:
         counts = np.zeros(len(CLASSES), dtype=np.int64) if counts is None else counts
         counts[-1] = max(int(counts[-1]), int(loaded.any_labels.sum()))
-    return _Finding(loaded.image.shape[0], loaded.foreground is not None, counts, loaded.remarks, None)
+    return _Finding(
+        loaded.image.shape[0], loaded.foreground is not None, counts, loaded.remarks, None, prints_of(loaded.image),
+        known_labels(loaded), tuple(contradictions(case, loaded, masks_are_blood)),
+    )
+
+
+def _twin_lines(dataset: Dataset, findings: Sequence[_Finding]) -> tuple[list[str], list[str]]:
+    """Lines about pictures that stand under several patients, and about such with other labels each time."""
+    read = [number for number, finding in enumerate(findings) if finding.prints is not None]
+    cases = [dataset.cases[number] for number in read]
+    found = [findings[number] for number in read]
+    twins = find_twins(
+        cases, [one.prints for one in found if one.prints is not None], patients_known=not dataset.leaky
+    )
+    where = "under two names" if dataset.leaky else "under two patients"
+    kinds = (
+        (f"have the same voxels {where}", [one for one in twins if one.identical and one.apart]),
+        (f"look the same {where} (saved again, or at another size)", [one for one in twins if not one.identical]),
+    )
+    contrary = [one for one in twins if _differ(cases, found, one)]
+    lines = [line for words, some in kinds for line in _pairs(words, some, cases, found)]
+    return lines, _pairs("are there twice, with different labels", contrary, cases, found)
+
+
+def _differ(cases: Sequence[Case], found: Sequence[_Finding], twins: Twins) -> bool:
+    """Whether what is known of both pictures differs; of studies without labels of slices, what the studies say."""
+    (one, first), (other, second) = twins.one, twins.other
+    left, right = found[one].labels, found[other].labels
+    assert left is not None
+    assert right is not None
+    known = (left[first] != UNKNOWN_LABEL) & (right[second] != UNKNOWN_LABEL)
+    if known.any():
+        return bool((left[first] != right[second])[known].any())
+    studies = cases[one].study_labels, cases[other].study_labels
+    return None not in studies and studies[0] != studies[1]
+
+
+def _pairs(words: str, twins: Sequence[Twins], cases: Sequence[Case], found: Sequence[_Finding]) -> list[str]:
+    """One line with the number of pictures and some pairs of cases, or none."""
+    if not twins:
+        return []
+    by_cases = Counter((one.one[0], one.other[0]) for one in twins)
+    single = {(one.one[0], one.other[0]): one for one in twins}
+    shown = []
+    for pair, count in by_cases.most_common(_NAMED):
+        slices = (single[pair].one[1], single[pair].other[1]) if count == 1 else (None, None)
+        names = [_name(cases[number], index, found[number]) for number, index in zip(pair, slices, strict=True)]
+        shown.append(f"{' and '.join(names)}{f' ({count} slices)' if count > 1 else ''}")
+    more = len(by_cases) - len(shown)
+    return [f"{len(twins)} {words}: {'; '.join(shown)}{f'; and {more} more pairs' if more else ''}"]
+
+
+def _contradiction_lines(cases: Sequence[Case], findings: Sequence[_Finding]) -> list[str]:
+    """One line a kind."""
+    by_kind: dict[tuple[str, bool], list[str]] = {}
+    for case, finding in zip(cases, findings, strict=True):
+        for kind, index in finding.contradictions:
+            by_kind.setdefault((kind, index is None), []).append(_name(case, index, finding))
+    lines = []
+    for (kind, of_study), names in by_kind.items():
+        more = len(names) - _NAMED
+        unit = ("study", "studies") if of_study else ("slice", "slices")
+        lines.append(f"{len(names)} {unit[len(names) != 1]} {kind}: {', '.join(names[:_NAMED])}"
+                     f"{f' and {more} more' if more > 0 else ''}")
+    return lines
+
+
+def _name(case: Case, index: int | None, finding: _Finding) -> str:
+    """A case, with the slice where it has several."""
+    return printable(case.study_id) + (f" slice {index}" if index is not None and finding.slices > 1 else "")
 
 
 def _patients_with(cases: tuple[Case, ...]) -> dict[str, int] | None:
