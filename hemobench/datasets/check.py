@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hemobench.datasets.alike import Prints, Twins, find_twins, prints_of
-from hemobench.datasets.case import Case, Dataset
+from hemobench.datasets.case import Case, Dataset, DatasetInfo
 from hemobench.datasets.contradictions import UNKNOWN_LABEL, contradictions, known_labels
 from hemobench.datasets.nifti_pairs import printable
 from hemobench.errors import UserError
@@ -62,11 +62,10 @@ class _Finding:
 def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> Report:
     """Decode every case of `dataset` and count. `progress` is called with (cases done, cases in all)."""
     findings = []
-    masks_are_blood = dataset.info.masks != ("ventricles",)
     # Threads: decoders let go of the interpreter, and the voxels need not travel between processes.
     with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
         try:
-            for finding in pool.map(partial(_examine, masks_are_blood=masks_are_blood), dataset.cases):
+            for finding in pool.map(partial(_examine, info=dataset.info), dataset.cases):
                 findings.append(finding)
                 if progress is not None:
                     progress(len(findings), len(dataset.cases))
@@ -91,7 +90,7 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
     )
 
 
-def _examine(case: Case, masks_are_blood: bool) -> _Finding:
+def _examine(case: Case, info: DatasetInfo) -> _Finding:
     try:
         loaded = case.load()
     except UserError as error:
@@ -102,7 +101,7 @@ def _examine(case: Case, masks_are_blood: bool) -> _Finding:
         counts[-1] = max(int(counts[-1]), int(loaded.any_labels.sum()))
     return _Finding(
         loaded.image.shape[0], loaded.foreground is not None, counts, loaded.remarks, None, prints_of(loaded.image),
-        known_labels(loaded), tuple(contradictions(case, loaded, masks_are_blood)),
+        known_labels(loaded), tuple(contradictions(case, loaded, info)),
     )
 
 

@@ -118,10 +118,11 @@ def test_contradictions_between_masks_slices_and_studies() -> None:
     none, subdural, epidural = [0, 0, 0, 0, 0], [0, 0, 0, 0, 1], [1, 0, 0, 0, 0]
     image = scan(head(1), head(2), head(4))
     marked = np.zeros(image.shape, dtype=np.uint8)
-    marked[0, 5, 5], marked[2, 5, 5] = 5, 5
+    marked[0, 5:9, 5:9], marked[2, 5:9, 5:9] = 5, 5  # 16 mm2
+    marked[1, 5, 5:16] = 2  # 11 mm2, which nobody need have seen
     report = report_of(
         study("right", image, [subdural, none, subdural], label_map=marked, study=(0, 0, 0, 0, 1)),
-        study("mask", scan(head(6), head(7), head(8)), [none, subdural, epidural], label_map=marked),
+        study("mask", scan(head(6), head(7), head(8)), [none, subdural, epidural], label_map=marked * (marked == 5)),
         study("study", scan(head(9)), [epidural], study=(0, 0, 0, 0, 1)),
         study("blood", scan(head(10)), blood_mask=np.ones((1, SIZE, SIZE), dtype=bool), study=(0, 0, 0, 0, 0)),
     )
