@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -20,6 +22,7 @@ from hemobench.labels import CLASSES
 
 _PRODUCTS = {"phantom": "ct", "phantom-t1": "t1"}
 DEFAULT_LAYOUT = "nifti"
+_SHOWN = 20
 
 app = typer.Typer(help="Data sets: list what is known, check a copy, build phantoms.", add_completion=False)
 
@@ -160,10 +163,28 @@ def _print_report(dataset: Dataset, report: Report) -> None:
     ):
         if lines:
             typer.echo(f"{title}: {len(lines)}")
-            for line in lines:
+            for line in _shortened(lines):
                 typer.echo(f"  {line}")
     if not (report.warnings or report.twins or report.contradictions or report.remarks or report.unreadable):
         typer.echo("no defects")
+
+
+def _shortened(lines: Sequence[str]) -> list[str]:
+    """Lines about different files in the same words (numbers aside) are shown _SHOWN times, the others counted.
+
+    >>> _shortened([f"{n}.png: mask of levels 0 and {n}" for n in range(25)])[-2:]
+    ['19.png: mask of levels 0 and 19', 'and 5 more like 19.png: mask of levels 0 and 19']
+    """
+    alike: dict[str, list[str]] = {}
+    for line in lines:
+        file, colon, words = line.partition(": ")
+        alike.setdefault(re.sub(r"\d+", "#", words) if colon else file, []).append(line)
+    shown = []
+    for some in alike.values():
+        shown += some[:_SHOWN]
+        if len(some) > _SHOWN:
+            shown.append(f"and {len(some) - _SHOWN} more like {some[_SHOWN - 1]}")
+    return shown
 
 
 def _print_rows(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:

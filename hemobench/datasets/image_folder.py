@@ -45,6 +45,8 @@ LEAK_WARNING = (
     "no patients: pictures of one person may be on both sides of a split by picture, which then leaks; "
     "add a column of patient ids to the table"
 )
+# Of 255: where a mask's white begins, and what is still black or white.
+_HALF, _NEARLY = 128, 2
 _DISPLAY = Window("display", 0.5, 1.0)
 
 
@@ -106,7 +108,8 @@ def open_image_folder(
 def load_image(
     path: Path, mask: Path | None, has_masks: bool, types: tuple[int, ...] | None, bleeds: int, window: Window | None
 ) -> Loaded:
-    """Decode one picture, and its mask: pixels from half of white on are blood, of the picture's type if it has one.
+    """Decode one picture, and its mask: pixels from half of white on are blood, of the picture's type if it has one; of
+    a mask with two levels the upper one, however dark.
 
     has_masks: whether the folder has masks at all; then a picture without blood and mask has an empty one.
     """
@@ -115,7 +118,8 @@ def load_image(
     any_labels = np.array([bleeds], dtype=np.uint8) if types is None or bleeds > max(types) else None
     label_map, blood_mask = None, None
     if mask is not None:
-        blood = read_grey(mask)[None] >= 128
+        blood, odd = _read_mask(mask)
+        remarks += odd
         if blood.shape != image.shape:
             raise UserError(f"{mask} is {blood.shape[1:]}; expected the picture's {image.shape[1:]}; copy it again")
         if bool(blood.any()) != bool(bleeds):
@@ -127,6 +131,19 @@ def load_image(
     elif has_masks and not bleeds:
         label_map = np.zeros(image.shape, dtype=np.uint8)
     return Loaded(image, label_map, slice_labels, tuple(remarks), blood_mask, any_labels=any_labels)
+
+
+def _read_mask(path: Path) -> tuple[NDArray[np.bool_], list[str]]:
+    """Blood (1, H, W) by a mask's picture, and a remark where that is not black and white."""
+    levels = read_grey(path)[None]
+    low, high = int(levels.min()), int(levels.max())
+    if low == 0 < high < _HALF and not np.any((levels > 0) & (levels < high)):
+        return levels > 0, [f"{path}: mask of levels 0 and {high}, not 0 and 255; {high} is taken for blood"]
+    between = np.count_nonzero((levels > _NEARLY) & (levels < 255 - _NEARLY))
+    if not between:
+        return levels >= _HALF, []
+    remark = f"{path}: {between} pixels of the mask are grey (a JPEG, or interpolated); rounded at half of white"
+    return levels >= _HALF, [remark]
 
 
 def _read_image(path: Path, window: Window | None) -> tuple[Volume, list[str]]:

@@ -80,6 +80,20 @@ def test_a_table_as_a_spreadsheet_saves_it_in_much_of_europe(tmp_path: Path, nam
     assert loaded.slice_labels.tolist() == [[0, 0, 0, 0, 1]]
 
 
+@pytest.mark.parametrize(("kind", "words"), [("jpeg", "grey"), ("ids", "levels 0 and 1, not 0 and 255"), ("png", "")])
+def test_masks_that_are_not_black_and_white_are_rounded_with_a_remark(tmp_path: Path, kind: str, words: str) -> None:
+    save(tmp_path / "a.png")
+    box = np.zeros((16, 16), dtype=np.uint8)
+    box[3:9, 2:12] = 1 if kind == "ids" else 255
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(box).save(tmp_path / "masks" / f"a.{'jpg' if kind == 'jpeg' else 'png'}", quality=60)
+    (tmp_path / "labels.csv").write_text("id,any\na,1\n")
+    loaded = open_image_folder(tmp_path).cases[0].load()
+    np.testing.assert_array_equal(loaded.blood_mask, [box > 0])
+    assert len(loaded.remarks) == bool(words)
+    assert all(words in line for line in loaded.remarks)
+
+
 def test_a_type_without_any_is_named(tmp_path: Path) -> None:
     for number in range(3):
         save(tmp_path / f"{number}.png")
