@@ -26,9 +26,9 @@ from hemobench.windows import apply_window
 
 TOLERANCE, TOLERANCE_UNKNOWN_PATIENTS = 0.08, 0.025
 _BLOCKS, _COARSE = 16, 4
-# A block is of something where it is brighter than the darkest by this share of white.
-_CONTENT_LEVEL, _CONTENT_SHARE = 0.1, 0.1
-_FLAT = 0.02
+# Something is where it is brighter than the darkest by this share of white, and a picture shows something where that is
+# so for this share of it, and its levels deviate by so much of white.
+_CONTENT_LEVEL, _CONTENT_SHARE, _FLAT = 0.1, 0.1, 0.01
 # Steps of the stored numbers in a deviation; three deviations fit.
 _SCALE = 40.0
 # Nearest pictures that are looked at: a copy is nearer than the neighbours of thin slices.
@@ -37,7 +37,10 @@ _NEAREST = 8
 
 @dataclass(frozen=True, eq=False)
 class Prints:
-    """Of the k slices of a case that show something: their index, hashes of their voxels (k,), block means (k, 256)."""
+    """Of the k slices of a case that show something: their index, hashes of their voxels (k,), block means (k, 256).
+
+    Block means are 0 where blocks show nothing: of noise, which has no coarse structure, only the hash tells.
+    """
 
     slices: NDArray[np.int64]
     digests: NDArray[np.uint64]
@@ -63,22 +66,26 @@ def prints_of(volume: Volume) -> Prints:
     kept, digests, blocks = [], [], []
     for index, voxels in enumerate(volume.voxels):
         shown = apply_window(voxels, "brain") if volume.modality == "CT" else voxels
-        means = np.asarray(columns @ (rows @ shown).T, dtype=np.float64).T
-        deviation = float(means.std())
-        content = float(np.mean(means - means.min() > _CONTENT_LEVEL * white))
-        # Not above a NaN either.
-        if not (content >= _CONTENT_SHARE and deviation > _FLAT * white):
+        if not _shows(shown[::4, ::4] if min(shown.shape) > 128 else shown, white):
             continue
+        means = np.asarray(columns @ (rows @ shown).T, dtype=np.float64).T
         plain = np.ascontiguousarray(voxels)
         digest = hashlib.sha256(repr(plain.shape).encode())
         digest.update(plain.data)
         kept.append(index)
         digests.append(int.from_bytes(digest.digest()[:8], "little"))
-        blocks.append(np.clip(np.rint(_SCALE * (means - means.mean()) / deviation), -127, 127).astype(np.int8).ravel())
+        scaled = _SCALE * (means - means.mean()) / means.std() if _shows(means, white) else np.zeros_like(means)
+        blocks.append(np.clip(np.rint(scaled), -127, 127).astype(np.int8).ravel())
     return Prints(
         np.asarray(kept, dtype=np.int64), np.asarray(digests, dtype=np.uint64),
         np.asarray(blocks, dtype=np.int8).reshape(-1, _BLOCKS**2),
     )
+
+
+def _shows(levels: NDArray[np.floating], white: float) -> bool:
+    """Whether there is more than air and noise; not where a level is NaN."""
+    content = float(np.mean(levels - levels.min() > _CONTENT_LEVEL * white))
+    return content >= _CONTENT_SHARE and float(levels.std()) > _FLAT * white
 
 
 def find_twins(cases: Sequence[Case], prints: Sequence[Prints], *, patients_known: bool) -> list[Twins]:
@@ -123,6 +130,9 @@ def _alike(
 ) -> Iterator[tuple[float, int, int]]:
     """Difference of slices that look the same and are not identical; each pair once."""
     _, distinct = np.unique(digests, return_index=True)
+    distinct = distinct[blocks[distinct].any(axis=1)]
+    if len(distinct) < 2:
+        return
     # Means of 4 x 4 blocks differ by no more than the blocks do: few numbers for the search, all for the decision.
     shape = (len(distinct), _COARSE, _BLOCKS // _COARSE, _COARSE, _BLOCKS // _COARSE)
     coarse = blocks[distinct].reshape(shape).mean(axis=(2, 4), dtype=np.float32).reshape(len(distinct), -1)

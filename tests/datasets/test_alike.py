@@ -75,6 +75,15 @@ def test_identical_pictures_and_their_labels(tmp_path: Path, label: int) -> None
     assert report.contradictions == (() if label else expected)
 
 
+def test_noise_is_told_by_its_voxels_alone(tmp_path: Path) -> None:
+    for number, seed in enumerate((0, 1, 2, 0)):
+        noise = np.random.default_rng(seed).integers(0, 255, (512, 512), dtype=np.uint8)
+        Image.fromarray(noise).save(tmp_path / f"{number}.png")
+    (tmp_path / "labels.csv").write_text("image;patient;any\n" + "".join(f"{n};p{n};0\n" for n in range(4)))
+    report = check_dataset(open_image_folder(tmp_path))
+    assert report.twins == ("1 have the same voxels under two patients: 0.png and 3.png",)
+
+
 def test_without_patients_only_true_copies_count(tmp_path: Path) -> None:
     for number in range(8):
         # Neighbours of one head, 1 mm apart: alike, and no copies.
