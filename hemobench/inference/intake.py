@@ -12,15 +12,20 @@ from hemobench.datasets.views import assumed_scale
 from hemobench.errors import UserError, unknown_name
 from hemobench.io import DicomSource, GridSource, Scan, Space, read_scan
 from hemobench.io.scan import NO_AIR
-from hemobench.volume import DISPLAY_ORIENTATION, GREY, Volume
-from hemobench.windows import apply_window
+from hemobench.io.values import is_ct_without_units, looks_like_brain
+from hemobench.labels import SUBTYPES
+from hemobench.volume import AIR_HU, DISPLAY_ORIENTATION, GREY, Volume
+from hemobench.windows import apply_window, get_window
 
 MODALITIES = ("CT", GREY, "MR")
 # The window that `read_scan` takes black and white of a picture for.
 _PICTURE_WINDOW = "brain"
+_BLACK_HU, _WHITE_HU = get_window(_PICTURE_WINDOW).low_hu, get_window(_PICTURE_WINDOW).high_hu
 # MR intensities are not negative, but for a few voxels' ringing; CT has air and fat, whatever window clipped it.
 _CT_BELOW_HU = -50.0
 _CT_SHARE = 0.005
+# No display window of a picture reaches so low; one that does holds Hounsfield units of its own.
+_BELOW_WINDOWS_HU = -900.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +60,16 @@ def take_in(given: str | Path | Volume | Scan, *, series: str | None = None, mod
     volume, warnings = scan.volume, list(scan.warnings)
     if modality is not None and modality not in MODALITIES:
         raise unknown_name("modality", modality, MODALITIES)
-    found = modality or (GREY if scan.kind == "picture" else volume.modality)
-    if modality is None and found == "CT" and scan.kind in ("nifti", "npz") and not _looks_like_ct(volume):
-        found = "MR"
+    found = modality or _found_modality(scan)
+    if modality is None and found == "MR" and volume.modality != "MR":
         warnings = [line for line in warnings if line != NO_AIR]
         warnings.append("the file does not say what it is and has no air below -50 HU, so it was taken as MR")
+    if modality == "MR" and scan.kind in ("nifti", "npz"):
+        # The reader may have put air around what it took for a CT; MR has none.
+        volume = volume.with_voxels(np.where(volume.voxels == AIR_HU, 0, volume.voxels))
     if found not in MODALITIES:
         raise UserError(f"a scan of modality {found[:16]}; expected CT, MR or a picture; choose another series")
+    warnings += _check_content(volume, scan.kind)
     if found == GREY and volume.modality == "CT":
         volume = volume.with_voxels(apply_window(volume.voxels, _PICTURE_WINDOW), GREY)
     volume = volume.with_voxels(np.asarray(volume.voxels), found)
@@ -94,6 +102,42 @@ def _upright(volume: Volume) -> Volume:
     return volume if volume.orientation == DISPLAY_ORIENTATION else volume.reoriented()
 
 
-def _looks_like_ct(volume: Volume) -> bool:
+def _found_modality(scan: Scan) -> str:
+    """CT, grey or MR: what the file says, or for kinds that do not say, what the values are."""
+    volume = scan.volume
+    if scan.kind == "picture":
+        return "CT" if volume.voxels.min() < _BELOW_WINDOWS_HU else GREY
+    if scan.kind not in ("nifti", "npz") or volume.modality != "CT":
+        return volume.modality
+    if _has_air(volume) or looks_like_brain(volume.voxels):
+        return "CT"
+    if is_ct_without_units(volume.voxels):
+        raise UserError(
+            f"values from {volume.voxels.min():g} to {volume.voxels.max():g} spread as a CT's do, but are no "
+            "Hounsfield units; expected these; export the CT with its rescale slope and intercept, or give a modality"
+        )
+    return "MR"
+
+
+def _has_air(volume: Volume) -> bool:
     some = volume.voxels[:, ::4, ::4]
     return bool(np.count_nonzero(some <= _CT_BELOW_HU) >= _CT_SHARE * some.size)
+
+
+def _check_content(volume: Volume, kind: str) -> list[str]:
+    """A line for a picture of one grey. Raises UserError for voxels that are no scan: all alike, or those of a mask."""
+    low, high = float(volume.voxels.min()), float(volume.voxels.max())
+    if low == high and kind == "picture" and low not in (_BLACK_HU, _WHITE_HU):
+        return ["every pixel of the picture has the same grey, so there is nothing in it to find"]
+    if low == high:
+        raise UserError(
+            f"every voxel of the scan is {low:g}; expected a head with air or black around it; export or copy it again"
+        )
+    if kind in ("nifti", "npz") and low >= 0 and high <= len(SUBTYPES):
+        values = np.asarray(volume.voxels)
+        if np.array_equal(values, np.rint(values)):
+            raise UserError(
+                f"the values are whole numbers from {low:g} to {high:g}, as in a mask; expected the scan itself; give "
+                "the image that the mask belongs to"
+            )
+    return []

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from hemobench.errors import UserError
 from hemobench.io.archive import Entry, file_entry, zip_entries
 from hemobench.io.scan import NO_AIR, GridSource, Scan, Space, check_size
+from hemobench.io.values import as_hounsfield
 from hemobench.volume import Volume, display_affine
 
 IMAGE_KEYS = ("arr_0", "image", "voxels", "volume", "ct", "data", "scan", "hu")
@@ -28,9 +29,10 @@ _MAX_HEADER_BYTES = 10_000
 def read_array(path: Path) -> Scan:
     """A scan from .npy, or from the image key of .npz.
 
-    Axes are taken as (slice, row, column) in S-P-L, or (row, column) of one slice, in Hounsfield units. An npz may also
-    hold `affine` (4, 4; index to RAS+ mm, then any axis order) or `spacing_mm` (3); without them 1 mm is nominal.
-    Raises UserError for objects (pickles), other dimensions, and headers that do not fit the file.
+    Axes are taken as (slice, row, column) in S-P-L, or (row, column) of one slice, in Hounsfield units or what
+    `as_hounsfield` brings to them. An npz may also hold `affine` (4, 4; index to RAS+ mm, then any axis order) or
+    `spacing_mm` (3); without them 1 mm is nominal. Raises UserError for objects (pickles), other dimensions, and
+    headers that do not fit the file.
     """
     members = {"arr_0": file_entry(path)} if not zipfile.is_zipfile(path) else _members(path)
     key = _image_key(path, sorted(members))
@@ -45,10 +47,13 @@ def read_array(path: Path) -> Scan:
     image = as_image(voxels, path)
     affine, known = _affine(members, path, image.shape)
     warnings = [] if known else ["an array carries no millimetres; voxels of 1 mm are nominal, and so are volumes"]
-    if image.min() >= 0:
-        warnings.append(NO_AIR)
     space = Space(affine, (image.shape[0], image.shape[1], image.shape[2]))
-    return Scan(Volume(image, affine).reoriented(), "npz", tuple(warnings), GridSource(path, space), known)
+    stored = Volume(image, affine).reoriented()
+    hu, remarks = as_hounsfield(stored.voxels)
+    warnings += remarks
+    if not remarks and hu.min() >= 0:
+        warnings.append(NO_AIR)
+    return Scan(stored.with_voxels(hu), "npz", tuple(warnings), GridSource(path, space), known)
 
 
 def load_member(entry: Entry, path: Path) -> NDArray[Any]:

@@ -28,7 +28,10 @@ from hemobench.errors import UserError
 from hemobench.io.archive import MAX_RATIO, file_entry
 from hemobench.io.arrays import as_image
 from hemobench.io.atomic import replacing
+from hemobench.io.nifti_geometry import LEAST_MM, MOST_MM, Geometry, geometry_of
+from hemobench.io.remarks import note
 from hemobench.io.scan import NO_AIR, GridSource, Scan, Space, check_size
+from hemobench.io.values import as_hounsfield
 from hemobench.volume import DISPLAY_ORIENTATION, LABEL_MAP, Volume
 
 _SUFFIXES = (".nii", ".nii.gz")
@@ -43,7 +46,8 @@ _MGH_HEADER_BYTES = 90  # what nibabel reads of the 284 before the voxels
 _RATIO_COUNTS_FROM_BYTES = 256 * 1024**2
 # Extensions between header and voxels, and what may follow the voxels (MGH's tags).
 _MOST_BESIDE_VOXELS = 16 * 1024**2
-_LEAST_MM, _MOST_MM = 0.01, 100.0
+# A mask that a float slope made 0.99998 is a mask; a half is a mask that was interpolated.
+_WHOLE_WITHIN = 0.01
 _DISPLAY_AXES = axcodes2ornt(DISPLAY_ORIENTATION)
 
 
@@ -56,37 +60,40 @@ class _File:
 
     header: Any
     space: Space
+    geometry: Geometry
     stored: NDArray[Any]
     turned: NDArray[Any]
     affine: NDArray[np.float64]
 
 
 def read_nifti_scan(path: Path) -> Scan:
-    """A NIfTI or MGZ file as Scan: NIfTI is taken as CT in Hounsfield units, MGZ as MR.
+    """A NIfTI or MGZ file as Scan: NIfTI is taken as CT, its values brought to HU by `as_hounsfield`, MGZ as MR.
 
     Raises UserError as `read_nifti` does.
     """
     file = _open(path)
     is_mgz = isinstance(file.header, MGHHeader)
-    volume = Volume(_scaled(file, path), file.affine, "MR" if is_mgz else "CT")
-    warnings = []
-    if not is_mgz and int(file.header["sform_code"]) == 0 and int(file.header["qform_code"]) == 0:
-        warnings.append("neither sform nor qform is set; the patient's left and right are a guess")
-    known = all(_LEAST_MM < size < _MOST_MM for size in volume.spacing_mm)
-    if not known:
+    stored = _scaled(file, path)
+    voxels, remarks = (stored, ()) if is_mgz else as_hounsfield(stored)
+    volume = Volume(voxels, file.affine, "MR" if is_mgz else "CT")
+    warnings = [*file.geometry.remarks, *remarks]
+    sane = all(LEAST_MM < size < MOST_MM for size in volume.spacing_mm)
+    if not sane:
         listed = " x ".join(f"{size:.3g}" for size in volume.spacing_mm)
         warnings.append(f"voxels of {listed} mm are absurd; millimetres and volumes mean nothing")
     # Some voxels first: in a scan with air they suffice.
-    if not is_mgz and volume.voxels[::4, ::8, ::8].min() >= 0 and volume.voxels.min() >= 0:
+    if not is_mgz and not remarks and volume.voxels[::4, ::8, ::8].min() >= 0 and volume.voxels.min() >= 0:
         warnings.append(NO_AIR)
+    known = sane and file.geometry.known
     return Scan(volume, "mgz" if is_mgz else "nifti", tuple(warnings), GridSource(path, file.space), known)
 
 
 def read_nifti(path: Path, modality: str = "CT") -> Volume:
     """An image as float32 Volume in orientation S-P-L; slope and intercept applied.
 
-    The affine is the sform where its code is set, else the qform. Raises UserError for a file that is missing, broken,
-    not three-dimensional, or has voxels that are no finite numbers.
+    Values are as stored, slope and intercept apart. Sform or qform: see `hemobench.io.nifti_geometry`. Two axes are one
+    slice. Raises UserError for a file that is missing, broken, of more than one volume, or has voxels that are no
+    finite numbers.
     """
     return read_nifti_with_space(path, modality)[0]
 
@@ -100,9 +107,16 @@ def read_nifti_with_space(path: Path, modality: str = "CT") -> tuple[Volume, Spa
 def read_label_map(path: Path) -> Volume:
     """A label map as Volume of integers in S-P-L: uint8 where the ids fit, int32 otherwise.
 
-    Raises UserError as `read_nifti` does, and for ids that are no whole numbers or beyond 32 bits.
+    Ids within 0.01 of whole numbers are rounded; `read_label_map_with_remarks` says so. Raises UserError as
+    `read_nifti` does, and for ids that are no whole numbers or beyond 32 bits.
     """
+    return read_label_map_with_remarks(path)[0]
+
+
+def read_label_map_with_remarks(path: Path) -> tuple[Volume, tuple[str, ...]]:
+    """What `read_label_map` gives, and a line where ids were rounded."""
     file = _open(path)
+    remarks: tuple[str, ...] = ()
     if np.issubdtype(file.stored.dtype, np.integer) and _slope_intercept(file.header, path) == (1.0, 0.0):
         low, high = (0, 0) if file.stored.dtype == np.uint8 else (file.stored.min(), file.stored.max())
         ids = file.turned
@@ -110,21 +124,26 @@ def read_label_map(path: Path) -> Volume:
         array = _scaled(file, path)
         ids = np.rint(array)
         if not np.array_equal(ids, array):
-            raise UserError(f"{path} has fractional labels; expected whole numbers; resample it by nearest neighbour")
+            if float(np.abs(ids - array).max()) > _WHOLE_WITHIN:
+                raise UserError(
+                    f"{path} has fractional labels; expected whole numbers; resample it by nearest neighbour"
+                )
+            remarks = (note("labels were a hair beside whole numbers, as a slope leaves them; they were rounded"),)
         low, high = ids.min(), ids.max()
     widest = np.iinfo(np.int32)
     if low < widest.min or high > widest.max:
         raise UserError(f"{path} has labels {low:.0f} to {high:.0f}; expected at most 32 bits; map the ids first")
     fits = low >= 0 and high <= np.iinfo(np.uint8).max
-    return Volume(_in_order(ids, np.dtype(np.uint8 if fits else np.int32)), file.affine, LABEL_MAP)
+    return Volume(_in_order(ids, np.dtype(np.uint8 if fits else np.int32)), file.affine, LABEL_MAP), remarks
 
 
 def read_space(path: Path) -> Space:
     """The grid of a file, from its header alone."""
     with _stream(path) as stream:
         head = stream.read(_HEAD_BYTES)
-    header = _header_of(path, _inflated_head(path, head) if head[:2] == _GZIP else head)
-    return Space(_affine_of(header, path), _spatial_shape(header, path))
+    raw, header = _header_of(path, _inflated_head(path, head) if head[:2] == _GZIP else head)
+    shape = _spatial_shape(header, path)
+    return Space(_geometry(raw, header, path).affine, shape)
 
 
 def write_nifti(volume: Volume, path: Path, space: Space | None = None) -> None:
@@ -220,8 +239,9 @@ def _open(path: Path) -> _File:
         head = stream.read(_HEAD_BYTES)
         compressed = head[:2] == _GZIP
         content: Any = head + stream.read() if compressed else b""
-        header = _header_of(path, _inflated_head(path, content) if compressed else head)
-        space = Space(_affine_of(header, path), _spatial_shape(header, path))
+        raw, header = _header_of(path, _inflated_head(path, content) if compressed else head)
+        geometry = _geometry(raw, header, path)
+        space = Space(geometry.affine, _spatial_shape(header, path))
         kind = header.get_data_dtype()
         stored = math.prod(space.shape) * kind.itemsize
         check_size(path, space.shape, stored)
@@ -234,11 +254,11 @@ def _open(path: Path) -> _File:
         raise _damaged(path)
     voxels = np.frombuffer(content, dtype=kind, count=math.prod(space.shape), offset=offset)
     stored = voxels.reshape(space.shape, order="F")
-    return _File(header, space, stored, *_turned(stored, space.affine))
+    return _File(header, space, geometry, stored, *_turned(stored, space.affine))
 
 
-def _header_of(path: Path, head: bytes) -> Any:
-    """nibabel's header of a file that begins with `head`, mended where nibabel can without changing the meaning."""
+def _header_of(path: Path, head: bytes) -> tuple[Any, Any]:
+    """nibabel's header of a file that begins with `head`, as it is, and mended where nibabel can."""
     if head[344:348] == b"n+1\0":
         header_class: Any = nib.Nifti1Header
     elif head[4:8] == b"n+2\0":
@@ -251,23 +271,13 @@ def _header_of(path: Path, head: bytes) -> Any:
         raise _not_nifti(path)
     try:
         size = _MGH_HEADER_BYTES if header_class is MGHHeader else header_class.sizeof_hdr
-        _check_voxel_size(header_class(head[:size], check=False), path)
-        header = header_class(head[:size])
+        raw, header = header_class(head[:size], check=False), header_class(head[:size])
         kind = header.get_data_dtype()
     except _BROKEN as error:
         raise _not_nifti(path) from error
     if kind.kind not in "iuf" or kind.itemsize > 8:
         raise UserError(f"{path} holds voxels of type {kind}; expected integers or floats; convert it to grey values")
-    return header
-
-
-def _check_voxel_size(header: Any, path: Path) -> None:
-    """Sizes of 0, before nibabel mends them to 1, matter where no sform gives them."""
-    if isinstance(header, MGHHeader) or int(header["sform_code"]) != 0:
-        return
-    sizes = np.asarray(header["pixdim"][1:4], dtype=np.float64)
-    if not np.isfinite(sizes).all() or (sizes == 0).any():
-        raise UserError(f"{path} has voxels of {sizes.tolist()} mm; expected sizes above 0; correct the header")
+    return raw, header
 
 
 def _data_offset(header: Any, path: Path) -> int:
@@ -319,21 +329,19 @@ def _spatial_shape(header: Any, path: Path) -> tuple[int, int, int]:
         shape: Sequence[int] = header.get_data_shape()
     except _BROKEN as error:
         raise _not_nifti(path) from error
-    if len(shape) < 3 or any(size != 1 for size in shape[3:]) or min(shape) < 1:
+    if len(shape) < 2 or any(size != 1 for size in shape[3:]) or min(shape) < 1:
         shown = tuple(int(size) for size in shape)
         remedy = "take one out of it, with nibabel: image.slicer[..., 0]" if len(shape) > 3 else "convert it"
         raise UserError(f"{path} has shape {shown}; expected one volume of three axes; {remedy}")
-    return int(shape[0]), int(shape[1]), int(shape[2])
+    columns, rows, *slices = (int(size) for size in shape[:3])
+    return columns, rows, slices[0] if slices else 1
 
 
-def _affine_of(header: Any, path: Path) -> NDArray[np.float64]:
+def _geometry(raw: Any, header: Any, path: Path) -> Geometry:
     try:
-        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
+        return geometry_of(raw, header, path)
     except _BROKEN as error:
         raise _not_nifti(path) from error
-    if not np.all(np.isfinite(affine)) or abs(np.linalg.det(affine[:3, :3])) == 0:
-        raise UserError(f"{path} has an affine without inverse; expected sform or qform to be set; correct the header")
-    return affine
 
 
 def _damaged(path: Path) -> UserError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import warnings as warnings_module
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,19 +10,24 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from hemobench.errors import UserError
+from hemobench.io.annotation import TEXT_OUTSIDE, burned_in_text
 from hemobench.io.bone_map import bone_to_grey, is_bone_coloured
+from hemobench.io.polarity import TURNED, UNSURE, Polarity, polarity_of
+from hemobench.io.remarks import note
 from hemobench.io.scan import GridSource, Scan, Space
+from hemobench.io.values import moved_to_hounsfield
 from hemobench.volume import Volume, display_affine
-from hemobench.windows import Window, get_window, hu_from_grey
+from hemobench.windows import Window, apply_window, get_window, hu_from_grey
 
 _FORMATS = ("JPEG", "PNG")
 _MODES = ("L", "1", "P", "LA", "RGB", "RGBA")
 # Channels farther apart than this are colour and not JPEG's noise.
 _COLOURED_FROM = 24
-
+_WINDOW = "brain"
+_ORIENTATION = 0x0112  # EXIF
 
 # Longer sides than any CT's picture, short of what would take gigabytes.
 MAX_PIXELS = 4096 * 4096
@@ -31,46 +37,84 @@ NOMINAL_SLICE_MM = 5.0
 
 
 def read_grey(path: Path) -> NDArray[np.uint8]:
-    """Grey levels (rows, columns) uint8 of an 8-bit PNG or JPEG; colour is turned to its luma.
+    """Grey levels (rows, columns) uint8 of an 8-bit PNG or JPEG, upright by EXIF; colour is turned to its luma.
 
     Raises UserError for a file that is missing, is no such picture, ends early, or has more than 8 bits.
     """
     with _opened(path) as picture:
         if picture.mode not in _MODES:
             raise UserError(f"{path} is a picture of mode {picture.mode}; expected 8 bits a channel; convert it")
-        return np.asarray(picture if picture.mode == "L" else picture.convert("L"), dtype=np.uint8)
+        upright, _ = _upright(picture)
+        return np.asarray(upright if upright.mode == "L" else upright.convert("L"), dtype=np.uint8)
 
 
-def read_picture(path: Path, window: Window | str = "brain") -> Scan:
+def read_picture(path: Path, window: Window | str | None = None) -> Scan:
     """One slice from a PNG or JPEG: grey, grey in colour, with transparency (on black), 16 bits, or `bone`-coloured.
 
-    Black to white is taken as `window` in Hounsfield units, so that what was saturated stays so. 16 bits are taken as
-    finer greys of the same window. Millimetres are nominal: `spacing_known` is False. The picture is taken as the
-    radiological view (anterior up, the patient's right on the left).
+    Black to white is taken as `window` in Hounsfield units (without one, the brain window), so that what was saturated
+    stays so. Without a window, 16 bits that hold Hounsfield units, as HU + 1024, are these; other 16 bits are finer
+    greys. EXIF's orientation is followed, and swapped black and white are turned round. Millimetres are nominal:
+    `spacing_known` is False. The picture is taken as the radiological view (anterior up, the patient's right on the
+    left). Text outside the head is warned of.
     """
-    preset = get_window(window) if isinstance(window, str) else window
+    preset = get_window(window) if isinstance(window, str) else window or get_window(_WINDOW)
     with _opened(path) as picture:
-        grey, remark = _grey_of(picture, path)
-    hu = hu_from_grey(grey, preset)[None]
+        upright, turned = _upright(picture)
+        moved = _hounsfield_of(upright) if window is None else None
+        if moved is not None:
+            hu, remarks = moved[0], [moved[1]]
+            grey: NDArray[np.floating | np.uint8] = apply_window(hu, preset) * np.float32(255)
+        else:
+            grey, remarks = _usual_polarity(*_grey_of(upright, path))
+            hu = hu_from_grey(grey, preset)
+            taken = f"{preset.low_hu:g} to {preset.high_hu:g} HU ('{preset.name}' window)"
+            remarks.insert(0, note(f"a picture carries no Hounsfield units; black to white was taken as {taken}"))
     pixel_mm = NOMINAL_FIELD_MM / max(grey.shape)
-    affine = display_affine(hu.shape, (NOMINAL_SLICE_MM, pixel_mm, pixel_mm))
-    warnings = [
-        f"a picture carries no Hounsfield units; black to white was taken as {preset.low_hu:g} to "
-        f"{preset.high_hu:g} HU ('{preset.name}' window)",
-        "a picture carries no millimetres; sizes and volumes are nominal",
-        *remark,
-    ]
+    affine = display_affine((1, *grey.shape), (NOMINAL_SLICE_MM, pixel_mm, pixel_mm))
+    remarks += [note("a picture carries no millimetres; sizes and volumes are nominal"), *turned]
+    remarks += [TEXT_OUTSIDE] if burned_in_text(grey) else []
     space = Space(affine, (1, grey.shape[0], grey.shape[1]))
-    return Scan(Volume(hu, affine), "picture", tuple(warnings), GridSource(path, space), spacing_known=False)
+    return Scan(Volume(hu[None], affine), "picture", tuple(remarks), GridSource(path, space), spacing_known=False)
+
+
+def _upright(picture: Image.Image) -> tuple[Image.Image, list[str]]:
+    """The picture as viewers show it, and a note where EXIF (or XMP) says to turn it."""
+    try:
+        orientation = picture.getexif().get(_ORIENTATION, 1)
+        if orientation not in range(2, 9):
+            return picture, []
+        turned = ImageOps.exif_transpose(picture)
+    except (ValueError, TypeError, LookupError, ArithmeticError, OSError, SyntaxError, struct.error):
+        # Camera tags that cannot be read say nothing of the pixels.
+        return picture, ["the orientation that EXIF gives cannot be read; the picture was taken as it is"]
+    return turned, [note("the picture was turned upright, as its EXIF orientation says")]
+
+
+def _hounsfield_of(picture: Image.Image) -> tuple[NDArray[np.float32], str] | None:
+    """HU (rows, columns) and a line, of 16 bits that hold them: HU + 1024, say, in the lower or upper 12 bits."""
+    if not picture.mode.startswith("I"):
+        return None
+    stored = np.asarray(picture)
+    for levels in (stored, stored // 16) if not (stored % 16).any() else (stored,):
+        moved = moved_to_hounsfield(levels[None])
+        if moved is not None:
+            return moved[0][0], moved[1]
+    return None
+
+
+def _usual_polarity(
+    grey: NDArray[np.floating | np.uint8], remarks: list[str]
+) -> tuple[NDArray[np.floating | np.uint8], list[str]]:
+    found = polarity_of(grey)
+    if found is Polarity.SWAPPED:
+        return 255 - grey, [*remarks, TURNED]
+    return grey, [*remarks, UNSURE] if found is Polarity.UNSURE else remarks
 
 
 def _grey_of(picture: Image.Image, path: Path) -> tuple[NDArray[np.floating | np.uint8], list[str]]:
     """Grey levels 0..255 (rows, columns) of an open picture, and remarks on how they were found."""
     if picture.mode.startswith("I"):
-        levels = np.asarray(picture).astype(np.float32)
-        if levels.min() < 0 or levels.max() > 65535:
-            raise UserError(f"{path} has grey values beyond 16 bits; expected 0..65535; convert it")
-        return levels * np.float32(255 / 65535), ["16-bit greys were taken as finer steps of that window, not as HU"]
+        return _grey_of_16_bits(np.asarray(picture), path)
     if picture.mode not in (*_MODES, "PA", "CMYK", "YCbCr"):
         raise UserError(f"{path} is a picture of mode {picture.mode}; expected grey or RGB; convert it")
     if picture.mode in ("LA", "RGBA", "PA") or "transparency" in picture.info:
@@ -81,11 +125,22 @@ def _grey_of(picture: Image.Image, path: Path) -> tuple[NDArray[np.floating | np
         return np.asarray(picture if picture.mode == "L" else picture.convert("L")), []
     rgb = np.asarray(picture.convert("RGB"))
     if is_bone_coloured(rgb):
-        return bone_to_grey(rgb), ["the picture is in the 'bone' colour map, which was inverted"]
+        return bone_to_grey(rgb), [note("the picture is in the 'bone' colour map, which was inverted")]
     spread = np.ptp(rgb.astype(np.int16), axis=-1)
     coloured = float((spread > _COLOURED_FROM).mean())
     remark = f"{coloured:.0%} of the picture is coloured; colours were taken as brightness"
     return np.asarray(picture.convert("L")), [remark] if coloured > 0.001 else []
+
+
+def _grey_of_16_bits(levels: NDArray[np.integer], path: Path) -> tuple[NDArray[np.float32], list[str]]:
+    """Grey 0..255 of 16-bit levels that are no Hounsfield units: white is the end of the bits that are in use."""
+    if levels.min() < 0 or levels.max() > 65535:
+        raise UserError(f"{path} has grey values beyond 16 bits; expected 0..65535; convert it")
+    bits = next(bits for bits in (8, 12, 16) if levels.max() < 2**bits)
+    scaled = levels.astype(np.float32) * np.float32(255 / (2**bits - 1))
+    if bits == 16:
+        return scaled, [note("16-bit greys were taken as finer steps of that window, not as HU")]
+    return scaled, [f"16-bit greys use {bits} bits alone; {2**bits - 1} was taken as white of that window, not as HU"]
 
 
 @contextmanager
