@@ -29,7 +29,7 @@ FLOORS = (
     ("inference",),
     ("stats",),
     ("compare",),
-    ("hub", "cards", "decision", "export", "evaluation"),
+    ("hub", "cards", "decision", "export", "evaluation", "predictions"),
     ("cli",),
     ("data", "train", "evaluate", "predict", "__main__"),
 )

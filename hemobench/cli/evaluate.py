@@ -1,8 +1,9 @@
-"""`hemobench evaluate`: a checkpoint measured on data sets: a table, metrics.json and predictions.csv of each."""
+"""`hemobench evaluate`: a checkpoint, or another tool's predictions, measured on data sets: a table, metrics.json and
+predictions.csv of each."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,8 +18,8 @@ from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES
 
 if TYPE_CHECKING:
-    from hemobench.evaluation.run import Evaluation
-    from hemobench.inference.checkpoint import Checkpoint
+    from hemobench.datasets.case import Dataset
+    from hemobench.evaluation.run import Evaluation, Progress
 
 HEADINGS = ("metric", "value", "95% interval", "n", "undefined")
 # Options of the command by data set: what its opener calls them.
@@ -27,12 +28,18 @@ _COLUMN_OPTIONS = {
     "nifti-folder": {"image": "study_column", "patient": "patient_column"},
 }
 
-app = typer.Typer(help="Measure a checkpoint on data sets.", add_completion=False)
+# What stands before a folder of another tool's answers.
+PREDICTIONS = "predictions:"
+
+app = typer.Typer(help="Measure a checkpoint, or another tool's predictions, on data sets.", add_completion=False)
 
 
 @app.command()
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(metavar="FOLDER|USER/NAME", help="A checkpoint, here or on the Hub.")],
+    checkpoint: Annotated[
+        str, typer.Argument(metavar="FOLDER|USER/NAME|predictions:FOLDER", help="A checkpoint, here or on the Hub; or "
+                            "masks and tables that another tool wrote.")
+    ],
     data: Annotated[
         list[str], typer.Option(metavar="NAME:PATH", help="ct-ich:DIR, image-folder:DIR ...; repeat for more.")
     ],
@@ -47,35 +54,94 @@ def evaluate(
     allow_seen: Annotated[bool, typer.Option("--allow-seen", help="Measure on people it knows, and mark it.")] = False,
     leave_out_seen: Annotated[bool, typer.Option("--leave-out-seen", help="Leave out people it knows.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Measure once more what is finished.")] = False,
+    name: Annotated[str | None, typer.Option(help="Of predictions: what to call them. Default: the folder.")] = None,
+    ids: Annotated[
+        str | None, typer.Option(metavar="FILE|ID=NAME,...", help="Of predictions: what the ids of masks are, such as "
+                                 "1=intraparenchymal,2=blood,3=none. Default: the folder's ids.yaml.")
+    ] = None,
+    missing: Annotated[
+        str, typer.Option(metavar="count|empty", help="Of predictions: cases without an answer are left out and named, "
+                          "or count as if nothing was found.")
+    ] = "count",
 ) -> None:
     """Measure a checkpoint on data sets, with intervals by patient, beside what slices' positions alone would score.
 
-    Stopped and started again, the command goes on where it was. People who taught the checkpoint are refused. Research
-    use only.
+    Stopped and started again, the command goes on where it was. People who taught the checkpoint are refused.
+    predictions:FOLDER stands for answers of another tool (docs/predictions.md). Research use only.
     """
     # Here, not above: --help should not pay for loading torch.
-    from hemobench.evaluation.run import METRICS, check_measurable, check_seen
-    from hemobench.evaluation.run import evaluate as measure
-    from hemobench.inference.checkpoint import open_checkpoint
+    from hemobench.evaluation.run import METRICS
     from hemobench.inference.engine import KINDS
 
     if engine not in KINDS:
         raise unknown_name("engine", engine, KINDS)
     options = [column_options(spec, image_column, patient_column, label or ()) for spec in data]
-    opened = open_checkpoint(checkpoint)
-    folders = result_folders(output or Path("hemobench-evaluation") / opened.config.name, data)
+    if checkpoint.startswith(PREDICTIONS):
+        told = {"--masks": masks, "--allow-seen": allow_seen, "--leave-out-seen": leave_out_seen}
+        _refuse(told, "a checkpoint")
+        measure, called = _of_predictions(Path(checkpoint[len(PREDICTIONS):]).expanduser(), name, ids, missing, again)
+    else:
+        _refuse({"--name": name, "--ids": ids, "--missing": missing != "count"}, "predictions:FOLDER")
+        measure, called = _of_checkpoint(checkpoint, engine, masks, again, (allow_seen, leave_out_seen))
+    folders = result_folders(output or Path("hemobench-evaluation") / called, data)
     for spec, folder, chosen in zip(data, folders, options, strict=True):
-        name = parse_spec(spec)[0]
-        with reporting_progress(f"opening {name}") as progress:
+        data_name = parse_spec(spec)[0]
+        with reporting_progress(f"opening {data_name}") as progress:
             dataset = open_dataset(spec, progress=progress, **chosen)
         for line in first_lines(dataset, spec):
             typer.echo(f"warning: {line}", err=True)
-        check_measurable(opened, dataset)
-        dataset = check_seen(opened, dataset, allow=allow_seen, leave_out=leave_out_seen)
-        with reporting_progress(f"measuring on {name}") as progress:
-            result = measure(opened, dataset, folder, engine=engine, masks=masks, again=again, progress=progress)
-        print_evaluation(opened, result)
+        with reporting_progress(f"measuring on {data_name}") as progress:
+            result = measure(dataset, folder, progress)
+        print_evaluation(result)
         typer.echo(f"saved in {folder}; {folder / METRICS}")
+
+
+_Measure = Callable[["Dataset", Path, "Progress"], "Evaluation"]
+
+
+def _of_checkpoint(
+    where: str, engine: str, masks: bool, again: bool, seen: tuple[bool, bool]
+) -> tuple[_Measure, str]:
+    """What measures a checkpoint on one data set, and its name. seen: whether people it knows are allowed, or left
+    out."""
+    from hemobench.evaluation.run import check_measurable, check_seen
+    from hemobench.evaluation.run import evaluate as measure
+    from hemobench.inference.checkpoint import open_checkpoint
+
+    opened = open_checkpoint(where)
+
+    def run(dataset: Dataset, folder: Path, progress: Progress) -> Evaluation:
+        check_measurable(opened, dataset)
+        kept = check_seen(opened, dataset, allow=seen[0], leave_out=seen[1])
+        return measure(opened, kept, folder, engine=engine, masks=masks, again=again, progress=progress)
+
+    return run, opened.config.name
+
+
+def _of_predictions(
+    where: Path, name: str | None, ids: str | None, missing: str, again: bool
+) -> tuple[_Measure, str]:
+    """What measures a folder of predictions on one data set, and its name."""
+    from hemobench.compare.work import slug
+    from hemobench.predictions.folder import open_predictions
+    from hemobench.predictions.measure import check_missing, evaluate_predictions
+
+    check_missing(missing)
+    if not where.is_dir():
+        raise UserError(f"no folder {where}; expected predictions:FOLDER with masks or tables; check the path")
+
+    def run(dataset: Dataset, folder: Path, progress: Progress) -> Evaluation:
+        predictions = open_predictions(where, dataset, name=name, ids=ids)
+        return evaluate_predictions(predictions, dataset, folder, missing=missing, again=again, progress=progress)
+
+    return run, slug(name or where.resolve().name)
+
+
+def _refuse(given: Mapping[str, object], meant: str) -> None:
+    """Raise UserError for options that were given and are for something else."""
+    for option, value in given.items():
+        if value:
+            raise UserError(f"{option}; expected it with {meant} alone; leave it out")
 
 
 def column_options(
@@ -122,13 +188,14 @@ def result_folders(output: Path, specs: Sequence[str]) -> list[Path]:
     return [output / name for name in names]
 
 
-def print_evaluation(checkpoint: Checkpoint, result: Evaluation, console: Console | None = None) -> None:
+def print_evaluation(result: Evaluation, console: Console | None = None) -> None:
     """The table on a terminal, tab-separated lines elsewhere, with what a reader must know around it."""
     console = console or Console()
     kind = "PHANTOM patients" if result.phantom else "patients"
     people = f"{result.patients} {kind}" if result.unit == "patient" else "unknown patients"
     slices = f", {result.slices} slices" if result.slices else ""
-    title = (f"{checkpoint.name} ({result.checkpoint['sha256'][:12]}) on {result.data}: {people}, {result.studies} "
+    told = result.checkpoint
+    title = (f"{told['name']} ({told['sha256'][:12]}) on {result.data}: {people}, {result.studies} "
              f"{'images' if result.unit == 'image' else 'studies'}{slices}")
     rows = [_row(name, score) for name, score in result.metrics.items()]
     rows += [_row(f"{name} of slice position, no image", score) for name, score in result.position.items()]

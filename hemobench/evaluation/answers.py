@@ -48,13 +48,27 @@ class SliceAnswer:
 
 
 @dataclass(frozen=True)
+class StudyAnswer:
+    """Logits and targets (6,) of a case as a whole, where they do not follow from its slices'.
+
+    typed: see SliceAnswer.
+    """
+
+    logits: tuple[float, ...]
+    targets: tuple[int, ...]
+    typed: bool
+
+
+@dataclass(frozen=True)
 class Answer:
-    """One case: its place in `Dataset.cases`, and its slices, its segmentation metrics, or why there are none."""
+    """One case: its place in `Dataset.cases`, and its slices, its segmentation metrics, what was said of it as a whole,
+    or why there are none."""
 
     number: int
     slices: SliceAnswer | None = None
     metrics: dict[str, float] | None = None
     error: str | None = None
+    study: StudyAnswer | None = None
 
 
 def answer_cases(

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from hemobench.evaluation.answers import Answer, SliceAnswer
+from hemobench.evaluation.answers import Answer, SliceAnswer, StudyAnswer
 
 NAME = ".answers.jsonl"
 
@@ -90,4 +90,7 @@ def _answer(content: dict[str, Any]) -> Answer:
         slices = SliceAnswer(**rows, typed=slices["typed"], by_slice=slices["by_slice"])
     if metrics is not None:
         metrics = {name: math.nan if value is None else float(value) for name, value in metrics.items()}
-    return Answer(int(content["number"]), slices, metrics, content.get("error"))
+    study = content.get("study")
+    if study is not None:
+        study = StudyAnswer(tuple(study["logits"]), tuple(study["targets"]), study["typed"])
+    return Answer(int(content["number"]), slices, metrics, content.get("error"), study)

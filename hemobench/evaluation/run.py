@@ -20,9 +20,16 @@ from hemobench.datasets.people import People, Seen, find_seen, unseen_cases
 from hemobench.errors import UserError
 from hemobench.evaluation.answers import Answer, answer_cases
 from hemobench.evaluation.journal import Journal
-from hemobench.evaluation.scores import Rule, Scores, SliceTable, case_scores, slice_scores
+from hemobench.evaluation.scores import (
+    Rule,
+    Scores,
+    SliceTable,
+    StudyTable,
+    case_scores,
+    slice_scores,
+    study_scores,
+)
 from hemobench.inference.checkpoint import Checkpoint
-from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.engine import shared_engine
 from hemobench.io.atomic import replacing
 from hemobench.labels import CLASSES
@@ -30,14 +37,41 @@ from hemobench.training.result import read_json, write_json
 
 SCHEMA = 1
 METRICS, PREDICTIONS, SLICES, MASKS = "metrics.json", "predictions.csv", "slices.csv", "masks"
+STUDIES = "studies.csv"
 Progress = Callable[[int, int], None]
 _BLOOD = ("haemorrhage", "subtypes")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Whose answers are measured. told: what metrics.json says of it. people: who made it, None where nobody says.
+    notes: lines that a reader of its scores must know."""
+
+    name: str
+    told: Mapping[str, Any]
+    rule: Rule
+    people: People | None
+    notes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, checkpoint: Checkpoint, dataset: Dataset) -> Subject:
+        """A checkpoint whose answers are measured on a data set."""
+        told = {"name": checkpoint.name, "revision": checkpoint.revision, "sha256": checkpoint.sha256,
+                "commit": checkpoint.commit, "version": hemobench.__version__}
+        notes = []
+        if checkpoint.people is None and not checkpoint.config.training.get("phantom") and not dataset.info.phantom:
+            notes.append("the checkpoint does not say who taught it: whether it saw these people cannot be checked")
+        if checkpoint.config.task == "segmentation" and checkpoint.config.role != "ventricles":
+            spots = "likeliest spots" if "slice" in checkpoint.config.calibration else "likeliest voxel"
+            notes.append(f"probabilities of slices are those of a segmenter's {spots}")
+        return cls(checkpoint.name, told, Rule.of(checkpoint.config), checkpoint.people, tuple(notes))
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """What metrics.json holds. metrics, position: name -> {mean, ci, sd_seeds, n, undefined}.
 
+    checkpoint: whose answers these are, a checkpoint's or, of `kind` "predictions", another tool's.
     unit: what intervals are drawn from, "patient", or "image" where nobody knows the patients. seen: people of the data
     who made the network, by what they did. left_out: why a case has no answer, one line each.
     """
@@ -109,33 +143,42 @@ def evaluate(
     left out here: see `check_seen`. Raises: UserError where no case has an answer.
     """
     check_measurable(checkpoint, dataset)
-    claim = _claim(checkpoint, dataset, engine, masks)
-    finished = None if again else _finished(folder, claim)
+    claim = claim_of(checkpoint, dataset, engine, masks)
+    finished = None if again else finished_in(folder, claim)
     if finished is not None:
         return finished
-    runner = shared_engine(checkpoint, engine)
-    start = time.perf_counter()
     with Journal(folder, claim) as journal:
-        before = len(journal.answers)
-        waiting = [(number, case) for number, case in enumerate(dataset.cases) if number not in journal.answers]
-        sliced = 0
-        for answer in answer_cases(checkpoint, runner, waiting, masks=folder / MASKS if masks else None):
-            journal.add(answer)
-            sliced += len(answer.slices.logits) if answer.slices is not None else 0
-            if progress is not None:
-                progress(len(journal.answers), len(dataset.cases))
-        seconds = time.perf_counter() - start
+        speed = collect(checkpoint, dataset, journal, folder, engine=engine, masks=masks, progress=progress)
         answers = [journal.answers[number] for number in range(len(dataset.cases))]
-        speed = {"engine": runner.description, "seconds": round(seconds, 3), "cases": len(waiting), "slices": sliced,
-                 "cases_before": before}
-        result = score(checkpoint, dataset, answers, speed, claim)
-        _write(folder, checkpoint.config, dataset.cases, answers, result)
+        subject = Subject.of(checkpoint, dataset)
+        result = score_answers(subject, dataset, answers, speed, claim)
+        write_files(folder, subject.rule, dataset.cases, answers, result)
     journal.remove()
     return result
 
 
-def score(
-    checkpoint: Checkpoint, dataset: Dataset, answers: Sequence[Answer], speed: Mapping[str, Any], claim: str = ""
+def collect(
+    checkpoint: Checkpoint, dataset: Dataset, journal: Journal, folder: Path, *, engine: str = "auto",
+    masks: bool = False, progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Ask a checkpoint about the cases that a journal lacks, and keep its answers there; gives how fast it was."""
+    runner = shared_engine(checkpoint, engine)
+    start = time.perf_counter()
+    before = len(journal.answers)
+    waiting = [(number, case) for number, case in enumerate(dataset.cases) if number not in journal.answers]
+    sliced = 0
+    for answer in answer_cases(checkpoint, runner, waiting, masks=folder / MASKS if masks else None):
+        journal.add(answer)
+        sliced += len(answer.slices.logits) if answer.slices is not None else 0
+        if progress is not None:
+            progress(len(journal.answers), len(dataset.cases))
+    seconds = time.perf_counter() - start
+    return {"engine": runner.description, "seconds": round(seconds, 3), "cases": len(waiting), "slices": sliced,
+            "cases_before": before}
+
+
+def score_answers(
+    subject: Subject, dataset: Dataset, answers: Sequence[Answer], speed: Mapping[str, Any], claim: str = ""
 ) -> Evaluation:
     """Scores of answers to all cases of a data set. Raises: UserError where none of them is one."""
     left_out = tuple(answer.error for answer in answers if answer.error is not None)
@@ -143,7 +186,7 @@ def score(
     if not given:
         raise UserError(f"none of {len(answers)} cases of '{dataset.info.name}' gave an answer (first: {left_out[0]}); "
                         "expected some; check the data")
-    table = SliceTable.of(dataset.cases, given)
+    table, studies = SliceTable.of(dataset.cases, given), StudyTable.of(dataset.cases, given)
     metrics: Scores = {}
     position: Scores = {}
     columns = _case_columns(given)
@@ -152,21 +195,21 @@ def score(
         with_masks = [dataset.cases[answer.number] for answer in given if answer.metrics is not None]
         metrics |= case_scores(columns, np.asarray([case.patient_id for case in with_masks]))
     if table is not None:
-        of_slices, position = slice_scores(table, Rule.of(checkpoint.config))
+        of_slices, position = slice_scores(table, subject.rule, grouped=studies is None)
         metrics |= of_slices
-    seen = find_seen(checkpoint.people or People(), dataset)
+    if studies is not None:
+        metrics |= study_scores(studies, subject.rule)
+    seen = find_seen(subject.people or People(), dataset)
     return Evaluation(
-        checkpoint={"name": checkpoint.name, "revision": checkpoint.revision, "sha256": checkpoint.sha256,
-                    "commit": checkpoint.commit, "version": hemobench.__version__},
-        data=dataset.info.name, phantom=dataset.info.phantom, fingerprint=dataset.fingerprint,
+        checkpoint=subject.told, data=dataset.info.name, phantom=dataset.info.phantom, fingerprint=dataset.fingerprint,
         unit="image" if dataset.leaky else "patient", patients=len({case.patient_id for case in cases}),
         studies=len({case.study_id for case in cases}), slices=0 if table is None else len(table.logits),
-        metrics=metrics, position=position, notes=tuple(_notes(checkpoint, dataset, table, seen)),
+        metrics=metrics, position=position, notes=tuple(_notes(subject, dataset, table, seen)),
         seen={"taught": seen.taught, "chose": seen.chose}, left_out=left_out, speed=speed, claim=claim,
     )
 
 
-def _notes(checkpoint: Checkpoint, dataset: Dataset, table: SliceTable | None, seen: Seen) -> list[str]:
+def _notes(subject: Subject, dataset: Dataset, table: SliceTable | None, seen: Seen) -> list[str]:
     """What a reader of the scores must know."""
     notes = []
     if seen.count:
@@ -180,13 +223,9 @@ def _notes(checkpoint: Checkpoint, dataset: Dataset, table: SliceTable | None, s
         notes.append("patients are unknown: intervals are by image, and too narrow where one person has several")
     if len({case.patient_id for case in dataset.cases}) < 2:
         notes.append("one patient: there is no interval")
-    if checkpoint.people is None and not checkpoint.config.training.get("phantom") and not dataset.info.phantom:
-        notes.append("the checkpoint does not say who taught it: whether it saw these people cannot be checked")
+    notes += subject.notes
     if table is None:
         return notes
-    if checkpoint.config.task == "segmentation":
-        spots = "likeliest spots" if "slice" in checkpoint.config.calibration else "likeliest voxel"
-        notes.append(f"probabilities of slices are those of a segmenter's {spots}")
     if not table.by_slice.all():
         notes.append("labels of studies, not of slices: scores by slice leave those studies out")
     if not table.typed.any():
@@ -203,14 +242,15 @@ def _case_columns(answers: Sequence[Answer]) -> dict[str, Any]:
     return {name: np.asarray([table.get(name, math.nan) for table in tables]) for name in names}
 
 
-def _claim(checkpoint: Checkpoint, dataset: Dataset, engine: str, masks: bool) -> str:
+def claim_of(checkpoint: Checkpoint, dataset: Dataset, engine: str, masks: bool) -> str:
     """Changes with whatever the answers or their scores depend on."""
     config = checkpoint.config.to_mapping()
     settings = [SCHEMA, checkpoint.sha256, config, dataset.fingerprint, engine, masks, hemobench.__version__]
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
-def _finished(folder: Path, claim: str) -> Evaluation | None:
+def finished_in(folder: Path, claim: str) -> Evaluation | None:
+    """The evaluation that a folder holds, where it is one of exactly this claim."""
     if not (folder / METRICS).is_file():
         return None
     content = read_json(folder / METRICS)
@@ -222,8 +262,8 @@ def _finished(folder: Path, claim: str) -> Evaluation | None:
     return Evaluation(**known)
 
 
-def _write(
-    folder: Path, config: CheckpointConfig, cases: Sequence[Case], answers: Sequence[Answer], result: Evaluation
+def write_files(
+    folder: Path, rule: Rule, cases: Sequence[Case], answers: Sequence[Answer], result: Evaluation
 ) -> None:
     """The predictions, then metrics.json, so that a folder with it is whole."""
     (folder / METRICS).unlink(missing_ok=True)
@@ -239,16 +279,21 @@ def _write(
                     writer.writerow([case.patient_id, case.study_id, *values])
     table = SliceTable.of(cases, answers)
     if table is not None:
-        _write_slices(folder / (SLICES if columns else PREDICTIONS), table, Rule.of(config))
+        _write_slices(folder / (SLICES if columns else PREDICTIONS), table, rule)
+    studies = StudyTable.of(cases, answers)
+    if studies is not None:
+        _write_studies(folder / (STUDIES if columns or table is not None else PREDICTIONS), studies, rule)
     write_json(folder / METRICS, result.to_mapping())
 
 
 def _write_slices(path: Path, table: SliceTable, rule: Rule) -> None:
     probabilities = rule.probabilities("slice", table.logits)
     called = probabilities >= np.asarray(rule.thresholds["slice"])
+    columns = [number for number, name in enumerate(CLASSES) if name in rule.classes["slice"]]
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        groups = (("target", CLASSES), ("probability", CLASSES), ("called", CLASSES))
+        answered = [CLASSES[number] for number in columns]
+        groups = (("target", CLASSES), ("probability", answered), ("called", answered))
         writer.writerow(["patient", "study", "slice", *(f"{kind}_{name}" for kind, names in groups for name in names)])
         for row in range(len(probabilities)):
             # What labels do not tell stays empty.
@@ -257,7 +302,24 @@ def _write_slices(path: Path, table: SliceTable, rule: Rule) -> None:
                        for value, told in zip(table.targets[row], known, strict=True)]
             writer.writerow([
                 table.patient_ids[row], table.study_ids[row], int(table.slice_indices[row]), *targets,
-                *(f"{value:.6f}" for value in probabilities[row]), *(int(value) for value in called[row]),
+                *(f"{value:.6f}" for value in probabilities[row, columns]), *map(int, called[row, columns]),
+            ])
+
+
+def _write_studies(path: Path, table: StudyTable, rule: Rule) -> None:
+    probabilities = rule.probabilities("study", table.logits)
+    called = probabilities >= np.asarray(rule.thresholds["study"])
+    names = [name for name in CLASSES if name in rule.classes["study"]]
+    columns = [CLASSES.index(name) for name in names]
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        kinds = ("target", "probability", "called")
+        writer.writerow(["patient", "study", *(f"{kind}_{name}" for kind in kinds for name in names)])
+        for row, targets in enumerate(table.targets):
+            writer.writerow([
+                table.patient_ids[row], table.study_ids[row],
+                *(int(targets[one]) if table.typed[row] or one == columns[-1] else "" for one in columns),
+                *(f"{value:.6f}" for value in probabilities[row, columns]), *map(int, called[row, columns]),
             ])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ UPPER = "_upper75"
 LOWEST_LEFT_OUT = 0.25
 STUDY, PATIENT = "_study", "_patient"
 _ANY = ("auroc_any", "ap_any", "sens_at_spec90_any", "brier_any", "ece_any")
+_CALIBRATION = ("brier", "ece", "logloss")
 _TYPES = ("auroc_macro", *(f"auroc_{name}" for name in SUBTYPES), "logloss_rsna")
 
 
@@ -78,14 +79,54 @@ class SliceTable:
         return relative_height(self.study_ids, self.slice_indices)
 
 
+@dataclass(frozen=True, eq=False)
+class StudyTable:
+    """Answers of studies as a whole, one a row: as SliceTable, without slices."""
+
+    logits: NDArray[np.float64]
+    targets: NDArray[np.uint8]
+    patient_ids: NDArray[np.str_]
+    study_ids: NDArray[np.str_]
+    typed: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, cases: Sequence[Case], answers: Sequence[Answer]) -> StudyTable | None:
+        """Of all answers that speak of their study apart from its slices; None where none does."""
+        kept = [(cases[one.number], one.study) for one in answers if one.study is not None]
+        if not kept:
+            return None
+        return cls(
+            logits=np.asarray([study.logits for _, study in kept], dtype=np.float64),
+            targets=np.asarray([study.targets for _, study in kept], dtype=np.uint8),
+            patient_ids=np.asarray([case.patient_id for case, _ in kept]),
+            study_ids=np.asarray([case.study_id for case, _ in kept]),
+            typed=np.asarray([study.typed for _, study in kept]),
+        )
+
+
 @dataclass(frozen=True)
 class Rule:
     """A checkpoint's calibration and thresholds at the levels "slice" and "study", of each class; and how many of a
-    study's highest slices speak for it."""
+    study's highest slices speak for it.
+
+    classes: by level those that are answered at all; the others have no scores. probabilities_given: False where the
+    numbers only rank and call, so that nothing is said of how well they are calibrated.
+    """
 
     calibration: Mapping[str, tuple[tuple[float, float], ...]]
     thresholds: Mapping[str, tuple[float, ...]]
     study_slices: int = 1
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: {"slice": CLASSES, "study": CLASSES})
+    probabilities_given: bool = True
+
+    @classmethod
+    def plain(
+        cls, thresholds: Mapping[str, tuple[float, ...]], classes: Mapping[str, tuple[str, ...]],
+        probabilities_given: bool,
+    ) -> Rule:
+        """That of numbers which are taken as they are."""
+        calibration = {level: ((1.0, 0.0),) * len(CLASSES) for level in thresholds}
+        return cls(calibration, thresholds, classes=classes, probabilities_given=probabilities_given)
 
     @classmethod
     def of(cls, config: CheckpointConfig) -> Rule:
@@ -107,8 +148,10 @@ class Rule:
         return np.asarray(expit(logits * pairs[:, 0] + pairs[:, 1]))
 
 
-def slice_scores(table: SliceTable, rule: Rule) -> tuple[Scores, Scores]:
+def slice_scores(table: SliceTable, rule: Rule, *, grouped: bool = True) -> tuple[Scores, Scores]:
     """Scores of slices and of groups of slices, and those of the slice's position alone; intervals by `patient_ids`.
+
+    grouped: False where the groups have answers of their own (`study_scores`).
 
     Names: those of `metrics.METRICS`; `sensitivity_at_call_<class>` and `specificity_at_call_<class>` at the rule's
     thresholds; `_upper75` for the upper three quarters of each stack; `_study` by study, or `_patient` by patient
@@ -120,20 +163,27 @@ def slice_scores(table: SliceTable, rule: Rule) -> tuple[Scores, Scores]:
     rows = table.by_slice
     if rows.any():
         probabilities = rule.probabilities("slice", table.logits)
-        scores |= _level(probabilities[rows], table.targets[rows], table.typed[rows], table.patient_ids[rows],
-                         rule.thresholds["slice"])
+        scores |= _level(probabilities[rows], table.targets[rows], table.typed[rows], table.patient_ids[rows], rule,
+                         "slice")
         heights = table.heights
         if heights is not None:
             upper = rows & (heights >= LOWEST_LEFT_OUT)
-            names = ("auroc_any", "auroc_macro") if table.typed[upper].all() else ("auroc_any",)
+            names = ["auroc_any", *(["auroc_macro"] if table.typed[upper].all() else [])]
+            names = [name for name in names if _answered(name, rule, "slice")]
             scores |= _renamed(_basic(names, probabilities, table, upper), UPPER)
             position = _position_scores(table, heights, rows, upper)
-    grouped = _grouped(table, rule.study_slices)
-    if grouped is not None:
-        ending, logits, targets, typed, patients = grouped
+    together = _grouped(table, rule.study_slices) if grouped else None
+    if together is not None:
+        ending, logits, targets, typed, patients = together
         probabilities = rule.probabilities("study", logits)
-        scores |= _renamed(_level(probabilities, targets, typed, patients, rule.thresholds["study"]), ending)
+        scores |= _renamed(_level(probabilities, targets, typed, patients, rule, "study"), ending)
     return scores, position
+
+
+def study_scores(table: StudyTable, rule: Rule) -> Scores:
+    """Scores of studies that were answered as a whole, their names ending in `_study`."""
+    probabilities = rule.probabilities("study", table.logits)
+    return _renamed(_level(probabilities, table.targets, table.typed, table.patient_ids, rule, "study"), STUDY)
 
 
 def case_scores(values: Mapping[str, NDArray[np.float64]], patient_ids: NDArray[np.str_]) -> Scores:
@@ -143,22 +193,32 @@ def case_scores(values: Mapping[str, NDArray[np.float64]], patient_ids: NDArray[
 
 def _level(
     probabilities: NDArray[np.float64], targets: NDArray[np.uint8], typed: NDArray[np.bool_],
-    patient_ids: NDArray[np.str_], thresholds: Sequence[float],
+    patient_ids: NDArray[np.str_], rule: Rule, level: str,
 ) -> Scores:
     """Every score of one level: rows are slices, studies or patients."""
+    thresholds = rule.thresholds[level]
     scores = _scored(
-        {name: classification_statistic(name, probabilities, targets) for name in _ANY}
+        {name: classification_statistic(name, probabilities, targets) for name in _ANY if _answered(name, rule, level)}
         | _calls(probabilities, targets, thresholds, ("any",)),
         patient_ids,
     )
-    if typed.any():
+    types = [name for name in SUBTYPES if name in rule.classes[level]]
+    if typed.any() and types:
         part, truth = probabilities[typed], targets[typed]
         scores |= _scored(
-            {name: classification_statistic(name, part, truth) for name in _TYPES}
-            | _calls(part, truth, thresholds, SUBTYPES),
+            {name: classification_statistic(name, part, truth) for name in _TYPES if _answered(name, rule, level)}
+            | _calls(part, truth, thresholds, types),
             patient_ids[typed],
         )
     return scores
+
+
+def _answered(name: str, rule: Rule, level: str) -> bool:
+    """Whether a rule's numbers can be scored by a metric: of all types, of one, or of how well they are calibrated."""
+    if name.startswith(_CALIBRATION) and not rule.probabilities_given:
+        return False
+    needed = CLASSES if name in ("auroc_macro", "logloss_rsna") else (name.rpartition("_")[2],)
+    return all(one in rule.classes[level] for one in needed)
 
 
 def _calls(

@@ -15,6 +15,8 @@ from PIL import Image
 from hemobench.cli.evaluate import HEADINGS, app
 from hemobench.cli.run import run_app
 from hemobench.evaluation.run import METRICS, PREDICTIONS
+from hemobench.io.nifti import write_nifti
+from hemobench.volume import LABEL_MAP, Volume, display_affine
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +83,10 @@ def test_without_patients_it_says_that_intervals_are_by_image(place: Path) -> No
         (("net", "--data", "phantom-t1"), "choose another data set or checkpoint"),
         (("net", "--data", "phantom", "--engine", "fast"), "unknown engine 'fast'"),
         (("net",), "Missing option '--data'"),
+        (("predictions:nowhere", "--data", "phantom"), "no folder nowhere; expected predictions:FOLDER"),
+        (("predictions:pictures", "--data", "phantom", "--missing", "none"), "unknown --missing 'none'"),
+        (("predictions:pictures", "--data", "phantom", "--allow-seen"), "--allow-seen; expected it with a checkpoint"),
+        (("net", "--data", "phantom", "--ids", "1=blood"), "--ids; expected it with predictions:FOLDER alone"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -93,3 +99,29 @@ def test_mistakes_are_one_line(
     captured = capsys.readouterr()
     assert (caught.value.code, captured.out) == (2, "")
     assert words in captured.err.strip().splitlines()[-1]
+
+
+def test_predictions_of_another_tool_on_a_folder_of_scans(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    affine = display_affine((4, 16, 16), (5.0, 2.0, 2.0))
+    for number in range(3):
+        blood = np.zeros((4, 16, 16), dtype=np.uint8)
+        blood[1:3, 4:8, 4 : 8 + number] = 1
+        scan = np.where(blood > 0, 70.0, 30.0).astype(np.float32)
+        write_nifti(Volume(scan, affine), tmp_path / "scans" / "images" / f"a{number}.nii.gz")
+        write_nifti(Volume(blood, affine, LABEL_MAP), tmp_path / "scans" / "masks" / f"a{number}.nii.gz")
+        if number:
+            write_nifti(Volume(blood, affine, LABEL_MAP), tmp_path / "made" / f"a{number}_pred.nii.gz")
+    words = ("predictions:made", "--data", "nifti-folder:scans", "--name", "TotalSegmentator")
+    with pytest.raises(SystemExit) as caught:
+        run_app(app, prog_name="python -m hemobench.evaluate", args=words)
+    said = capsys.readouterr().out
+    assert caught.value.code == 0
+    lines = [line.split("\t") for line in said.splitlines()]
+    assert ["dice_any", "1.000", "1.000 to 1.000", "2", ""] in lines
+    assert said.startswith("TotalSegmentator (")
+    assert "MISSING: 1 of 3 cases have no mask and are left out (--missing empty takes them for empty): a0" in said
+    assert "who taught it is unknown" in said
+    assert (tmp_path / "hemobench-evaluation" / "totalsegmentator" / METRICS).is_file()
