@@ -31,6 +31,7 @@ from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.hub_copy import hub_copy, hub_endpoint, hub_errors
 from hemobench.inference.timm_layout import without_timm_keys
 from hemobench.inference.vouched import as_written, is_pointer, is_vouched, refuse_pointer, restated
+from hemobench.io.atomic import replacing
 from hemobench.training.result import read_json, write_json
 
 # What a checkpoint's folder may hold: text, pictures of its card, and weights that cannot run code.
@@ -71,10 +72,10 @@ def push(
     if not directory.is_dir():
         raise UserError(f"no checkpoint folder {directory}; expected one on this machine; check the path")
     checkpoint = open_checkpoint(directory)
-    files = verified_files(directory)
+    files = verified_files(directory, edited=False)
     texts = eval_result_files(checkpoint.config, checkpoint.metrics, repository)
     if CARD not in files:
-        raise UserError(f"{directory} has no {CARD}; expected the checkpoint's card; write one, or fetch it again")
+        raise UserError(f"{directory} has no {CARD} that its manifest names; expected a card; export it again")
     check_shareable(files[CARD].decode("utf-8"), checkpoint.config, checkpoint.metrics)
     contents = files | {path: text.encode() for path, text in texts.items()}
     try:
@@ -120,8 +121,10 @@ def refresh_card(folder: str | Path) -> Checkpoint:
                         "again")
     config = CheckpointConfig.from_mapping(without_timm_keys(read_json(directory / CONFIG)))
     text = with_front_matter(files[CARD].decode("utf-8"), config, read_json(directory / METRICS)).encode()
-    contents = {**files, CARD: text}
-    publish(contents, directory, restated(manifest, contents))
+    # In place, for the folder may be a clone with git's own in it; between the two writes it opens as well.
+    with replacing(directory / CARD) as path:
+        path.write_bytes(text)
+    write_json(directory / MANIFEST, restated(manifest, {**files, CARD: text}))
     return open_checkpoint(directory)
 
 
@@ -134,10 +137,10 @@ def check_replaceable(directory: Path) -> None:
                         "name another")
 
 
-def verified_files(directory: Path, *, strangers: bool = False) -> dict[str, bytes]:
+def verified_files(directory: Path, *, strangers: bool = False, edited: bool = True) -> dict[str, bytes]:
     """Every file that a folder's manifest names, and the manifest, by name; what it vouches for is what it says.
 
-    Card, pictures and tables may be edited or missing; the manifest that comes is of what is there. Raises: UserError
+    Card, pictures and tables may be `edited` or missing; the manifest that comes is of what is there. Raises: UserError
     for another file that is missing or changed, for one of a kind that no checkpoint has, and, unless `strangers` are
     passed over, for one that the manifest does not name.
     """
@@ -155,33 +158,36 @@ def verified_files(directory: Path, *, strangers: bool = False) -> dict[str, byt
         what = "a pickle" if unknown[0].endswith(PICKLES) else "no part of the checkpoint"
         raise UserError(f"{directory} holds {unknown[0]}, which is {what}; expected what its manifest lists: "
                         f"{', '.join(sorted(listed))}; take it out")
-    contents = {name: content for name, entry in listed.items()
-                if (content := _content_of(directory / name, str(entry.get("sha256")))) is not None}  # fmt: skip
+    contents = {}
+    for name, entry in listed.items():
+        content = _content_of(directory / name, str(entry.get("sha256")), edited and not is_vouched(name))
+        if content is not None:
+            contents[name] = content
     now = restated(manifest, contents)
     written = (directory / MANIFEST).read_bytes().replace(b"\r\n", b"\n")
     contents[MANIFEST] = written if now == manifest else f"{json.dumps(now, indent=1)}\n".encode()
     return contents
 
 
-def _content_of(path: Path, sha256: str) -> bytes | None:
-    """A listed file as the manifest has it, or as it is where it is for reading; None where such a file is not there.
+def _content_of(path: Path, sha256: str, edited: bool) -> bytes | None:
+    """A listed file as the manifest has it; where it may be edited as it is, and None where it is not there.
 
-    Raises: UserError for one that the manifest vouches for and that is missing or another.
+    Raises: UserError for one that may not and is missing or another.
     """
     try:
         content = path.read_bytes()
     except OSError as error:
-        if not is_vouched(path.name):
+        if edited:
             return None
         raise UserError(f"{path} cannot be read ({type(error).__name__}); expected it beside {MANIFEST}; fetch the "
                         "checkpoint again") from error
     written = as_written(path.name, content, sha256)
     if written is not None:
         return written
-    if is_vouched(path.name):
+    if not edited:
         refuse_pointer(path, content, "file itself")
-        raise UserError(f"{path} is not what {MANIFEST} says; expected SHA-256 {sha256[:12]}...; fetch or export the "
-                        "checkpoint again")
+        remedy = "fetch or export the checkpoint again" if is_vouched(path.name) else "run `hemobench hub card FOLDER`"
+        raise UserError(f"{path} is not what {MANIFEST} says; expected SHA-256 {sha256[:12]}...; {remedy}")
     if is_pointer(content):
         return None
     return content.replace(b"\r\n", b"\n") if path.name == CARD else content
@@ -222,7 +228,7 @@ def _kept_by_git(api: Any, repository: str, revision: str | None, there: list[st
         yield f"{_AS_IT_IS}{text}".encode()
 
 
-def publish(contents: Mapping[str, bytes], directory: Path, manifest: Mapping[str, Any] | None = None) -> None:
+def publish(contents: Mapping[str, bytes], directory: Path) -> None:
     """Write files under a temporary name, then move the folder in place."""
     directory.parent.mkdir(parents=True, exist_ok=True)
     part = directory.with_name(f".part-{uuid.uuid4().hex}")
@@ -233,8 +239,6 @@ def publish(contents: Mapping[str, bytes], directory: Path, manifest: Mapping[st
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-        if manifest is not None:
-            write_json(part / MANIFEST, dict(manifest))
         move_in_place(part, directory)
     finally:
         shutil.rmtree(part, ignore_errors=True)

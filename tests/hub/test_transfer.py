@@ -293,10 +293,14 @@ def test_an_edited_card_is_pushed_and_pulled_with_a_manifest_that_knows_it(hub: 
     folder = shareable(tmp_path / "net", attached={"training.png": b"curve"}).directory
     (folder / "training.png").unlink()
     card = (folder / "README.md").read_bytes() + b"\nContact: the project's page.\n"
-    # As an editor on Windows leaves it, in a clone that has git's and the Hub's own folders.
+    # As an editor on Windows leaves it.
     (folder / "README.md").write_bytes(card.replace(b"\n", b"\r\n"))
+    with pytest.raises(UserError, match="run `hemobench hub card FOLDER`"):
+        push(folder, NAME)
     (folder / ".git").mkdir()
     (folder / ".gitattributes").write_text("* text=auto\n")
+    refresh_card(folder)
+    assert (folder / ".git").is_dir()
     push(folder, NAME)
     repository = hub.repositories[NAME]
     files = repository.commits[repository.references["main"]]
@@ -311,7 +315,7 @@ def test_an_edited_card_is_pushed_and_pulled_with_a_manifest_that_knows_it(hub: 
     assert (back / "README.md").read_bytes() == edited
     assert json.loads((back / "manifest.json").read_text())["files"]["README.md"]["bytes"] == len(edited)
     (folder / "README.md").unlink()
-    with pytest.raises(UserError, match=r"has no README\.md"):
+    with pytest.raises(UserError, match=r"README\.md cannot be read"):
         push(folder, NAME)
 
 
