@@ -19,7 +19,7 @@ from hemobench.datasets.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import CT_ICH
 from hemobench.datasets.ct_ich_labels import SliceRow, TypedBlood, read_slice_rows, type_blood
 from hemobench.errors import UserError
-from hemobench.io.nifti import Space, read_label_map, read_nifti_with_space, read_space
+from hemobench.io.nifti import Space, read_label_map_with_remarks, read_nifti_with_space, read_space
 from hemobench.labels import SUBTYPES
 from hemobench.volume import LABEL_MAP, Volume
 
@@ -91,12 +91,14 @@ def _read_mask(path: Path, image: Volume, space: Space) -> tuple[NDArray[np.bool
     own = read_space(path)
     if own.shape != space.shape:
         raise UserError(f"{path} has shape {own.shape}; expected the scan's {space.shape}; copy it again")
-    marked = read_label_map(path)
+    marked, rounded = read_label_map_with_remarks(path)
+    remarks = tuple(f"{path}: {line}" for line in rounded)
     if np.allclose(own.affine, space.affine, atol=1e-3):
-        return np.asarray(marked.voxels > 0), ()
+        return np.asarray(marked.voxels > 0), remarks
     in_file_order = marked.reoriented(Volume(np.zeros(own.shape, np.uint8), own.affine, LABEL_MAP).orientation)
     placed = Volume(in_file_order.voxels, space.affine, LABEL_MAP).reoriented()
-    return np.asarray(placed.voxels > 0), (f"{path}: another affine than its scan's; the scan's is used",)
+    elsewhere = f"{path}: another affine than its scan's; the scan's is used"
+    return np.asarray(placed.voxels > 0), (*remarks, elsewhere)
 
 
 def _files(folder: Path, warnings: list[str]) -> dict[int, Path]:

@@ -23,7 +23,7 @@ from hemobench.datasets.nifti_pairs import binary, checked_folder, few, fingerpr
 from hemobench.datasets.rsna import IMAGES, KNOWN_REPAIRS
 from hemobench.datasets.slice_stack import Stack, read_stack
 from hemobench.errors import UserError
-from hemobench.io.nifti import read_label_map
+from hemobench.io.nifti import read_label_map_with_remarks
 
 PARTS = ("train", "val", "test")
 _LAYOUT = "{train,val,test}/label/<scan>.nii.gz and a .jsonl of their RSNA slices"
@@ -89,12 +89,12 @@ def load_hemseg(folder: Path, images: tuple[str, ...], mask_path: Path) -> Loade
 
 def _mask_on(stack: Stack, path: Path) -> tuple[NDArray[np.bool_], list[str]]:
     """The mask laid on the stack slice by slice: both are the same slices in the order of their positions."""
-    drawn = read_label_map(path)
+    drawn, rounded = read_label_map_with_remarks(path)
     if drawn.shape != stack.volume.shape:
         raise UserError(f"{path} is {drawn.shape}, its RSNA slices {stack.volume.shape}; expected one grid; copy both "
                         "again")
     away_mm = float(np.abs(drawn.to_world([0, 0, 0]) - stack.volume.to_world([0, 0, 0])).max())
-    remarks = []
+    remarks = [f"{path}: {line}" for line in rounded]
     if away_mm > _SAME_PLACE_MM:
         remarks.append(f"{path}: its header puts it {away_mm:.0f} mm from its slices; laid on them voxel for voxel")
     return binary(drawn.voxels, path), remarks

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from hemobench.datasets.case import DatasetInfo
 from hemobench.datasets.tables import csv_reader, whole
 from hemobench.errors import UserError
-from hemobench.io.nifti import read_label_map, read_nifti, read_space
+from hemobench.io.nifti import read_label_map_with_remarks, read_nifti, read_space
 from hemobench.labels import SUBTYPES
 from hemobench.volume import DISPLAY_ORIENTATION, LABEL_MAP, Volume
 
@@ -37,18 +37,21 @@ def read_mask_on(image: Volume, image_path: Path, mask_path: Path) -> tuple[NDAr
     """Ids (D, H, W) of the mask file on the grid of `image`, which was read from `image_path`.
 
     Both files hold the same array of voxels in public data sets; a mask whose header puts it elsewhere is laid on the
-    image voxel for voxel, with a remark. Raises UserError for a mask of another shape.
+    image voxel for voxel, with a remark; so has one whose ids were rounded. Raises UserError for a mask of another
+    shape.
     """
-    mask = read_label_map(mask_path)
+    mask, rounded = read_label_map_with_remarks(mask_path)
+    remarks = [f"{mask_path}: {line}" for line in rounded]
     if mask.shape == image.shape and np.allclose(mask.affine, image.affine, atol=_SAME_PLACE_MM):
-        return mask.voxels, []
+        return mask.voxels, remarks
     own, target = read_space(mask_path), read_space(image_path)
     if own.shape != target.shape:
         raise UserError(f"{mask_path} is {own.shape}, its image {image_path} is {target.shape}; expected one grid; "
                         "resample the mask onto the image")
     stored = mask.reoriented("".join(nib.aff2axcodes(own.affine))).voxels
     laid = Volume(stored, target.affine, LABEL_MAP).reoriented(DISPLAY_ORIENTATION)
-    return laid.voxels, [f"{mask_path}: its header puts it elsewhere than its image; laid on it voxel for voxel"]
+    remarks.append(f"{mask_path}: its header puts it elsewhere than its image; laid on it voxel for voxel")
+    return laid.voxels, remarks
 
 
 def typed(ids: NDArray[np.integer], path: Path) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -107,6 +108,19 @@ def test_table_of_studies_and_patients(tmp_path: Path) -> None:
     loaded = dataset.cases[0].load()
     assert loaded.study_labels == (1, 0, 0, 0, 1)
     assert loaded.slice_labels is None
+
+
+def test_a_mask_that_a_slope_left_beside_its_ids_is_rounded_with_a_remark(tmp_path: Path) -> None:
+    write_pair(tmp_path / "images" / "a.nii.gz", tmp_path / "masks" / "a.nii.gz", 0)
+    mask = nib.load(tmp_path / "masks" / "a.nii.gz")
+    ids = np.asarray(mask.dataobj)
+    nib.save(nib.Nifti1Image(ids.astype(np.float32) * 0.99998, mask.affine), tmp_path / "masks" / "a.nii.gz")
+    loaded = open_nifti_folder(tmp_path).cases[0].load()
+    assert loaded.blood_mask is not None
+    assert np.count_nonzero(loaded.blood_mask) == np.count_nonzero(ids) > 0
+    (remark,) = loaded.remarks
+    assert "a.nii.gz: " in remark
+    assert "rounded" in remark
 
 
 def test_a_table_with_semicolons_and_decimal_commas(tmp_path: Path) -> None:
