@@ -72,9 +72,10 @@ def read_picture(path: Path, window: Window | str | None = None) -> Scan:
     pixel_mm = NOMINAL_FIELD_MM / max(grey.shape)
     affine = display_affine((1, *grey.shape), (NOMINAL_SLICE_MM, pixel_mm, pixel_mm))
     remarks += [note("a picture carries no millimetres; sizes and volumes are nominal"), *turned]
-    remarks += [TEXT_OUTSIDE] if burned_in_text(grey) else []
+    has_text = burned_in_text(grey)
+    remarks += [TEXT_OUTSIDE] if has_text else []
     space = Space(affine, (1, grey.shape[0], grey.shape[1]))
-    return Scan(Volume(hu[None], affine), "picture", tuple(remarks), GridSource(path, space), spacing_known=False)
+    return Scan(Volume(hu[None], affine), "picture", tuple(remarks), GridSource(path, space), False, has_text)
 
 
 def _upright(picture: Image.Image) -> tuple[Image.Image, list[str]]:

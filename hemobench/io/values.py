@@ -23,6 +23,7 @@ _Voxels = NDArray[np.float32]
 _BRAIN_HU = 32.0
 _AIR_BELOW_HU = -300.0
 _LEAST_AIR = 0.005
+_AIR_WITHIN_HU, _AIR_COUNTS_HU = 10.0, 5.0
 # The usual ones (scanners store HU + 1024), then those of data sets that keep HU in unsigned PNG or NIfTI.
 _OFFSETS = (1024, 1000, 32768, 8192, 4096, 2048, 2000)
 _UNSIGNED = 65536
@@ -37,6 +38,7 @@ _SQUARE = np.ones((3, 3), dtype=bool)
 _MEDIAN_HU = (15.0, 50.0)
 # No scanner makes tissue without noise; what has one value is drawn, and says nothing.
 _NOISE_HU, _MOST_IQR_HU, _MOST_IQR_BARE_HU = 1.0, 30.0, 21.0
+_MEDIAN_PART_HU, _MOST_IQR_PART_HU, _MOST_WINDOW_HU = (10.0, 60.0), 45.0, 200.0
 # Of brain alone the brightest half percent: sinuses, falx and calcium, and the skull's edge. Dark MR ends before.
 _BRIGHTEST_HU = (56.0, 400.0)
 _LEAST_OUTSIDE, _LEAST_WHITE, _MOST_WHITE = 0.05, 0.03, 0.6
@@ -82,8 +84,10 @@ def moved_to_hounsfield(voxels: NDArray[np.floating | np.integer]) -> tuple[_Vox
     for move in _moves(some, corner):
         distance = _distance_to_head(move.of(some))
         # What is bright at the corners is no head in air, and black and white are swapped only where air says so too.
-        if distance is not None and float(move.of(corner)) < (-_AIR_BELOW_HU if move.sign > 0 else _AIR_BELOW_HU):
-            found.append((distance, move))
+        outside_hu = float(move.of(corner))
+        if distance is not None and outside_hu < (-_AIR_BELOW_HU if move.sign > 0 else _AIR_BELOW_HU):
+            # Between 1,000 and 1,024, where brain itself is 24 HU wide, air has a say.
+            found.append((distance - (_AIR_COUNTS_HU if abs(outside_hu - AIR_HU) < _AIR_WITHIN_HU else 0.0), move))
     if not found:
         return None
     move = min(found, key=lambda pair: pair[0])[1]
@@ -188,18 +192,21 @@ def _cut_to_window(voxels: _Voxels) -> tuple[_Voxels, str] | None:
         return None
     outside, white = _outside_value(some), _has_skull(some)
     tissue = _tissue(some, outside)
-    if _is_brain(tissue, white):
+    in_hu = white and _is_hu_window(low, high)
+    if _is_brain(tissue, white) or (in_hu and _is_part_of_head(tissue)):
         shown = f"{low:.0f} to {high:.0f}, median of tissue {np.median(tissue):.0f}"
         hu, what = voxels, f"values ({shown}) are a CT's without air: cut to a window, or the brain alone"
-    elif outside == low and white and (window := _window_of((tissue - low) / (high - low))) is not None:
+    else:
+        shows_greys = white and not in_hu and outside == low
+        window = _window_of((tissue - low) / (high - low)) if shows_greys else None
+        if window is None:
+            return None
         hu = (voxels - low) * np.float32(window.width_hu / (high - low)) + np.float32(window.low_hu)
         outside = float(hu.min())
         what = (
             f"values ({low:g} to {high:g}) are greys of a CT's display and no Hounsfield units; by the brain's grey, "
             f"black to white was taken as {window.low_hu:g} to {window.high_hu:g} HU"
         )
-    else:
-        return None
     completed = _in_air(hu, outside)
     if white:
         return _with_bone(completed, float(hu.max())), f"{what}; the outside was taken as air, white as bone"
@@ -235,6 +242,19 @@ def _is_brain(tissue: _Voxels, white: bool) -> bool:
     if white:
         return bool(spread <= _MOST_IQR_HU)
     return bool(spread <= _MOST_IQR_BARE_HU and _BRIGHTEST_HU[0] <= most <= _BRIGHTEST_HU[1])
+
+
+def _is_hu_window(low: float, high: float) -> bool:
+    """Whether lowest and highest value are those of a brain window in HU, and not greys of 0..255 or 0..1."""
+    return -_MOST_WINDOW_HU / 2 <= low <= 0 and _BRIGHTEST_HU[0] <= high <= _MOST_WINDOW_HU
+
+
+def _is_part_of_head(tissue: _Voxels) -> bool:
+    """`_is_brain` with more room, for slices of the base or the vertex alone, where muscle and bone's edges weigh."""
+    if tissue.size < _LEAST_VALUES:
+        return False
+    first, median, third = np.percentile(tissue, (25, 50, 75))
+    return bool(_MEDIAN_PART_HU[0] <= median <= _MEDIAN_PART_HU[1] and _NOISE_HU <= third - first <= _MOST_IQR_PART_HU)
 
 
 def _window_of(tissue: _Voxels) -> Window | None:

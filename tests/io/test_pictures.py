@@ -154,6 +154,8 @@ def test_text_beside_the_head_is_warned_of(tmp_path: Path) -> None:
     picture.save(tmp_path / "plain.png")
     ImageDraw.Draw(picture).text((6, 6), "DOE, JANE", fill=255, font=ImageFont.load_default(size=14))
     picture.save(tmp_path / "named.png")
-    assert TEXT_OUTSIDE not in read_picture(tmp_path / "plain.png").warnings
-    (line,) = (line for line in read_picture(tmp_path / "named.png").warnings if line == TEXT_OUTSIDE)
+    plain, named = read_picture(tmp_path / "plain.png"), read_picture(tmp_path / "named.png")
+    assert TEXT_OUTSIDE not in plain.warnings
+    assert (plain.burned_in, named.burned_in) == (False, True)
+    (line,) = (line for line in named.warnings if line == TEXT_OUTSIDE)
     assert grade_of(line) is Grade.DOUBT

@@ -43,6 +43,14 @@ def test_an_offset_is_taken_off_exactly(offset: int) -> None:
     assert f"+ {offset}" in line
 
 
+@pytest.mark.parametrize("offset", [1024, 1000])
+@pytest.mark.parametrize("brain", [-10, 10])
+def test_dark_and_bright_brains_have_their_own_offset(offset: int, brain: int) -> None:
+    """Brain of 22 or 42 HU in the mean: air tells 1,000 and 1,024 apart where brain fits both."""
+    stored = np.where(BRAIN, HU + brain, HU)
+    np.testing.assert_array_equal(as_hounsfield(stored + np.float32(offset))[0], stored)
+
+
 def test_padding_below_0_does_not_hide_the_offset() -> None:
     stored = HU + 1024
     stored[:, RADIUS > 1.2] = -2000
@@ -73,6 +81,16 @@ def test_a_window_of_hu_gets_air_and_bone_back(low_high: tuple[int, int]) -> Non
     assert (hu[BONE] == 600).mean() > 0.99
     assert f"({low_high[0]} to {low_high[1]}, median of tissue 3" in line
     assert "bone" in line
+
+
+def test_a_slice_of_the_base_has_the_window_s_own_units() -> None:
+    """Much muscle and little brain: its spread is no brain's, and 0..100 are HU all the same."""
+    rng = np.random.default_rng(0)
+    base = HU[:1].copy()
+    base[:, RADIUS < 0.75] = rng.uniform(30, 75, base[:, RADIUS < 0.75].shape)
+    hu, (line,) = as_hounsfield(np.clip(base, 0, 100))
+    np.testing.assert_array_equal(hu[0, RADIUS < 0.75], base[0, RADIUS < 0.75])
+    assert "without air" in line
 
 
 def test_the_brain_alone_stands_in_air() -> None:
