@@ -150,6 +150,18 @@ def test_what_a_ct_is_by_its_spread_alone() -> None:
     assert not is_ct_without_units(np.where(RADIUS < 1, 400, 0) + np.zeros(HU.shape))
 
 
+@pytest.mark.parametrize("most", [1e30, np.finfo(np.float32).max])
+@pytest.mark.filterwarnings("error")
+def test_damaged_floats_overflow_nothing(most: float) -> None:
+    damaged = np.clip(HU, 0, 100)
+    damaged[0, :40] = most
+    damaged[1, :40] = -most
+    for voxels in (damaged, np.abs(damaged)):
+        assert as_hounsfield(voxels)[0] is voxels
+        assert not looks_like_brain(voxels)
+        assert not is_ct_without_units(voxels)
+
+
 def test_a_single_slice_of_levels_may_be_integers() -> None:
     moved = moved_to_hounsfield((HU[:1] + 1024).astype(np.int32))
     assert moved is not None
