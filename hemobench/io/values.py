@@ -111,7 +111,7 @@ def is_ct_without_units(voxels: NDArray[np.floating | np.integer]) -> bool:
     some = sampled(voxels)
     above = _tissue(some, _outside_value(some)) - some.min()
     tissue = above[above > 0.1 * np.ptp(some)]
-    if tissue.size < _LEAST_VALUES:
+    if tissue.size < _LEAST_VALUES or np.ptp(some) > _MOST_VALUE:
         return False
     counts, edges = np.histogram(tissue, bins=200)
     peak = float(edges[int(np.argmax(np.convolve(counts, np.ones(5), mode="same")))])
