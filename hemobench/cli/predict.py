@@ -14,10 +14,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 import hemobench
+from hemobench.cli.masks import of_data_set
 from hemobench.cli.predictions import DONE, FAILED, REFUSED, SUMMARY, Outcome, PredictionFolder, claim_of
 from hemobench.cli.run import EXIT_USER_ERROR
 from hemobench.cli.scans import folder_names, list_scans
-from hemobench.cli.sheet import draw_cases, sheet_of
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.overview.style import counted
 from hemobench.inference.report import StudyReport
@@ -63,9 +63,10 @@ def predict(
         str | None, typer.Option(metavar="NAME:PATH", help="Cases of a data set instead of scans: ct-ich:DIR ...")
     ] = None,
     sheet: Annotated[Path | None, typer.Option(metavar="PNG", help="One page with a panel for each of them.")] = None,
+    masks: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Masks, probabilities of all of them.")] = None,
     cases: Annotated[int, typer.Option(min=1, max=60, help="How many, evenly over its patients.")] = 12,
     strangers: Annotated[
-        bool, typer.Option("--strangers", help="With --sheet: only people whom none of the networks knows.")
+        bool, typer.Option("--strangers", help="With --data: only people whom none of the networks knows.")
     ] = False,
     checkpoint: Annotated[
         list[str] | None,
@@ -84,9 +85,10 @@ def predict(
 ) -> None:
     """Analyse head scans: is there a haemorrhage, which types, where, how many millilitres. Research use only.
 
-    With --data and --sheet: some cases of a data set on one page, beside what their labels say. Scans that an earlier
-    run finished with the same models and options are not analysed again. A scan that cannot be read does not stop the
-    others; it is named at the end, and the exit code is 2.
+    With --data and --sheet: some cases of a data set on one page, beside what their labels say. With --data and
+    --masks: all its cases answered in a folder that `evaluate` and `compare` read as predictions:FOLDER. Scans that an
+    earlier run finished with the same models and options are not analysed again. A scan that cannot be read does not
+    stop the others; it is named at the end, and the exit code is 2.
     """
     # Here, not above: --help should not pay for loading torch.
     from hemobench.inference.engine import KINDS
@@ -99,11 +101,11 @@ def predict(
         raise unknown_name("modality", modality, MODALITIES)
     asked = {"SCAN": scans, "--output": output, "--series": series, "--modality": modality, "--dicom-seg": dicom_seg,
              "--again": again}
-    if data is not None or sheet is not None:
-        of_data = sheet_of(data, sheet, [name for name, value in asked.items() if value])
-        draw_cases(
-            *of_data, checkpoints_by_role(checkpoint or None), cases=cases, engine=engine, flip_tta=tta,
-            strangers=strangers,
+    if data is not None or sheet is not None or masks is not None:
+        named = [name for name, value in asked.items() if value]
+        of_data_set(
+            data, sheet, masks, named, lambda: checkpoints_by_role(checkpoint or None), cases=cases, engine=engine,
+            flip_tta=tta, strangers=strangers,
         )
         return
     if strangers:

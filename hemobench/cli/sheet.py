@@ -28,13 +28,19 @@ def sheet_of(data: str | None, sheet: Path | None, others: Sequence[str]) -> tup
     if data is None:
         raise UserError(f"--sheet {sheet} without --data; expected a data set to draw; add --data NAME:PATH")
     if sheet is None:
-        raise UserError(f"--data {data} without --sheet; expected a file to draw to; add --sheet sheet.png")
-    if others:
-        raise UserError(f"--data {data} with {', '.join(others)}; expected a data set or scans, not both; leave "
-                        "one out")
+        raise UserError(f"--data {data} without --sheet or --masks; expected what to make of it; add --sheet PNG or "
+                        "--masks FOLDER")
+    refuse_scans(data, others)
     if sheet.suffix.lower() != ".png":
         raise UserError(f"sheet {sheet}; expected a name ending in .png; rename it")
     return data, sheet
+
+
+def refuse_scans(data: str, others: Sequence[str]) -> None:
+    """Raise UserError where options that mean scans stand beside a data set."""
+    if others:
+        raise UserError(f"--data {data} with {', '.join(others)}; expected a data set or scans, not both; leave "
+                        "one out")
 
 
 def draw_cases(

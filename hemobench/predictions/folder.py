@@ -26,8 +26,9 @@ from hemobench.predictions.masks import ids_in, is_dicom
 from hemobench.predictions.names import CaseNames, few, file_names
 from hemobench.predictions.slice_names import slice_names
 from hemobench.predictions.tables import Table, list_tables, read_table
+from hemobench.training.result import read_json
 
-THRESHOLDS_FILE = "thresholds.yaml"
+THRESHOLDS_FILE, MADE_BY = "thresholds.yaml", "made-by.json"
 LEVELS = ("slice", "study")
 CALL = 0.5
 WHAT = "NIfTI masks (.nii.gz, .nii), DICOM SEG (.dcm), or a CSV of probabilities"
@@ -96,6 +97,7 @@ def open_predictions(folder: Path, dataset: Dataset, *, name: str | None = None,
         raise UserError(f"nothing in {folder} fits a case of '{dataset.info.name}' (there: {few(strangers, 3)}; cases: "
                         f"{few([case.study_id for case in dataset.cases], 3)}); expected files named after the cases; "
                         "rename them")
+    remarks += _seen(folder)
     if strangers:
         remarks.append(f"{len(strangers)} of the folder's answers fit no case and are left out: {few(strangers)}")
     slices, slice_classes = by_slice or ({}, ())
@@ -208,6 +210,12 @@ def _thresholds(folder: Path) -> dict[str, tuple[float, ...]]:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise UserError(f"{path} has {level} {name} {value!r}; expected 0 to 1; correct it")
     return {level: tuple(float(content.get(level, {}).get(name, CALL)) for name in CLASSES) for level in LEVELS}
+
+
+def _seen(folder: Path) -> list[str]:
+    """A line where hemobench's own networks answered for people whom they know."""
+    seen = read_json(folder / MADE_BY).get("seen") if (folder / MADE_BY).is_file() else 0
+    return [f"SEEN: {seen} of these people made the networks, says {MADE_BY}; these scores are no test"] if seen else []
 
 
 def _fingerprint(folder: Path, files: Sequence[str], tables: Sequence[Table], ids: str | None) -> str:

@@ -28,7 +28,9 @@ from rich.console import Console
 from hemobench.cli.predict import Reporter, app
 from hemobench.cli.predictions import REFUSED, Outcome
 from hemobench.cli.run import run_app
+from hemobench.datasets.registry import open_dataset
 from hemobench.inference.report import StudyReport
+from hemobench.predictions.folder import open_predictions
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 GE_HEAD_CT, CT_ICH = SHARED / "ge-head-ct", SHARED / "ct-ich" / "Patients_CT"
@@ -188,6 +190,8 @@ def test_a_terminal_has_a_bar_and_keeps_a_line_for_each_scan() -> None:
         (("--data", "phantom"), "--data phantom without --sheet"),
         (("--sheet", "s.png"), "--sheet s.png without --data"),
         (("a.nii", "--data", "phantom", "--sheet", "s.png"), "--data phantom with SCAN, --output"),
+        (("--masks", "m"), "--masks m without --data"),
+        (("--data", "phantom", "--masks", "m", "--sheet", "s.png"), "--data phantom with --output, --sheet"),
     ],
 )
 def test_mistakes_are_one_line(
@@ -415,3 +419,21 @@ def test_what_makes_an_answer_doubtful_is_said_where_the_answer_is_read(
     assert source.warnings[1].startswith("the gantry was tilted")
     assert predict(tmp_path / "scans", "-o", tmp_path / "out") == 0
     assert "in the part that was read" in capsys.readouterr().err, "also of answers that were finished before"
+
+
+def test_the_answers_to_a_data_set_as_a_folder_that_evaluate_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for patient in ("one", "two"):
+        write_scan(tmp_path / "data" / "images" / f"{patient}.nii.gz", head(6))
+        write_scan(tmp_path / "data" / "masks" / f"{patient}.nii.gz", (head(6) > 70).astype(np.int16))
+    spec, made = f"nifti-folder:{tmp_path / 'data'}", tmp_path / "made"
+    with pytest.raises(SystemExit) as caught:
+        run_app(app, args=["--data", spec, "--masks", str(made), "--engine", "torch"])
+    out, err = capsys.readouterr()
+    assert caught.value.code == 0, err
+    assert out.splitlines()[0] == f"2 cases of nifti-folder answered; {made}"
+    assert f"predictions:{made}" in out.splitlines()[-1]
+    assert sorted(path.name for path in (made / "masks").iterdir()) == ["one.nii.gz", "two.nii.gz"]
+    opened = open_predictions(made, open_dataset(spec))
+    assert (sorted(opened.masks), sorted(opened.slices), sorted(opened.studies)) == ([0, 1], [0, 1], [0, 1])

@@ -1,0 +1,68 @@
+"""`hemobench predict --data NAME:PATH`: a sheet of some cases, or with --masks all as a folder of predictions."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from hemobench.cli.progress import reporting_progress
+from hemobench.cli.run import EXIT_USER_ERROR
+from hemobench.cli.sheet import draw_cases, refuse_scans, sheet_of
+from hemobench.datasets.registry import open_dataset, parse_spec
+from hemobench.errors import UserError
+
+if TYPE_CHECKING:
+    from hemobench.inference.checkpoint import Checkpoint
+
+
+def of_data_set(
+    data: str | None, sheet: Path | None, masks: Path | None, others: Sequence[str],
+    checkpoints: Callable[[], Mapping[str, Checkpoint]], *, cases: int, engine: str, flip_tta: bool, strangers: bool,
+) -> None:
+    """What `predict` does with --data: draw some of the cases to `sheet`, or answer all of them into `masks`.
+
+    others: names of options that were given and mean scans. Raises: UserError where one of both is not asked for alone.
+    """
+    if masks is None:
+        chosen = sheet_of(data, sheet, others)
+        draw_cases(*chosen, checkpoints(), cases=cases, engine=engine, flip_tta=flip_tta, strangers=strangers)
+        return
+    if data is None:
+        raise UserError(f"--masks {masks} without --data; expected a data set to answer; add --data NAME:PATH")
+    refuse_scans(data, [*others, *(["--sheet"] if sheet is not None else [])])
+    write_masks(data, masks, checkpoints(), engine=engine, flip_tta=flip_tta, strangers=strangers)
+
+
+def write_masks(
+    data: str, folder: Path, checkpoints: Mapping[str, Checkpoint], *, engine: str, flip_tta: bool, strangers: bool
+) -> None:
+    """Open the data set, analyse all of its cases, write the folder; cases without an answer are named at the end."""
+    # Here, not above: --help should not pay for loading torch.
+    from hemobench.datasets.support import first_lines
+    from hemobench.predictions.export import write_predictions
+
+    name = parse_spec(data)[0]
+    with reporting_progress(f"opening {name}") as progress:
+        dataset = open_dataset(data, progress=progress)
+    for line in first_lines(dataset, data):
+        typer.echo(f"warning: {line}", err=True)
+    with reporting_progress(f"analysing {name}") as progress:
+        done = write_predictions(
+            dataset, tuple(checkpoints.values()), folder, engine=engine, flip_tta=flip_tta, strangers=strangers,
+            progress=progress,
+        )  # fmt: skip
+    typer.echo(f"{done.answered} cases of {name} answered; {folder}")
+    if done.seen:
+        typer.echo(f"SEEN: {done.seen} of these people taught the networks or helped to choose them: their scores are "
+                   "no test (--strangers leaves them out)")
+    command = shlex.join(["python", "-m", "hemobench.evaluate", f"predictions:{folder}", "--data", data])
+    typer.echo(f"to measure them: {command}")
+    if done.left_out:
+        typer.echo(f"hemobench: {len(done.left_out)} cases gave no answer:", err=True)
+        for line in done.left_out:
+            typer.echo(f"  {line}", err=True)
+        raise typer.Exit(EXIT_USER_ERROR)
