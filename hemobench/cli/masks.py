@@ -59,7 +59,7 @@ def write_masks(
     if done.seen:
         typer.echo(f"SEEN: {done.seen} of these people taught the networks or helped to choose them: their scores are "
                    "no test (--strangers leaves them out)")
-    command = shlex.join(["python", "-m", "hemobench.evaluate", f"predictions:{folder}", "--data", data])
+    command = shlex.join(["hemobench", "evaluate", f"predictions:{folder}", "--data", data])
     typer.echo(f"to measure them: {command}")
     if done.left_out:
         typer.echo(f"hemobench: {len(done.left_out)} cases gave no answer:", err=True)

@@ -73,7 +73,7 @@ def test_a_classifier_goes_round(tmp_path: Path) -> None:
     assert direct.keys() == read.keys()
     assert 0.5 < direct["auroc_any"] < 1.0
     for name, value in direct.items():
-        assert read[name] == pytest.approx(value, abs=2e-5, rel=1e-4, nan_ok=True), name
+        assert read[name] == pytest.approx(value, abs=2e-5, nan_ok=True), name
 
 
 def test_a_segmenter_goes_round(tmp_path: Path) -> None:
@@ -83,7 +83,9 @@ def test_a_segmenter_goes_round(tmp_path: Path) -> None:
     assert direct.keys() == read.keys()
     assert 0.2 < direct["dice_filled_any"] < 1.0
     for name, value in direct.items():
-        assert read[name] == pytest.approx(value, abs=2e-5, rel=1e-4, nan_ok=True), name
+        # A report's probabilities have six decimals, and the log loss looks at the last of them.
+        rel = 5e-4 if name.startswith("logloss") else 1e-6
+        assert read[name] == pytest.approx(value, abs=2e-5, rel=rel, nan_ok=True), name
     assert read_label_map(tmp_path / "made" / "masks" / "s_1.nii.gz").shape == SHAPE
 
 
