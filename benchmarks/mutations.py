@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from pydicom.uid import generate_uid
 
 from hemobench.errors import UserError
-from hemobench.io import Scan, read_scan
+from hemobench.inference.intake import Intake, take_in
 
 MOST_SECONDS, MOST_MB, MOST_DIFFERENT, UNIT = 5.0, 2000.0, 0.05, 0.5
 _HEADER_BYTES = 2000
@@ -165,7 +165,7 @@ def _other_series(series: Path, folder: Path) -> Path:
     return folder
 
 
-def attempt(source: Path, other: Path, seed: int, folder: Path, whole: Scan) -> tuple[str, str, str]:
+def attempt(source: Path, other: Path, seed: int, folder: Path, whole: Intake) -> tuple[str, str, str]:
     """The kind of damage, what was done, and what came of it: "read", "refused", "told" or a fault."""
     rng = np.random.default_rng(seed)
     files = []
@@ -178,7 +178,7 @@ def attempt(source: Path, other: Path, seed: int, folder: Path, whole: Scan) -> 
     given = folder if len(files) > 1 else files[0]
     start = time.perf_counter()
     try:
-        scan = read_scan(given)
+        taken = take_in(given)
     except UserError as error:
         return kind, done, "refused" if "\n" not in str(error) else f"FAULT more than one line: {error}"
     except Exception:
@@ -186,8 +186,8 @@ def attempt(source: Path, other: Path, seed: int, folder: Path, whole: Scan) -> 
     seconds = time.perf_counter() - start
     if seconds > MOST_SECONDS:
         return kind, done, f"FAULT {seconds:.1f} s"
-    told = [line for line in scan.warnings if line not in whole.warnings]
-    different = difference(np.asarray(scan.volume.voxels), np.asarray(whole.volume.voxels))
+    told = [line for line in taken.warnings if line not in whole.warnings]
+    different = difference(np.asarray(taken.scan.volume.voxels), np.asarray(whole.scan.volume.voxels))
     if told:
         return kind, done, "told" if different > MOST_DIFFERENT else "read, and told"
     return kind, done, "read" if different <= MOST_DIFFERENT else f"FAULT {different:.0%} differ and nothing is said"
@@ -203,7 +203,7 @@ def run_part(data: Path, seeds: list[int]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         known = sources(data, work)
-        whole = {name: read_scan(folder if name == "DICOM" else next(folder.iterdir()))
+        whole = {name: take_in(folder if name == "DICOM" else next(folder.iterdir()))
                  for name, (folder, _) in known.items()}  # fmt: skip
         for seed in seeds:
             name = list(known)[seed % len(known)]

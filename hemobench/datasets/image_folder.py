@@ -164,7 +164,7 @@ def _plain_levels(path: Path) -> NDArray[np.uint8] | None:
     try:
         with Image.open(path, formats=("PNG", "JPEG")) as picture:
             large = picture.width * picture.height > MAX_PIXELS
-            if large or picture.mode not in ("L", "RGB") or "transparency" in picture.info:
+            if large or picture.mode not in ("L", "RGB") or {"transparency", "exif"} & set(picture.info):
                 return None
             if picture.mode == "L":
                 return np.asarray(picture)

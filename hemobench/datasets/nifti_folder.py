@@ -36,6 +36,7 @@ from hemobench.datasets.nifti_pairs import (
 from hemobench.datasets.tables import whole
 from hemobench.errors import UserError, unknown_name
 from hemobench.io.nifti import read_nifti
+from hemobench.io.values import as_hounsfield
 from hemobench.labels import SUBTYPES, slice_labels_from_label_map
 
 SETTINGS_FILE = "hemobench.json"
@@ -128,6 +129,11 @@ def load_scan(
             slice_labels = slice_labels_from_label_map(label_map)
         else:
             blood = binary(ids, mask_path)
+    # As `read_scan` takes it, so that a scan gets one answer however it comes.
+    voxels, lines = as_hounsfield(np.asarray(image.voxels))
+    if lines:
+        image = image.with_voxels(voxels)
+        remarks += [f"{image_path}: {line}" for line in lines]
     if slices is not None:
         if len(slices) != image.shape[0]:
             raise UserError(f"{image_path} has {image.shape[0]} slices, the table {len(slices)}; expected a row a "

@@ -20,6 +20,7 @@ from hemobench.io.dicom_series import Candidate, choice_warnings, group_series, 
 from hemobench.io.remarks import note, part
 from hemobench.io.scan import DicomSource, Scan, SourceSlice, check_size
 from hemobench.io.slice_order import exchanged
+from hemobench.io.values import as_hounsfield
 from hemobench.volume import Volume
 from hemobench.windows import to_grey_uint8
 
@@ -205,8 +206,13 @@ def _read_stack(path: Path, stack: Stack, chosen: Candidate) -> tuple[NDArray[np
         for place, frame_index in wanted:
             pixels[place] = decoded.hu[frame_index]
     warnings = [_repair_warning(name, count, len(places)) for name, count in sorted(repaired.items())]
-    if first.modality == "CT" and pixels.min() > _NO_AIR_HU:
-        warnings.append(f"no value is below {pixels.min():.0f}, so there is no air; these may be no Hounsfield units")
+    good = np.array([place not in broken for place in range(len(pixels))])
+    lowest = float(pixels[good].min())
+    if first.modality == "CT" and lowest > _NO_AIR_HU:
+        warnings.append(f"no value is below {lowest:.0f}, so there is no air; these may be no Hounsfield units")
+    if first.modality == "CT" and (lowest > _NO_AIR_HU or "no rescale" in repaired):
+        pixels[good], lines = as_hounsfield(pixels[good])
+        warnings += lines
     return pixels, frozenset(broken), warnings
 
 

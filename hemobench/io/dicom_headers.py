@@ -62,6 +62,7 @@ _HEADER_BYTES = 256 * 1024
 _PREAMBLE_BYTES = 144
 _MAX_INFLATED_BYTES = 256 * 1024**2
 _META_BYTES = 4096
+_LONGEST_REPORT = 64 * 1024
 _NOBODY = UID("2.25.0")  # stands where a file meta header must name an instance
 
 
@@ -302,8 +303,8 @@ def _is_deflated(head: bytes) -> bool:
 def _instance(entry: Entry, dataset: Dataset, pixels_at: int) -> Instance | None:
     rows, columns = short(dataset, "Rows"), short(dataset, "Columns")
     if rows is None or columns is None:
-        if "Image Storage" in UID(str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))).name:
-            raise damaged(entry)  # it should be a picture
+        if _should_be_picture(dataset, pixels_at):
+            raise damaged(entry)
         return None
     count = whole(dataset, "NumberOfFrames") or 1
     check_size(entry.path, (count, rows, columns))
@@ -342,6 +343,14 @@ def _instance(entry: Entry, dataset: Dataset, pixels_at: int) -> Instance | None
         coding=_coding(dataset, pixels_at),
         frames=frames,
     )
+
+
+def _should_be_picture(dataset: Dataset, length: int) -> bool:
+    """Whether a file without rows and columns, of so many bytes, has lost them: its class is that of an image, or is
+    none that is known, and it is longer than reports are."""
+    declared = str(dataset.file_meta.get("MediaStorageSOPClassUID", ""))
+    name = UID(declared).name
+    return "Image Storage" in name or (name == declared and length > _LONGEST_REPORT)
 
 
 def _coding(dataset: Dataset, pixels_at: int) -> Coding:

@@ -55,7 +55,7 @@ _DISPLAY_AXES = axcodes2ornt(DISPLAY_ORIENTATION)
 class _File:
     """One file: its header by nibabel, mended where it can be, its grid, and its voxels (X, Y, Z), not scaled.
 
-    `turned` is a view of the voxels with axes in S-P-L, and `affine` goes with it.
+    `turned` is a view of the voxels with axes in S-P-L, and `affine` goes with it. `surplus` bytes follow the voxels.
     """
 
     header: Any
@@ -64,6 +64,7 @@ class _File:
     stored: NDArray[Any]
     turned: NDArray[Any]
     affine: NDArray[np.float64]
+    surplus: int
 
 
 def read_nifti_scan(path: Path) -> Scan:
@@ -77,6 +78,8 @@ def read_nifti_scan(path: Path) -> Scan:
     voxels, remarks = (stored, ()) if is_mgz else as_hounsfield(stored)
     volume = Volume(voxels, file.affine, "MR" if is_mgz else "CT")
     warnings = [*file.geometry.remarks, *remarks]
+    if file.surplus and not is_mgz:  # MGH keeps tags there
+        warnings.append(f"{file.surplus:,} bytes follow the voxels that the header declares; its sizes may be wrong")
     sane = all(LEAST_MM < size < MOST_MM for size in volume.spacing_mm)
     if not sane:
         listed = " x ".join(f"{size:.3g}" for size in volume.spacing_mm)
@@ -254,7 +257,8 @@ def _open(path: Path) -> _File:
         raise _damaged(path)
     voxels = np.frombuffer(content, dtype=kind, count=math.prod(space.shape), offset=offset)
     stored = voxels.reshape(space.shape, order="F")
-    return _File(header, space, geometry, stored, *_turned(stored, space.affine))
+    surplus = len(content) - offset - stored.nbytes
+    return _File(header, space, geometry, stored, *_turned(stored, space.affine), surplus)
 
 
 def _header_of(path: Path, head: bytes) -> tuple[Any, Any]:

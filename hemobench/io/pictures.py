@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -16,7 +17,7 @@ from hemobench.errors import UserError
 from hemobench.io.annotation import TEXT_OUTSIDE, burned_in_text
 from hemobench.io.bone_map import bone_to_grey, is_bone_coloured
 from hemobench.io.polarity import TURNED, UNSURE, Polarity, polarity_of
-from hemobench.io.remarks import note
+from hemobench.io.remarks import note, part
 from hemobench.io.scan import GridSource, Scan, Space
 from hemobench.io.values import moved_to_hounsfield
 from hemobench.volume import Volume, display_affine
@@ -71,11 +72,24 @@ def read_picture(path: Path, window: Window | str | None = None) -> Scan:
             remarks.insert(0, note(f"a picture carries no Hounsfield units; black to white was taken as {taken}"))
     pixel_mm = NOMINAL_FIELD_MM / max(grey.shape)
     affine = display_affine((1, *grey.shape), (NOMINAL_SLICE_MM, pixel_mm, pixel_mm))
-    remarks += [note("a picture carries no millimetres; sizes and volumes are nominal"), *turned]
+    remarks += [note("a picture carries no millimetres; sizes and volumes are nominal"), *turned, *_damage(path)]
     has_text = burned_in_text(grey)
     remarks += [TEXT_OUTSIDE] if has_text else []
     space = Space(affine, (1, grey.shape[0], grey.shape[1]))
     return Scan(Volume(hu[None], affine), "picture", tuple(remarks), GridSource(path, space), False, has_text)
+
+
+def _damage(path: Path) -> list[str]:
+    """A line where a JPEG can be decoded and is not whole: its data end early, or their codes do not add up. What is
+    changed so that all codes fit is not seen: the format has no checksum."""
+    content = path.read_bytes()
+    if content[:2] != b"\xff\xd8":
+        return []  # PNG has checksums, which Pillow tests
+    try:
+        simplejpeg.decode_jpeg(content, colorspace="GRAY", strict=True)
+    except ValueError:
+        return [part("the JPEG's data are damaged, so that part of the picture is wrong; copy or export it again")]
+    return []
 
 
 def _upright(picture: Image.Image) -> tuple[Image.Image, list[str]]:

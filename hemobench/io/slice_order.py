@@ -12,9 +12,9 @@ _LOW_HU, _HIGH_HU = -100, 200
 _LEAST_SLICES = 6
 # Slices three apart must differ so much more than neighbours, or their order cannot be seen in them.
 _ORDERED = 1.3
-# Of 32 real heads none gains anything by an exchange; where two slices were exchanged, going back gained at least half
-# a usual step between neighbours and a fifth of the steps concerned (all but 2 of 66).
-_LEAST_GAIN, _LEAST_SHARE = 0.4, 0.2
+# Of 64 real heads none gains anything by an exchange. Where two slices were exchanged, going back gained more than half
+# a usual step between neighbours, and more than a fifth of the steps concerned.
+_LEAST_GAIN, _LEAST_SHARE = 0.3, 0.15
 
 
 def exchanged(slices: NDArray[np.floating]) -> tuple[int, int] | None:

@@ -16,6 +16,7 @@ from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.nifti_files import write_ids, write_scan
 from hemobench.datasets.splits import check_disjoint_cases
 from hemobench.errors import UserError
+from hemobench.volume import Volume, display_affine
 
 from .small_studies import small_studies, small_study
 
@@ -48,6 +49,18 @@ def test_what_went_into_the_layout_comes_out(tmp_path: Path) -> None:
         np.testing.assert_allclose(loaded.image.affine, study.image.affine, atol=1e-4)
         np.testing.assert_array_equal(loaded.label_map, study.label_map)
         np.testing.assert_array_equal(loaded.slice_labels, study.slice_labels)
+
+
+def test_values_kept_above_zero_are_hounsfield_units_again(tmp_path: Path) -> None:
+    rows, columns = np.mgrid[:96, :96] - 47.5
+    radius = np.hypot(rows, columns)[None].repeat(5, axis=0)
+    brain = np.where(columns % 9 < 3, 28, 36) + np.random.default_rng(0).normal(0, 4, radius.shape)
+    hu = np.rint(np.where(radius < 38, brain, np.where(radius < 42, 900, -1000)))
+    (tmp_path / "images").mkdir()
+    write_scan(Volume(hu + 1024, display_affine(hu.shape, (5.0, 2.0, 2.0))), tmp_path / "images" / "a.nii.gz")
+    loaded = open_nifti_folder(tmp_path).cases[0].load()
+    np.testing.assert_array_equal(loaded.image.voxels, hu)
+    assert any("1024" in line for line in loaded.remarks)
 
 
 def test_scans_alone_are_cases_without_labels(tmp_path: Path) -> None:

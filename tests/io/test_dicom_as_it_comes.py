@@ -288,3 +288,37 @@ def test_a_picture_whose_header_is_damaged_is_missed(tmp_path: Path) -> None:
     scan = read_scan(tmp_path)
     assert scan.volume.shape[0] == 5
     assert [grade_of(line) for line in scan.warnings if "damaged" in line] == [Grade.PART]
+
+
+def soft_head(count: int = 5, side: int = 96) -> np.ndarray:
+    """Slices of HU with a skull about noisy brain, in air."""
+    rows, columns = np.mgrid[:side, :side] - (side - 1) / 2
+    radius = np.hypot(rows, columns)[None].repeat(count, axis=0)
+    noise = np.random.default_rng(0).normal(0, 4, radius.shape)
+    brain = np.where(columns % 9 < 3, 28, 36) + noise
+    return np.where(radius < 38, brain, np.where(radius < 42, 900, -1000)).astype(np.int16)
+
+
+def test_hounsfield_units_without_rescale_are_taken_as_they_are(tmp_path: Path) -> None:
+    """Teaching files: int16 HU, and neither rescale, pixel spacing nor positions."""
+    hu = soft_head()
+    fields = dict.fromkeys(("RescaleSlope", "RescaleIntercept", "PixelSpacing", "ImagePositionPatient",
+                            "ImageOrientationPatient"))  # fmt: skip
+    for place in range(len(hu)):
+        plan = SeriesPlan(series_uid="1.2", study_uid="1.3")
+        save(slice_dataset(hu[place], plan, place, **fields), tmp_path / f"{place}")
+    merged = read_scan(tmp_path)
+    np.testing.assert_array_equal(merged.volume.voxels, hu)
+    for words in ("no rescale intercept", "pixel spacing is missing", "no usable position"):
+        assert warned(merged, words)
+
+
+def test_a_lost_intercept_is_put_back(tmp_path: Path) -> None:
+    hu = soft_head()
+    for place in range(len(hu)):
+        one = slice_dataset(stored(hu[place]), SeriesPlan(series_uid="1.2", study_uid="1.3"), place)
+        del one.RescaleSlope, one.RescaleIntercept
+        save(one, tmp_path / f"{place}")
+    scan = read_scan(tmp_path)
+    np.testing.assert_array_equal(scan.volume.voxels, hu)
+    assert warned(scan, "1024")

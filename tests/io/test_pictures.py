@@ -159,3 +159,16 @@ def test_text_beside_the_head_is_warned_of(tmp_path: Path) -> None:
     assert (plain.burned_in, named.burned_in) == (False, True)
     (line,) = (line for line in named.warnings if line == TEXT_OUTSIDE)
     assert grade_of(line) is Grade.DOUBT
+
+
+def test_a_jpeg_whose_codes_do_not_add_up_is_told(tmp_path: Path) -> None:
+    """Bytes within the picture's data are blanked: Pillow decodes what follows into other places, without a word."""
+    rng = np.random.default_rng(0)
+    Image.fromarray(rng.integers(0, 255, (96, 96), dtype=np.uint8)).save(tmp_path / "whole.jpg", quality=90)
+    content = bytearray((tmp_path / "whole.jpg").read_bytes())
+    assert not any("damaged" in line for line in read_picture(tmp_path / "whole.jpg").warnings)
+    middle = len(content) // 2
+    content[middle : middle + 40] = bytes(40)
+    (tmp_path / "part.jpg").write_bytes(bytes(content))
+    told = [line for line in read_picture(tmp_path / "part.jpg").warnings if "damaged" in line]
+    assert [grade_of(line) for line in told] == [Grade.PART]
