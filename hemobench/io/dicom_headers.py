@@ -18,13 +18,10 @@ from typing import BinaryIO
 
 import pydicom
 from pydicom.config import disable_value_validation
-from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.dataset import Dataset
 from pydicom.errors import BytesLengthException, InvalidDicomError
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_file_meta_info
 from pydicom.uid import (
     UID,
-    CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -48,6 +45,7 @@ from hemobench.io.dicom_fields import (
     texts,
     whole,
 )
+from hemobench.io.dicom_syntax import believable
 from hemobench.io.scan import check_size
 
 # All that pydicom raises on damaged files, found by mutating them.
@@ -61,9 +59,7 @@ _MAX_FRAMES = 4096
 _HEADER_BYTES = 256 * 1024
 _PREAMBLE_BYTES = 144
 _MAX_INFLATED_BYTES = 256 * 1024**2
-_META_BYTES = 4096
 _LONGEST_REPORT = 64 * 1024
-_NOBODY = UID("2.25.0")  # stands where a file meta header must name an instance
 
 
 @dataclass(frozen=True)
@@ -224,58 +220,6 @@ def read_dataset(entry: Entry) -> Dataset:
 def damaged(entry: Entry) -> UserError:
     """The error for a file that pydicom cannot make sense of; it quotes nothing of the header."""
     return UserError(f"{entry.path} is a damaged DICOM file; expected a whole image; copy or export it again")
-
-
-def believable(entry: Entry, stream: BinaryIO) -> tuple[BinaryIO, int]:
-    """The file with a meta header that its data set bears out, and by how many bytes that moved the data set.
-
-    Anonymisers and archives copy a transfer syntax from elsewhere. The first element of a data set shows its byte order
-    and whether it names kinds (VR); where these are not the declared ones, those that show are written in their place.
-    """
-    head = stream.read(_META_BYTES)
-    stream.seek(0)
-    if head[128:132] != b"DICM" or head[132:140] != b"\x02\0\0\0UL\x04\0":
-        return stream, 0
-    start = 144 + struct.unpack("<I", head[140:144])[0]
-    shown, declared = _syntax_shown(head[start : start + 8]), _declared_syntax(head[:start])
-    if shown is None or declared is None or shown == _written_as(declared):
-        return stream, 0
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID, meta.MediaStorageSOPClassUID = shown, CTImageStorage
-    meta.MediaStorageSOPInstanceUID = _NOBODY
-    written = DicomBytesIO()
-    write_file_meta_info(written, meta, enforce_standard=False)
-    preface = head[:132] + written.getvalue()
-    stream.seek(start)
-    rest = stream.read(_MAX_INFLATED_BYTES + 1)
-    if len(rest) > _MAX_INFLATED_BYTES:
-        raise UserError(f"{entry.path} declares a transfer syntax that it has not, and is too large to be mended; "
-                        "export it again")  # fmt: skip
-    return BytesIO(preface + rest), len(preface) - start
-
-
-def _syntax_shown(head: bytes) -> UID | None:
-    """What the first 8 bytes of a data set are written in, None where they are not the start of one."""
-    if head[:2] == b"\x08\0" and head[3:4] == b"\0":
-        return ExplicitVRLittleEndian if head[4:6].isalpha() and head[4:6].isupper() else ImplicitVRLittleEndian
-    if head[:2] == b"\0\x08" and head[2:3] == b"\0" and head[4:6].isalpha() and head[4:6].isupper():
-        return ExplicitVRBigEndian
-    return None
-
-
-def _declared_syntax(meta: bytes) -> UID | None:
-    at = meta.find(b"\x02\0\x10\0UI", 132)
-    if at < 0:
-        return None
-    (length,) = struct.unpack("<H", meta[at + 6 : at + 8])
-    return UID(meta[at + 8 : at + 8 + length].decode("latin-1").strip(" \0"))
-
-
-def _written_as(syntax: UID) -> UID | None:
-    """How the data set around the pixels is written in a transfer syntax; None for one that is deflated."""
-    if syntax == DeflatedExplicitVRLittleEndian:
-        return None
-    return syntax if syntax in (ImplicitVRLittleEndian, ExplicitVRBigEndian) else ExplicitVRLittleEndian
 
 
 def _check_deflated(entry: Entry, stream: BinaryIO) -> bool:
