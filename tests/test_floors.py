@@ -29,7 +29,7 @@ FLOORS = (
     ("inference",),
     ("stats",),
     ("compare",),
-    ("hub", "cards", "decision", "export", "evaluation", "predictions"),
+    ("hub", "cards", "decision", "export", "evaluation", "predictions", "boards"),
     ("cli",),
     ("data", "train", "evaluate", "predict", "__main__"),
 )

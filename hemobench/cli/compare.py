@@ -1,4 +1,4 @@
-"""`hemobench compare`: train a suite's models, rank them, write the leaderboard and its report."""
+"""`hemobench compare`: train a suite's models, or take what exists, rank it, write the leaderboard and its report."""
 
 from __future__ import annotations
 
@@ -9,16 +9,31 @@ from typing import Annotated
 
 import typer
 
+from hemobench.cli.existing import rank_existing, refuse_existing
 from hemobench.errors import unknown_name
 
 ENGINES = ("local", "ray")
+DEFAULT = "quick"
 
-app = typer.Typer(help="Train a suite of models and rank them.", add_completion=False)
+Existing = Annotated[
+    list[str] | None,
+    typer.Option(metavar="[NAME=]WHERE", help="What exists instead of a suite: a checkpoint's FOLDER or user/name, or "
+                 "predictions:FOLDER of another tool; repeat it. Needs --data."),
+]
+Missing = Annotated[
+    str,
+    typer.Option(metavar="count|empty", help="With --entry: cases that predictions lack are left out for all entries "
+                 "and named, or count as if nothing was found."),
+]
+AllowSeen = Annotated[bool, typer.Option("--allow-seen", help="With --entry: people that it knows too, marked.")]
+LeaveOutSeen = Annotated[bool, typer.Option("--leave-out-seen", help="With --entry: without them, for all.")]
+
+app = typer.Typer(help="Train a suite of models, or take what exists, and rank it.", add_completion=False)
 
 
 @app.command()
 def compare(
-    suite: Annotated[str, typer.Argument(metavar="[SUITE]", help="A shipped suite's name or a YAML file.")] = "quick",
+    suite: Annotated[str, typer.Argument(metavar="[SUITE]", help="A shipped suite's name or a YAML file.")] = DEFAULT,
     show: Annotated[bool, typer.Option("--list", help="List the shipped suites and leave.")] = False,
     data: Annotated[
         str | None, typer.Option(metavar="NAME[:PATH]", help="Rank on this data set instead of the suite's own.")
@@ -38,24 +53,46 @@ def compare(
         int, typer.Option(min=1, help="Threads of each run. Results depend on it in the last digits, on --jobs never.")
     ] = 1,
     engine: Annotated[
-        str, typer.Option(metavar="local|ray", help="local: processes of this machine; ray: a Ray cluster.")
-    ] = "local",
+        str | None, typer.Option(metavar="local|ray", help="local: processes of this machine; ray: a Ray cluster. With "
+                                 "--entry: auto, openvino or torch.")
+    ] = None,
     pictures: Annotated[
         bool, typer.Option(help="Example pictures in the report; leave them out of pages about patients to pass on.")
     ] = True,
     output: Annotated[
-        Path | None, typer.Option(help="Folder; default ./hemobench-results/SUITE[-DATA]. Its runs are used again.")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder; default ./hemobench-results/SUITE[-DATA]; used again."),
     ] = None,
+    entry: Existing = None,
+    missing: Missing = "count",
+    allow_seen: AllowSeen = False,
+    leave_out_seen: LeaveOutSeen = False,
 ) -> None:
-    """Train every entry of a suite with every seed and rank them.
+    """Train every entry of a suite with every seed and rank them; with --entry, rank what exists on --data.
 
-    Prints the boards and writes leaderboard.csv, .json, .md and .tex, report.html and runs/. Interrupted, the same
-    command goes on where it stopped.
+    Prints the boards and writes leaderboard.csv, .json, .md and .tex, report.html and runs/ or entries/. Interrupted,
+    the same command goes on where it stopped.
     """
+    if entry:
+        trained = {"SUITE": suite != DEFAULT, "--list": show, "--seeds": seeds, "--folds": folds, "--test": test,
+                   "--jobs": jobs, "--threads": threads != 1}
+        rank_existing(entry, data, output, (missing, allow_seen, leave_out_seen, engine), trained)
+        return
+    refuse_existing({"--missing": missing != "count", "--allow-seen": allow_seen, "--leave-out-seen": leave_out_seen})
+    engine = engine or ENGINES[0]
     _check_engine(engine)
     if show:
         _list_suites(jobs, threads)
         return
+    numbers = {"--seeds": seeds, "--folds": folds}
+    _train_and_rank(suite, data, numbers, test or (), (engine, jobs, threads), pictures, output)
+
+
+def _train_and_rank(
+    suite: str, data: str | None, numbers: Mapping[str, int | None], test: Sequence[str],
+    work: tuple[str, int | None, int], pictures: bool, output: Path | None,
+) -> None:
+    """Train a suite and rank it. numbers: of --seeds and --folds; work: engine, jobs and threads of each."""
     # Here, not above: --help and the errors above should not pay for loading torch.
     from hemobench.compare.costs import StageClock
 
@@ -66,6 +103,7 @@ def compare(
         from hemobench.compare.suites import load_suite
 
         chosen, skipped = with_data(load_suite(suite), data)
+    seeds, folds = numbers["--seeds"], numbers["--folds"]
     if seeds is not None:
         chosen = chosen.with_seeds(seeds)
     if folds is not None:
@@ -73,11 +111,11 @@ def compare(
     if output is None:
         ending = "" if data is None else f"-{slug(data.partition(':')[0])}"
         output = Path("hemobench-results") / f"{slug(chosen.name)}{ending}"
-    command = _command(suite, data, {"--seeds": seeds, "--folds": folds}, test or (), threads)
+    command = _command(suite, data, numbers, test, work[2])
     command += "" if pictures else " --no-pictures"
     compare_suite(
-        chosen, output, workforce=Workforce(engine, jobs, threads), skipped=skipped, tests=test or (),
-        pictures=pictures, command=command, clock=clock,
+        chosen, output, workforce=Workforce(*work), skipped=skipped, tests=test, pictures=pictures, command=command,
+        clock=clock,
     )  # fmt: skip
 
 

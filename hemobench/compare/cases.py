@@ -75,7 +75,7 @@ def _slice_case(run: RunResult, own: Pictures, role: str, place: int) -> OwnCase
         held = int(own.truth[place].argmax())
         said = f"{PAPER_CLASSES[held]} given {100 * given[held]:.0f}%, {PAPER_CLASSES[int(given.argmax())]} called"
     else:
-        said = f"{_types(own.truth[place])}; any {100 * given[_ANY]:.0f}%"
+        said = f"{type_words(own.truth[place])}; any {100 * given[_ANY]:.0f}%"
     return OwnCase(role, ((png_data_uri(enlarged(own.images[place])), title),), f"{title}: {said}")
 
 
@@ -107,19 +107,23 @@ def _slice_failures(test: SlicePredictions) -> tuple[str, ...]:
     missed = [place for place in order if positive[place]][:LISTED]
     invented = [place for place in order[::-1] if not positive[place]][:LISTED]
     return tuple(
-        f"{words} {_slice(test, place)}: {_types(test.targets[place])}, any {100 * given[place]:.0f}%"
+        f"{words} {_slice(test, place)}: {type_words(test.targets[place])}, any {100 * given[place]:.0f}%"
         for words, places in ((MISSED, missed), (FALSE_ALARM, invented))
         for place in places
     )
 
 
 def _slice(test: SlicePredictions, place: int) -> str:
+    # Boards of whole studies have rows without a slice.
+    if test.slice_indices[place] < 0:
+        return str(test.study_ids[place])
     return f"{test.study_ids[place]}, slice {test.slice_indices[place]}"
 
 
-def _types(targets: np.ndarray) -> str:
-    """
-    >>> _types(np.array([0, 1, 0, 0, 1, 1]))
+def type_words(targets: np.ndarray) -> str:
+    """The types of targets (6,) in words.
+
+    >>> type_words(np.array([0, 1, 0, 0, 1, 1]))
     'intraparenchymal, subdural'
     """
     return ", ".join(name for name, present in zip(SUBTYPES, targets, strict=False) if present) or "no haemorrhage"

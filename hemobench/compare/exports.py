@@ -41,6 +41,11 @@ def to_markdown(leaderboard: Leaderboard) -> str:
             heads = ["entry", *map(_titled, board.also)]
             rows = [[entry.name, *_scores(entry, board.also, "<br>")] for entry in board.entries]
             lines += [*_markdown_table(heads, rows), ""]
+        for breakdown in board.breakdowns:
+            rows = [[group, str(cases), *(_score(row[place], "<br>") for row in breakdown.scores.values())]
+                    for place, (group, cases) in enumerate(zip(breakdown.groups, breakdown.cases, strict=True))]
+            table = _markdown_table(["group", "cases", *breakdown.scores], rows)
+            lines += [f"**{_plain(breakdown.title)}**", "", *table, ""]
         lines += [f"- {_plain(line)}" for line in (*agreement_lines(board), *board.cautions)]
         lines += ["", _plain(board.method), ""] if board.method else [""]
     return "\n".join(lines).rstrip() + "\n"
@@ -93,7 +98,7 @@ def _rows(board: Board) -> list[list[str]]:
 
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    aligned = ["---:" if head != "entry" else ":---" for head in heads]
+    aligned = [":---" if head in ("entry", "group") else "---:" for head in heads]
     return [_line(heads), _line(aligned), *(_line(row) for row in rows)]
 
 

@@ -90,12 +90,24 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Breakdown:
+    """A table beside a board: of each group (of cases, or of calls) a score of each entry by name, None where it has
+    none. cases: how many cases a group has. note: how it is to be read."""
+
+    title: str
+    groups: tuple[str, ...]
+    cases: tuple[int, ...]
+    scores: Mapping[str, tuple[MetricScore | None, ...]]
+    note: str = ""
+
+
+@dataclass(frozen=True)
 class Board:
     """One ranking: its task, data and split, and its entries, best first.
 
     `also` are metrics for a table of their own: misses and false alarms, operating points, calibration. `answer` is the
     result in a sentence, `cautions` what limits it, `method` how the figures are to be read. abc2_agreement: how far
-    the bedside formula, applied to the true lesions, is from their volume.
+    the bedside formula, applied to the true lesions, is from their volume. breakdowns: tables by groups of cases.
     """
 
     task: str
@@ -116,6 +128,7 @@ class Board:
     cautions: tuple[str, ...] = ()
     method: str = ""
     abc2_agreement: Agreement | None = None
+    breakdowns: tuple[Breakdown, ...] = ()
 
     @property
     def marks(self) -> tuple[str, ...]:
@@ -134,7 +147,8 @@ class Board:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Everything that `leaderboard.json` holds."""
+    """Everything that `leaderboard.json` holds. protocol: whose scores these are and how they came about, "" where
+    every entry was trained for the board on the same patients."""
 
     suite: str
     title: str
@@ -144,6 +158,7 @@ class Leaderboard:
     seeds: tuple[int, ...]
     boards: tuple[Board, ...]
     skipped: tuple[str, ...] = ()
+    protocol: str = ""
 
     @property
     def phantom(self) -> bool:

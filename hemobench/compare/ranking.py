@@ -35,7 +35,7 @@ TYPE_METRICS = ("auroc_any", *(f"auroc_{name}" for name in SUBTYPES))
 
 @dataclass(frozen=True)
 class BoardFacts:
-    """What a board says about itself, whatever its runs scored."""
+    """What a board says about itself, whatever its runs scored. also: see Board; None for what its task calls for."""
 
     task: str
     title: str
@@ -48,6 +48,7 @@ class BoardFacts:
     view: Mapping[str, Any] = field(default_factory=dict)
     split: Mapping[str, Any] = field(default_factory=dict)
     leaky: bool = False
+    also: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def build_board(
     tests = {name: [joined([run.test for run in seed]) for seed in group] for name, group in seeds.items()}
     references = dict(references or {})
     patient_ids = _common_patients(tests, references)
-    also = _also(facts, tests)
+    also = _also(facts, tests) if facts.also is None else facts.also
     fits = [metric for metric in (*facts.shown, *also) if metric in CALIBRATED]
     predictions = {
         name: [_scored(seed, test, fits) for seed, test in zip(seeds[name], group, strict=True)]
@@ -96,7 +97,7 @@ def build_board(
     patients, any_test = len(np.unique(patient_ids)), tests[names[0]][0]
     spread = spread_of(facts.rank_by, any_test) if folds > 1 else "a score"
     return Board(
-        **vars(facts), entries=(*entries, *rows), also=also, patients=patients,
+        **{**vars(facts), "also": also}, entries=(*entries, *rows), patients=patients,
         answer=words.answer(facts.rank_by, entries, patients), cautions=words.cautions(entries, patients, spread),
         method=words.method(len(entries), folds), abc2_agreement=abc2_agreement(any_test),
     )  # fmt: skip

@@ -61,8 +61,26 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class Disagreement:
+    """One case on which entries differ: what it is called, what is known of it, and what each entry says of it."""
+
+    case: str
+    truth: str
+    answers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Disagreements:
+    """The cases on which entries differ most, the worst first. entries: whose answers, in the order of the board."""
+
+    entries: tuple[str, ...]
+    cases: tuple[Disagreement, ...]
+    caption: str
+
+
+@dataclass(frozen=True)
 class Evidence:
-    """What the report shows of a board beyond its table."""
+    """What the report shows of a board beyond its table. unit: what a classifier's answers are of."""
 
     board: Board
     curves: tuple[Curve, ...] = ()
@@ -79,6 +97,8 @@ class Evidence:
     volumes: tuple[Volumes, ...] = ()
     cases: tuple[EntryCases, ...] = ()
     made_with: tuple[str, ...] = ()
+    disagreements: Disagreements | None = None
+    unit: str = "slice"
 
 
 @dataclass(frozen=True)
@@ -111,6 +131,8 @@ class _Section:
     examples: Mapping[str, Any] | None
     cases: tuple[EntryCases, ...]
     made_with: tuple[str, ...]
+    disagreements: Disagreements | None
+    unit: str
     settings: list[tuple[str, str]] = field(default_factory=list)
 
 
@@ -164,6 +186,8 @@ def _section(evidence: Evidence, number: int) -> _Section:
         examples=examples,
         cases=evidence.cases,
         made_with=evidence.made_with,
+        disagreements=evidence.disagreements,
+        unit=evidence.unit,
         settings=_settings(board),
     )
 
@@ -209,10 +233,11 @@ def _answer_figures(evidence: Evidence, number: int) -> list[_Figure]:
     colours, figures = entry_colours(evidence.board), []
     if evidence.roc:
         figure = roc_figure(evidence.roc, evidence.precision_recall, evidence.prevalence, colours)
-        figures.append(_Figure("ROC and precision-recall", _ROC, _html(figure, f"roc-{number}")))
+        figures.append(_Figure("ROC and precision-recall", _ROC.format(evidence.unit), _html(figure, f"roc-{number}")))
     if evidence.reliabilities:
         figure = reliability_figure(evidence.reliabilities, colours)
-        figures.append(_Figure("Reliability", _RELIABILITY, _html(figure, f"reliability-{number}")))
+        words = _RELIABILITY.format(evidence.unit)
+        figures.append(_Figure("Reliability", words, _html(figure, f"reliability-{number}")))
     if evidence.volumes:
         agreements = {
             entry.name: entry.volume_agreement for entry in evidence.board.entries if entry.volume_agreement is not None
@@ -227,12 +252,12 @@ _DIFFERENCES = (
     "an open circle is tied with the best. Right: the entry's rank and the interval of its rank."
 )
 _ROC = (
-    "Any haemorrhage, by slice, mean over seeds (the band, on boards of up to three entries, spans them). Dotted: "
+    "Any haemorrhage, by {0}, mean over seeds (the band, on boards of up to three entries, spans them). Dotted: "
     "chance."
 )
 _RELIABILITY = (
-    "Any haemorrhage: of the slices that were given a probability, the share that had one; ten bins of equally many "
-    "slices, all seeds together. On the dotted line probabilities can be taken at their word. Right: after Platt's fit "
+    "Any haemorrhage: of what was given a probability, the share that had one; ten bins of equally many, by {0}, all "
+    "seeds together. On the dotted line probabilities can be taken at their word. Right: after Platt's fit "
     "on each run's validation patients, where enough of them bled."
 )
 _VOLUMES = (

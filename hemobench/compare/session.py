@@ -50,7 +50,7 @@ def compare_suite(
             _report(result, output, command, clock, memory, pictures)
     for board in result.leaderboard.boards:
         print_board(console, board)
-    _print_costs(console, clock, memory, output)
+    print_costs(console, clock, memory, output)
     return result.leaderboard
 
 
@@ -71,7 +71,8 @@ def _notes(board: Board) -> tuple[str, ...]:
     return ("voxel_accuracy_background is what finding nothing scores: a voxel accuracy near it means little.",)
 
 
-def _print_costs(console: Console, clock: StageClock, memory: MemoryWatch, output: Path) -> None:
+def print_costs(console: Console, clock: StageClock, memory: MemoryWatch, output: Path) -> None:
+    """Where the time went, the largest memory in use, and the files that were written."""
     console.print(timing_table(clock.stages(), clock.total_seconds))
     if memory.peak_gb is not None:
         peak = f"peak memory {memory.peak_gb:.2f} GB, all processes together; {describe_machine()}"

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from hemobench.compare.leaderboard import Board, Entry, MetricScore, direction_arrow
+from hemobench.compare.leaderboard import Board, Breakdown, Entry, MetricScore, direction_arrow
 from hemobench.compare.words import agreement_lines, better_than_next, gap_to_best
 
 PLAIN_WIDTH = 120
@@ -48,6 +48,9 @@ def print_board(console: Console, board: Board) -> None:
             console.print(Text(f"to the best: {entry.name} {gap_to_best(entry)}"), soft_wrap=True)
     for line in agreement_lines(board):
         console.print(Text(f"volume of {line}"), soft_wrap=True)
+    for breakdown in board.breakdowns:
+        console.print(Text(breakdown.title, style="bold"), soft_wrap=True)
+        console.print(_breakdown_table(breakdown))
     for line in (*board.cautions, *((board.method,) if board.method else ())):
         console.print(Text(f"note: {line}"), soft_wrap=True)
 
@@ -66,6 +69,19 @@ def board_tables(board: Board, console: Console) -> list[Table]:
         tables.append(_table(board, left[:count], costs=first))
         left = left[count:]
     return tables
+
+
+def _breakdown_table(breakdown: Breakdown) -> Table:
+    """A row a group, a column an entry: few groups and long names fit the page this way round."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("", overflow="fold")
+    table.add_column("cases", justify="right", no_wrap=True)
+    for name in breakdown.scores:
+        table.add_column(Text(name), justify="right", overflow="fold")
+    for number, (group, cases) in enumerate(zip(breakdown.groups, breakdown.cases, strict=True)):
+        scores = [row[number] for row in breakdown.scores.values()]
+        table.add_row(Text(group), str(cases), *(_score(score, False) for score in scores))
+    return table
 
 
 def timing_table(stages: Sequence[tuple[str, float]], total_seconds: float) -> Table:

@@ -23,7 +23,7 @@ _WIDTH, _HEIGHT = 960, 360
 _TOP, _BOTTOM, _LEFT, _GUTTER, _RIGHT = 48, 52, 58, 80, 20
 _DOT: Colour = (86, 180, 233)
 _LINE: Colour = (230, 159, 0)
-_SIZES_ML = (0.0, 2.0, 5.0, 15.0, math.inf)
+SIZES_ML = (0.0, 2.0, 5.0, 15.0, math.inf)
 _SMALLEST_ML = 0.1
 
 
@@ -43,7 +43,7 @@ def outline_page(scores: CaseScores) -> OutlinePage:
     buffer = io.BytesIO()
     _drawn(true[bleeding], found[bleeding], dice[bleeding], agreement).save(buffer, format="PNG", optimize=True)
     lines = ["| blood | patients | mean Dice | median Dice | nothing of it found |", "|---|---|---|---|---|"]
-    for low, high in itertools.pairwise(_SIZES_ML):
+    for low, high in itertools.pairwise(SIZES_ML):
         own = bleeding & (true > low) & (true <= high)
         if own.any():
             size = f"above {low:g} mL" if math.isinf(high) else f"{low:g} to {high:g} mL"

@@ -169,7 +169,7 @@ def slice_scores(table: SliceTable, rule: Rule, *, grouped: bool = True) -> tupl
         if heights is not None:
             upper = rows & (heights >= LOWEST_LEFT_OUT)
             names = ["auroc_any", *(["auroc_macro"] if table.typed[upper].all() else [])]
-            names = [name for name in names if _answered(name, rule, "slice")]
+            names = [name for name in names if is_answered(name, rule, "slice")]
             scores |= _renamed(_basic(names, probabilities, table, upper), UPPER)
             position = _position_scores(table, heights, rows, upper)
     together = _grouped(table, rule.study_slices) if grouped else None
@@ -188,7 +188,7 @@ def study_scores(table: StudyTable, rule: Rule) -> Scores:
 
 def case_scores(values: Mapping[str, NDArray[np.float64]], patient_ids: NDArray[np.str_]) -> Scores:
     """Means over cases of segmentation metrics (N,), NaN left out and counted, with intervals by patient."""
-    return _scored({name: case_mean(column) for name, column in values.items()}, patient_ids)
+    return scored({name: case_mean(column) for name, column in values.items()}, patient_ids)
 
 
 def _level(
@@ -197,23 +197,24 @@ def _level(
 ) -> Scores:
     """Every score of one level: rows are slices, studies or patients."""
     thresholds = rule.thresholds[level]
-    scores = _scored(
-        {name: classification_statistic(name, probabilities, targets) for name in _ANY if _answered(name, rule, level)}
-        | _calls(probabilities, targets, thresholds, ("any",)),
+    kept = [name for name in _ANY if is_answered(name, rule, level)]
+    scores = scored(
+        {name: classification_statistic(name, probabilities, targets) for name in kept}
+        | call_statistics(probabilities, targets, thresholds, ("any",)),
         patient_ids,
     )
     types = [name for name in SUBTYPES if name in rule.classes[level]]
     if typed.any() and types:
         part, truth = probabilities[typed], targets[typed]
-        scores |= _scored(
-            {name: classification_statistic(name, part, truth) for name in _TYPES if _answered(name, rule, level)}
-            | _calls(part, truth, thresholds, types),
+        scores |= scored(
+            {name: classification_statistic(name, part, truth) for name in _TYPES if is_answered(name, rule, level)}
+            | call_statistics(part, truth, thresholds, types),
             patient_ids[typed],
         )
     return scores
 
 
-def _answered(name: str, rule: Rule, level: str) -> bool:
+def is_answered(name: str, rule: Rule, level: str) -> bool:
     """Whether a rule's numbers can be scored by a metric: of all types, of one, or of how well they are calibrated."""
     if name.startswith(_CALIBRATION) and not rule.probabilities_given:
         return False
@@ -221,7 +222,7 @@ def _answered(name: str, rule: Rule, level: str) -> bool:
     return all(one in rule.classes[level] for one in needed)
 
 
-def _calls(
+def call_statistics(
     probabilities: NDArray[np.float64], targets: NDArray[np.uint8], thresholds: Sequence[float], names: Sequence[str]
 ) -> dict[str, WeightedStatistic]:
     """Sensitivity and specificity of each class at its threshold."""
@@ -251,7 +252,7 @@ def _basic(
     if not rows.any():
         return {}
     statistics = {name: classification_statistic(name, probabilities[rows], table.targets[rows]) for name in names}
-    return _scored(statistics, table.patient_ids[rows])
+    return scored(statistics, table.patient_ids[rows])
 
 
 def _position_scores(
@@ -289,7 +290,7 @@ def _grouped(table: SliceTable, study_slices: int) -> _Grouped | None:
     return None
 
 
-def _scored(statistics: Mapping[str, WeightedStatistic], patient_ids: NDArray[np.str_]) -> Scores:
+def scored(statistics: Mapping[str, WeightedStatistic], patient_ids: NDArray[np.str_]) -> Scores:
     """Each statistic's value with its 95% interval over draws of patients, as a leaderboard's entry has it."""
     resampled = bootstrap_scores(list(statistics.values()), patient_ids)
     everything = np.ones((1, len(patient_ids)))

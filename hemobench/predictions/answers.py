@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +15,11 @@ from hemobench.errors import UserError
 from hemobench.evaluation.answers import Answer, SliceAnswer, StudyAnswer, slice_truth
 from hemobench.evaluation.overlap import overlap_metrics
 from hemobench.labels import CLASSES, LABEL_IDS, SUBTYPES
-from hemobench.predictions.folder import Predictions
+from hemobench.predictions.folder import EMPTY, Predictions
 from hemobench.predictions.ids import UnknownIdError
 from hemobench.predictions.masks import read_mask
 from hemobench.predictions.slice_names import names_in_order
 
-COUNT, EMPTY = "count", "empty"
-MISSING = (COUNT, EMPTY)
 _ANY = CLASSES.index("any")
 # The surest probability that has a logit; what is 0 or 1 in a table is as sure.
 _SURE = 1e-12
@@ -35,37 +32,26 @@ _PARALLEL_FROM = 24
 
 
 def answer_all(
-    sources: Sequence[Predictions], dataset: Dataset, waiting: Sequence[int], missing: str, jobs: int | None = None
+    sources: Sequence[Predictions], dataset: Dataset, waiting: Sequence[int], jobs: int | None = None
 ) -> Iterator[tuple[int, list[Answer]]]:
     """(place of a case, one answer a source) of the cases `waiting`, each read once, on all cores where there are many.
-
-    missing: one of MISSING, whether a case without an answer has none or counts as one in which nothing was found.
     """
     jobs = usable_cores() if jobs is None else jobs
     parts = ([source.part(number) for source in sources] for number in waiting)
-    kinds = [kinds_of(source) for source in sources]
     cases = [dataset.cases[number] for number in waiting]
     if jobs <= 1 or len(waiting) < _PARALLEL_FROM:
         for number, case, own in zip(waiting, cases, parts, strict=True):
-            yield number, _answers(number, case, own, kinds, missing)
+            yield number, _answers(number, case, own)
         return
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     with ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=multiprocessing.get_context(method)) as pool:
         try:
-            found = pool.map(_answers, waiting, cases, parts, repeat(kinds), repeat(missing))
+            found = pool.map(_answers, waiting, cases, parts)
             yield from zip(waiting, found, strict=True)
         except BaseException:
             # An interrupt should not wait for the cases that are still queued.
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def kinds_of(source: Predictions) -> frozenset[str]:
-    """What a source answers at all: "masks", "slices", "studies"."""
-    held: Mapping[str, Mapping[int, object]] = {
-        "masks": source.masks, "slices": source.slices, "studies": source.studies,
-    }
-    return frozenset(kind for kind, answers in held.items() if answers)
 
 
 def lacking(source: Predictions, dataset: Dataset) -> dict[str, list[str]]:
@@ -75,7 +61,7 @@ def lacking(source: Predictions, dataset: Dataset) -> dict[str, list[str]]:
     }
     return {
         kind: [case.study_id for number, case in enumerate(dataset.cases) if number not in held[kind]]
-        for kind in sorted(kinds_of(source))
+        for kind in sorted(source.kinds)
     }
 
 
@@ -90,21 +76,13 @@ def classes_of(source: Predictions) -> dict[str, tuple[str, ...]]:
             for level, names in known.items()}
 
 
-def from_masks_alone(source: Predictions) -> bool:
-    """Whether slices and studies are judged by what is outlined there, since no table says anything of them."""
-    return bool(source.masks) and not source.slices and not source.studies
-
-
-def _answers(
-    number: int, case: Case, sources: Sequence[Predictions], kinds: Sequence[frozenset[str]], missing: str
-) -> list[Answer]:
+def _answers(number: int, case: Case, sources: Sequence[Predictions]) -> list[Answer]:
     try:
         loaded = case.load()
         order = names_in_order(case) if any(_has_names(source, number) for source in sources) else None
     except UserError as error:
         return [Answer(number, error=str(error))] * len(sources)
-    return [_answer(number, case, loaded, source, kind, missing, order)
-            for source, kind in zip(sources, kinds, strict=True)]
+    return [_answer(number, case, loaded, source, order) for source in sources]
 
 
 def _has_names(source: Predictions, number: int) -> bool:
@@ -112,13 +90,12 @@ def _has_names(source: Predictions, number: int) -> bool:
 
 
 def _answer(
-    number: int, case: Case, loaded: Loaded, source: Predictions, kinds: frozenset[str], missing: str,
-    order: Sequence[str] | None,
+    number: int, case: Case, loaded: Loaded, source: Predictions, order: Sequence[str] | None
 ) -> Answer:
     """One source's answer to a case; an error where it has none, or none that can be compared with anything."""
-    empty = missing == EMPTY
+    fill = source.kinds if source.missing == EMPTY else frozenset[str]()
     try:
-        labels = _labels(number, loaded, source, "masks" in kinds and empty)
+        labels = _labels(number, loaded, source, "masks" in fill)
         suffix = "ventricles" if loaded.image.modality == "MR" else "any"
         truth = slice_truth(loaded) if suffix == "any" else None
         slices = study = metrics = None
@@ -126,9 +103,9 @@ def _answer(
             metrics = _overlap(case, loaded, labels, source, suffix)
         if truth is not None:
             targets, typed, by_slice = truth
-            given = _slices(number, loaded, source, "slices" in kinds and empty, order)
-            whole = _study(number, source, "studies" in kinds and empty)
-            if labels is not None and not kinds & {"slices", "studies"}:
+            given = _slices(number, loaded, source, "slices" in fill, order)
+            whole = _study(number, source, "studies" in fill)
+            if labels is not None and source.outlines_alone:
                 given, whole = _outlined(labels, loaded, case.spacing_known)
             elif given is None and whole is not None and len(targets) == 1:
                 given, whole = whole[None], None  # a picture: what is said of it is said of its only slice
@@ -142,7 +119,7 @@ def _answer(
         return Answer(number, error=str(error))
     if slices is None and study is None and metrics is None:
         held = number in source.masks or number in source.slices or number in source.studies
-        why = "has neither a mask nor labels for these answers" if held or empty else "has no answer"
+        why = "has neither a mask nor labels for these answers" if held or fill else "has no answer"
         return Answer(number, error=f"{case.study_id} {why}")
     return Answer(number, slices, metrics, study=study)
 

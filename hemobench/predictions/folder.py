@@ -28,6 +28,8 @@ from hemobench.predictions.slice_names import slice_names
 from hemobench.predictions.tables import Table, list_tables, read_table
 from hemobench.training.result import read_json
 
+COUNT, EMPTY = "count", "empty"
+MISSING = (COUNT, EMPTY)
 THRESHOLDS_FILE, MADE_BY = "thresholds.yaml", "made-by.json"
 LEVELS = ("slice", "study")
 CALL = 0.5
@@ -46,14 +48,17 @@ class MaskFile:
 class Predictions:
     """Answers made elsewhere to the cases of one data set, all by the case's place in it.
 
-    masks: its file. slices: probabilities by the number of the slice, in the order of slice_classes; by a picture's
-    name where the data set names its slices. studies: probabilities of the whole, in the order of study_classes.
-    types: those that masks can tell. thresholds: by level ("slice", "study"), of each of CLASSES. remarks: lines on how
-    the folder was understood. fingerprint: changes with the files.
+    kinds: what is answered at all, of "masks", "slices" and "studies". missing: one of MISSING, whether a case without
+    an answer has none or counts as one in which nothing was found. masks: a case's file; types: those that masks can
+    tell. slices: probabilities by the number of the slice, in the order of slice_classes; by a picture's name where the
+    data set names its slices. studies: probabilities of the whole, in the order of study_classes. thresholds: by level
+    ("slice", "study"), of each of CLASSES. remarks: lines on how the folder was understood. fingerprint: changes with
+    the files.
     """
 
     name: str
-    folder: Path
+    kinds: frozenset[str]
+    missing: str
     masks: Mapping[int, MaskFile]
     types: tuple[str, ...]
     slices: Mapping[int, Mapping[str, tuple[float, ...]]]
@@ -64,6 +69,11 @@ class Predictions:
     remarks: tuple[str, ...]
     fingerprint: str
 
+    @property
+    def outlines_alone(self) -> bool:
+        """Whether slices and studies are judged by what is outlined there, since no table says anything of them."""
+        return self.kinds == {"masks"}
+
     def part(self, number: int) -> Predictions:
         """The same with the answers to one case alone: what a worker needs of it."""
         return replace(self, **{
@@ -72,15 +82,18 @@ class Predictions:
         })  # type: ignore[arg-type]
 
 
-def open_predictions(folder: Path, dataset: Dataset, *, name: str | None = None, ids: str | None = None) -> Predictions:
+def open_predictions(
+    folder: Path, dataset: Dataset, *, name: str | None = None, ids: str | None = None, missing: str = COUNT
+) -> Predictions:
     """The answers in a folder to the cases of a data set. ids: see `read_ids`. name: how they are called, by default
-    as the folder.
+    as the folder. missing: one of MISSING.
 
     Raises UserError for a folder that is missing, empty or answers for no case; for a name that may mean several cases,
     two answers to one case, ids without a meaning, and numbers that are no probabilities.
     """
     if not folder.is_dir():
         raise UserError(f"no folder {folder}; expected one that holds {WHAT}; check the path")
+    check_missing(missing)
     names = CaseNames(dataset.cases)
     found = _files(folder)
     read = {path: read_table(path) for path in list_tables(folder)}
@@ -102,10 +115,18 @@ def open_predictions(folder: Path, dataset: Dataset, *, name: str | None = None,
         remarks.append(f"{len(strangers)} of the folder's answers fit no case and are left out: {few(strangers)}")
     slices, slice_classes = by_slice or ({}, ())
     studies, study_classes = by_study or ({}, ())
+    held = (("masks", masks), ("slices", slices), ("studies", studies))
+    kinds = frozenset(kind for kind, answers in held if answers)
     return Predictions(
-        name or folder.resolve().name, folder, masks, types, slices, slice_classes, studies, study_classes,
+        name or folder.resolve().name, kinds, missing, masks, types, slices, slice_classes, studies, study_classes,
         _thresholds(folder), tuple(remarks), _fingerprint(folder, found, tables, ids),
     )  # fmt: skip
+
+
+def check_missing(missing: str) -> None:
+    """Raise UserError for another word than those of MISSING."""
+    if missing not in MISSING:
+        raise unknown_name("--missing", missing, MISSING)
 
 
 def _files(folder: Path) -> list[str]:
@@ -209,7 +230,14 @@ def _thresholds(folder: Path) -> dict[str, tuple[float, ...]]:
                 raise unknown_name(f"class of {path}", str(name), CLASSES)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise UserError(f"{path} has {level} {name} {value!r}; expected 0 to 1; correct it")
-    return {level: tuple(float(content.get(level, {}).get(name, CALL)) for name in CLASSES) for level in LEVELS}
+    return plain_thresholds() | {
+        level: tuple(float(by_class.get(name, CALL)) for name in CLASSES) for level, by_class in content.items()
+    }
+
+
+def plain_thresholds() -> dict[str, tuple[float, ...]]:
+    """By level, that each of CLASSES is called from a half on."""
+    return {level: (CALL,) * len(CLASSES) for level in LEVELS}
 
 
 def _seen(folder: Path) -> list[str]:

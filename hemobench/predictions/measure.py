@@ -11,21 +11,12 @@ from typing import Any
 
 import hemobench
 from hemobench.datasets.case import Dataset
-from hemobench.errors import unknown_name
 from hemobench.evaluation.answers import Answer
 from hemobench.evaluation.journal import Journal
 from hemobench.evaluation.run import SCHEMA, Evaluation, Progress, Subject, finished_in, score_answers, write_files
 from hemobench.evaluation.scores import Rule
-from hemobench.predictions.answers import (
-    EMPTY,
-    MISSING,
-    answer_all,
-    classes_of,
-    from_masks_alone,
-    kinds_of,
-    lacking,
-)
-from hemobench.predictions.folder import Predictions
+from hemobench.predictions.answers import answer_all, classes_of, lacking
+from hemobench.predictions.folder import EMPTY, Predictions
 from hemobench.predictions.names import few
 
 READ = "answers read from files"
@@ -34,27 +25,24 @@ _KINDS = {"masks": "mask", "slices": "answer by slice", "studies": "answer by st
 
 
 def evaluate_predictions(
-    predictions: Predictions, dataset: Dataset, folder: Path, *, missing: str = "count", again: bool = False,
-    jobs: int | None = None, progress: Progress | None = None,
+    predictions: Predictions, dataset: Dataset, folder: Path, *, again: bool = False, jobs: int | None = None,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Measure predictions on the data set that they were opened for; writes metrics.json and predictions.csv into
-    `folder` and goes on where it was stopped, as `evaluation.run.evaluate` does.
-
-    missing: "count" leaves cases without an answer out and names them, "empty" takes them for cases in which nothing
-    was found. Raises: UserError where no case has an answer.
+    `folder` and goes on where it was stopped, as `evaluation.run.evaluate` does. Raises: UserError where no case has
+    an answer.
     """
-    check_missing(missing)
-    claim = claim_of(predictions, dataset, missing)
+    claim = claim_of(predictions, dataset)
     done = None if again else finished_in(folder, claim)
     if done is not None:
         return done
     start = time.perf_counter()
     with Journal(folder, claim) as journal:
         before = len(journal.answers)
-        collect([predictions], [journal], dataset, missing, jobs=jobs, progress=progress)
+        collect([predictions], [journal], dataset, jobs=jobs, progress=progress)
         answers = [journal.answers[number] for number in range(len(dataset.cases))]
         speed = speed_of(answers, before, time.perf_counter() - start)
-        subject = subject_of(predictions, dataset, missing)
+        subject = subject_of(predictions, dataset)
         result = score_answers(subject, dataset, answers, speed, claim)
         write_files(folder, subject.rule, dataset.cases, answers, result)
     journal.remove()
@@ -62,13 +50,13 @@ def evaluate_predictions(
 
 
 def collect(
-    sources: Sequence[Predictions], journals: Sequence[Journal], dataset: Dataset, missing: str, *,
-    jobs: int | None = None, progress: Progress | None = None,
+    sources: Sequence[Predictions], journals: Sequence[Journal], dataset: Dataset, *, jobs: int | None = None,
+    progress: Progress | None = None,
 ) -> None:
     """Fill the journal of each source; every case is read once for all that lack it."""
     every = len(dataset.cases)
     waiting = [number for number in range(every) if any(number not in one.answers for one in journals)]
-    for done, (number, answers) in enumerate(answer_all(sources, dataset, waiting, missing, jobs), start=1):
+    for done, (number, answers) in enumerate(answer_all(sources, dataset, waiting, jobs), start=1):
         for journal, answer in zip(journals, answers, strict=True):
             if number not in journal.answers:
                 journal.add(answer)
@@ -76,29 +64,30 @@ def collect(
             progress(every - len(waiting) + done, every)
 
 
-def subject_of(predictions: Predictions, dataset: Dataset, missing: str) -> Subject:
+def subject_of(predictions: Predictions, dataset: Dataset) -> Subject:
     """Whose answers they are, how they are to be read and what a reader must know of them."""
     known = classes_of(predictions)
     notes = [] if dataset.info.phantom else [TAUGHT_BY]
+    left_out = "are left out (--missing empty takes them for empty)"
+    counted = "count as empty" if predictions.missing == EMPTY else left_out
     for kind, studies in lacking(predictions, dataset).items():
         if studies:
-            counted = "count as empty" if missing == EMPTY else "are left out (--missing empty takes them for empty)"
             notes.append(f"MISSING: {len(studies)} of {len(dataset.cases)} cases have no {_KINDS[kind]} and {counted}: "
                          f"{few(studies)}")
     notes += predictions.remarks
-    if from_masks_alone(predictions):
+    if predictions.outlines_alone:
         notes.append("slices and studies are called where something is outlined, and ranked by how much: nothing is "
                      "said of calibration")
     told = {"name": predictions.name, "revision": None, "sha256": predictions.fingerprint, "commit": "",
             "version": hemobench.__version__, "kind": "predictions"}
-    rule = Rule.plain(predictions.thresholds, known, not from_masks_alone(predictions))
+    rule = Rule.plain(predictions.thresholds, known, not predictions.outlines_alone)
     return Subject(predictions.name, told, rule, None, tuple(notes))
 
 
-def claim_of(predictions: Predictions, dataset: Dataset, missing: str) -> str:
+def claim_of(predictions: Predictions, dataset: Dataset) -> str:
     """Changes with whatever the answers or their scores depend on."""
-    settings = [SCHEMA, "predictions", predictions.name, predictions.fingerprint, sorted(kinds_of(predictions)),
-                dataset.fingerprint, missing, hemobench.__version__]
+    settings = [SCHEMA, "predictions", predictions.name, predictions.fingerprint, sorted(predictions.kinds),
+                dataset.fingerprint, predictions.missing, hemobench.__version__]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
 
@@ -106,9 +95,3 @@ def speed_of(answers: Sequence[Answer], before: int, seconds: float) -> Mapping[
     """As the metrics of a checkpoint tell it."""
     return {"engine": READ, "seconds": round(seconds, 3), "cases": len(answers) - before, "slices": 0,
             "cases_before": before}
-
-
-def check_missing(missing: str) -> None:
-    """Raise UserError for another word than those of MISSING."""
-    if missing not in MISSING:
-        raise unknown_name("--missing", missing, MISSING)

@@ -1,0 +1,135 @@
+"""The board of outlines: overlap, surfaces, lesions and volumes of every entry's masks on the same cases."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hemobench.boards.common import Common, Task, by_group, in_common, metric_score, ranked
+from hemobench.boards.entries import NOTHING, Entrant
+from hemobench.compare.leaderboard import Breakdown, MetricScore
+from hemobench.compare.report import Disagreement, Disagreements
+from hemobench.datasets.case import Dataset
+from hemobench.evaluation.outline_page import SIZES_ML
+from hemobench.evaluation.scores import case_scores
+from hemobench.labels import SUBTYPES
+from hemobench.metrics.registry import METRICS
+from hemobench.training.result import CaseScores
+
+_SHOWN = ("dice", "nsd_2mm", "hd95_mm", "lesion_f1", "abs_volume_error_ml")
+_LISTED = 12
+
+
+def masks_board(
+    entrants: Sequence[Entrant], nothing: Entrant | None, dataset: Dataset, resamples: int
+) -> Task | None:
+    """The board of masks; None where no entry has any to compare."""
+    common = in_common(entrants, dataset, lambda answer: answer.metrics is not None, "masks")
+    if common is None:
+        return None
+    tests = {one.name: _scores(one, common, dataset) for one in common.entrants}
+    held = set.intersection(*(set(test.values) for test in tests.values()))
+    suffix = next(name for name in held if name.startswith("dice_filled_")).removeprefix("dice_filled_")
+    shown = [f"{name}_{suffix}" for name in _SHOWN if f"{name}_{suffix}" in held]
+    known = {name for name in held if name in METRICS}
+    # What is not a metric of boards, or of some entries alone, has tables of its own.
+    comparable = {name: CaseScores({key: test.values[key] for key in test.values if key in known}, test.patient_ids,
+                                   test.study_ids) for name, test in tests.items()}  # fmt: skip
+    references = {} if nothing is None else {NOTHING: _scores(nothing, common, dataset)}
+    board, runs = ranked(
+        "segmentation", f"Masks of {'ventricles' if suffix == 'ventricles' else 'haemorrhage'}", common, comparable,
+        dataset, shown=shown, also=None, references=references, resamples=resamples, answered=lambda one, metric: True,
+    )  # fmt: skip
+    order = [entry.name for entry in board.entries if entry.name in tests]
+    breakdowns = [_by_size(tests, order, suffix), _by_type(common, tests, order)]
+    board = replace(board, breakdowns=tuple(one for one in breakdowns if one is not None))
+    return Task(board, runs, _disagreements(tests, order, suffix), "study")
+
+
+def _scores(entrant: Entrant, common: Common, dataset: Dataset) -> CaseScores:
+    tables = [entrant.answers[number].metrics or {} for number in common.numbers]
+    names = dict.fromkeys(name for table in tables for name in table)
+    cases = [dataset.cases[number] for number in common.numbers]
+    return CaseScores(
+        {name: np.asarray([table.get(name, math.nan) for table in tables]) for name in names},
+        np.asarray([case.patient_id for case in cases]), np.asarray([case.study_id for case in cases]),
+    )  # fmt: skip
+
+
+def _by_size(tests: Mapping[str, CaseScores], order: Sequence[str], suffix: str) -> Breakdown | None:
+    """Dice in bins of the true volume; None where millilitres are unknown."""
+    true = next(iter(tests.values())).values.get(f"volume_ml_true_{suffix}")
+    if true is None:
+        return None
+    groups = {
+        f"above {low:g} mL" if math.isinf(high) else f"{low:g} to {high:g} mL": (true > low) & (true <= high)
+        for low, high in itertools.pairwise(SIZES_ML)
+    }
+    rows = {name: [_mean(tests[name], f"dice_{suffix}", own) for own in groups.values()] for name in order}
+    counts = {name: int(own.sum()) for name, own in groups.items()}
+    return by_group("Dice by size of what is there", counts, rows, "Mean over the cases whose true volume lies there.")
+
+
+def _by_type(common: Common, tests: Mapping[str, CaseScores], order: Sequence[str]) -> Breakdown | None:
+    """Dice of each type over the cases that have it; entries whose masks do not tell a type have none."""
+    present = _types_present(common)
+    if present is None:
+        return None
+    rows = {
+        name: [_mean(tests[name], f"dice_{kind}", present[:, place]) for place, kind in enumerate(SUBTYPES)]
+        for name in order
+    }
+    counts = {kind: int(present[:, place].sum()) for place, kind in enumerate(SUBTYPES)}
+    note = "Mean over the cases that have the type: blood there that is called another type counts as missed."
+    return by_group("Dice by type", counts, rows, note)
+
+
+def _types_present(common: Common) -> NDArray[np.bool_] | None:
+    """Which types each case has, (N, 5); None where labels do not tell."""
+    rows = []
+    for number in common.numbers:
+        told = next((one.answers[number].slices for one in common.entrants if one.answers[number].slices), None)
+        if told is None or not told.typed:
+            return None
+        rows.append(np.asarray(told.targets)[:, : len(SUBTYPES)].any(axis=0))
+    return np.asarray(rows)
+
+
+def _mean(test: CaseScores, metric: str, cases: NDArray[np.bool_]) -> MetricScore | None:
+    if metric not in test.values or not cases.any():
+        return None
+    return metric_score(case_scores({metric: test.values[metric][cases]}, test.patient_ids[cases])[metric])
+
+
+def _disagreements(tests: Mapping[str, CaseScores], order: Sequence[str], suffix: str) -> Disagreements:
+    """Cases by how far the entries' Dice are apart; finding nothing where nothing is counts as a Dice of 1."""
+    dice = np.stack([tests[name].values[f"dice_{suffix}"] for name in order])
+    # Both empty: undefined, and right.
+    spread = np.ptp(np.nan_to_num(dice, nan=1.0), axis=0)
+    first = tests[order[0]]
+    cases = []
+    for place in np.argsort(-spread, kind="stable")[:_LISTED]:
+        if spread[place] <= 0:
+            break
+        answers = tuple(_told(tests[name], place, suffix) for name in order)
+        cases.append(Disagreement(str(first.study_ids[place]), _true(first, place, suffix), answers))
+    return Disagreements(tuple(order), tuple(cases), "Cases by how far the entries' Dice are apart.")
+
+
+def _told(test: CaseScores, place: int, suffix: str) -> str:
+    dice = test.values[f"dice_{suffix}"][place]
+    volumes = test.values.get(f"volume_ml_pred_{suffix}")
+    amount = "" if volumes is None else f", {volumes[place]:.1f} mL"
+    return "nothing outlined" if math.isnan(dice) else f"Dice {dice:.2f}{amount}"
+
+
+def _true(test: CaseScores, place: int, suffix: str) -> str:
+    volumes = test.values.get(f"volume_ml_true_{suffix}")
+    if volumes is None:
+        return ""
+    return f"{volumes[place]:.1f} mL" if volumes[place] else "nothing there"

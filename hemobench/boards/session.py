@@ -1,0 +1,169 @@
+"""A whole comparison of what exists: ask every entry, rank on the cases that all answer, write and print the boards."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from functools import partial
+from pathlib import Path
+
+from hemobench.boards.common import Task
+from hemobench.boards.entries import Entrant, Wanted, ask_all, open_checkpoints, without_known
+from hemobench.boards.masks import masks_board
+from hemobench.boards.probabilities import slices_board, studies_board
+from hemobench.compare.answer_curves import precision_recall_lines, prevalence, reliabilities, roc_lines, volumes
+from hemobench.compare.cases import entry_cases
+from hemobench.compare.costs import MemoryWatch, StageClock, describe_machine
+from hemobench.compare.exports import write_tables
+from hemobench.compare.leaderboard import Leaderboard, write_leaderboard
+from hemobench.compare.progress import SuiteProgress
+from hemobench.compare.references import SLICE_POSITION
+from hemobench.compare.report import Costs, Evidence, write_report
+from hemobench.compare.session import print_costs
+from hemobench.compare.tables import make_console, print_board
+from hemobench.datasets.case import Dataset
+from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.support import first_lines
+from hemobench.errors import UserError
+from hemobench.training.experiment import package_commit
+
+SUITE = "entries"
+RESAMPLES = 1000
+_PROTOCOL = (
+    "No entry was trained for these boards: they are shared checkpoints, asked here, and answers that other tools "
+    "wrote. Every entry of a board is scored on the same cases, those that all of them answer; the lines below a board "
+    "say who lacks which. Under a score stands the 95% interval over draws of patients, the same for every entry, so "
+    "entries are compared pair by pair; those whose difference is not settled are marked as tied. People who taught a "
+    "checkpoint are refused, left out for all entries, or marked; who taught another tool is unknown. Research use "
+    "only, never a diagnosis."
+)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How entries are measured.
+
+    missing: see `predictions.folder`. allow_seen, leave_out_seen: see `check_seen`. engine: what computes checkpoints.
+    """
+
+    missing: str = "count"
+    allow_seen: bool = False
+    leave_out_seen: bool = False
+    engine: str = "auto"
+    resamples: int = RESAMPLES
+
+
+def compare_entries(
+    wanted: Sequence[Wanted], data: str, output: Path, terms: Terms, *, command: str, clock: StageClock
+) -> Leaderboard:
+    """Rank entries on a data set under `output`; boards go to stdout, progress to stderr.
+
+    A second call with the same answers measures nothing again. Raises: UserError.
+    """
+    if output.exists() and not output.is_dir():
+        raise UserError(f"output {output} is a file; expected a folder, new or of an earlier run; give another one")
+    console, notes = make_console(), make_console(stderr=True)
+    with MemoryWatch() as memory:
+        with SuiteProgress(notes) as progress:
+            leaderboard, tasks = rank_entries(wanted, data, output, terms, progress, clock)
+        output.mkdir(parents=True, exist_ok=True)
+        write_leaderboard(leaderboard, output)
+        write_tables(leaderboard, output)
+        with clock.stage("report"):
+            evidence = [_evidence(task) for task in tasks]
+            costs = Costs(clock.stages(), clock.total_seconds, memory.peak_gb, describe_machine())
+            write_report(output / "report.html", leaderboard, evidence, costs, command)
+    for board in leaderboard.boards:
+        print_board(console, board)
+    print_costs(console, clock, memory, output)
+    return leaderboard
+
+
+def rank_entries(
+    wanted: Sequence[Wanted], data: str, output: Path, terms: Terms, progress: SuiteProgress, clock: StageClock
+) -> tuple[Leaderboard, list[Task]]:
+    """The boards of these entries, and what a report needs of each; answers are kept under `output`."""
+    with clock.stage("open"):
+        checkpoints = open_checkpoints(wanted)
+        dataset = _opened(data, progress)
+        kept = without_known(
+            list(checkpoints.values()), dataset, allow=terms.allow_seen, leave_out=terms.leave_out_seen
+        )
+    if len(kept.cases) < len(dataset.cases):
+        progress.line(f"{len(dataset.cases) - len(kept.cases)} cases of people whom a checkpoint knows are left out")
+    with clock.stage("answers"):
+        entrants, nothing = ask_all(
+            wanted, checkpoints, kept, output, missing=terms.missing, engine=terms.engine, progress=progress
+        )
+    with clock.stage("bootstrap and ranks"):
+        tasks, skipped = _boards(entrants, nothing, kept, terms.resamples)
+    for reason in skipped:
+        progress.line(f"left out: {reason}")
+    if not tasks:
+        if skipped:
+            raise UserError(skipped[0])
+        errors = [answer.error for one in entrants for answer in one.answers if answer.error is not None]
+        raise UserError(f"no entry gave an answer that '{kept.info.name}' has labels for"
+                        f"{f' (first: {errors[0]})' if errors else ''}; expected some; check the entries and the data")
+    leaderboard = Leaderboard(
+        suite=SUITE, title=f"What exists, on {kept.info.name}", description="",
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"), commit=package_commit() or "unknown",
+        seeds=(0,), boards=tuple(task.board for task in tasks), skipped=skipped, protocol=_PROTOCOL,
+    )  # fmt: skip
+    return leaderboard, tasks
+
+
+def _boards(
+    entrants: Sequence[Entrant], nothing: Entrant | None, dataset: Dataset, resamples: int
+) -> tuple[list[Task], tuple[str, ...]]:
+    """The boards that the entries serve, and why another is left out although some of them would."""
+    tasks, skipped = [], []
+    for board in (slices_board, studies_board, partial(masks_board, nothing=nothing)):
+        try:
+            task = board(entrants, dataset=dataset, resamples=resamples)
+        except UserError as error:
+            skipped.append(str(error))
+            continue
+        if task is not None:
+            tasks.append(task)
+    return tasks, tuple(skipped)
+
+
+def _opened(data: str, progress: SuiteProgress) -> Dataset:
+    progress.line(f"opening {data}")
+    progress.begin(data)
+    progress.start("reading", 0)
+    dataset = open_dataset(data, progress=progress.reach)
+    for line in first_lines(dataset, data):
+        progress.line(f"note: {line}")
+    return dataset
+
+
+def _evidence(task: Task) -> Evidence:
+    """What the report shows of a board beside its table; no picture of anybody."""
+    board, runs = task.board, {entry.name: task.runs[entry.name] for entry in task.board.entries
+                               if entry.name in task.runs}
+    sure = {name: group for name, group in runs.items() if _gives_probabilities(task, name)}
+    notes: tuple[str, ...] = ()
+    if any(entry.name == SLICE_POSITION for entry in board.entries):
+        notes = (f"'{SLICE_POSITION}' knows only how high in the head a slice lies: what pictures add is above it.",)
+    return Evidence(
+        board=board, notes=notes, roc=roc_lines(runs), precision_recall=precision_recall_lines(runs),
+        prevalence=prevalence(runs), reliabilities=reliabilities(board, sure), volumes=volumes(runs),
+        cases=entry_cases(runs, pictures=False), disagreements=task.disagreements, unit=task.unit,
+        made_with=tuple(f"{name}: {', '.join(f'{key} {value}' for key, value in told.items())}"
+                        for name, told in _told(task).items()),
+    )  # fmt: skip
+
+
+def _told(task: Task) -> dict[str, dict[str, object]]:
+    """By entry, whose answers these are, without long lists of thresholds."""
+    return {
+        entry.name: {key: value for key, value in entry.config.items() if isinstance(value, str)}
+        for entry in task.board.entries if entry.config
+    }  # fmt: skip
+
+
+def _gives_probabilities(task: Task, name: str) -> bool:
+    return any(entry.name == name and "ece_any" in entry.metrics for entry in task.board.entries)

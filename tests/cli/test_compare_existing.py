@@ -1,0 +1,93 @@
+"""`hemobench compare --entry ...` as its users run it, on a folder of scans."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hand_made import slice_checkpoint
+
+from hemobench.cli.compare import app
+from hemobench.cli.run import run_app
+from hemobench.io.nifti import write_nifti
+from hemobench.volume import LABEL_MAP, Volume, display_affine
+
+AFFINE = display_affine((4, 32, 32), (5.0, 4.0, 4.0))
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint, four scans with masks, and two tools' masks, one of which lacks a case."""
+    folder = tmp_path_factory.mktemp("existing")
+    slice_checkpoint(folder / "net", gain=800.0)
+    for number in range(4):
+        blood = np.zeros((4, 32, 32), dtype=np.uint8)
+        blood[1 : 1 + number % 3, 8:16, 8:20] = 1
+        scan = np.full((4, 32, 32), -1000, dtype=np.float32)
+        scan[:, 4:28, 4:28] = 30
+        scan[blood > 0] = 80
+        write_nifti(Volume(scan, AFFINE), folder / "scans" / "images" / f"a{number}.nii.gz")
+        write_nifti(Volume(blood, AFFINE, LABEL_MAP), folder / "scans" / "masks" / f"a{number}.nii.gz")
+        write_nifti(Volume(blood, AFFINE, LABEL_MAP), folder / "one" / f"a{number}.nii.gz")
+        blood[1] = 0
+        if number:
+            write_nifti(Volume(blood, AFFINE, LABEL_MAP), folder / "two" / f"a{number}.nii.gz")
+    return folder
+
+
+def compare(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as caught:
+        run_app(app, prog_name="python -m hemobench.compare", args=arguments)
+    return int(caught.value.code or 0)
+
+
+ENTRIES = ("--entry", "net", "--entry", "Tool one=predictions:one", "--entry", "predictions:two", "--engine", "torch")
+
+
+def test_three_boards_and_a_second_run_that_asks_nothing(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    assert compare(*ENTRIES, "--data", "nifti-folder:scans", "-o", "out") == 0
+    out, err = capsys.readouterr()
+    assert "two: 3 of 4 cases answered" in err
+    assert "MISSING: two has no masks for 1 of 4 cases, which are left out for every entry: a0" in out
+    assert {path.name for path in (place / "out").iterdir()} == {
+        "leaderboard.json", "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "report.html", "entries"
+    }
+    boards = json.loads((place / "out" / "leaderboard.json").read_text())["boards"]
+    assert [board["title"].partition(":")[0] for board in boards] == ["Slices", "Studies", "Masks of haemorrhage"]
+    assert [entry["name"] for entry in boards[2]["entries"]][:2] == ["Tool one", "two"]
+    assert "Where entries disagree most" in (place / "out" / "report.html").read_text()
+    assert compare(*ENTRIES, "--data", "nifti-folder:scans", "-o", "out") == 0
+    _, err = capsys.readouterr()
+    assert err.count("all kept from before") == 3
+    again = json.loads((place / "out" / "leaderboard.json").read_text())["boards"]
+    assert again == boards
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--entry", "net"), "--entry without --data"),
+        (("weights", "--entry", "net", "--data", "phantom"), "SUITE with --entry"),
+        (("--entry", "net", "--data", "phantom", "--seeds", "2"), "--seeds with --entry"),
+        (("--entry", "net", "--data", "phantom", "--engine", "ray"), "unknown engine 'ray'"),
+        (("--entry", "net", "--data", "phantom", "--missing", "zero"), "unknown --missing 'zero'"),
+        (("--entry", "nowhere", "--data", "phantom"), "neither a folder nor a Hub id"),
+        (("--entry", "predictions:nowhere", "--data", "nifti-folder:scans"), "no folder nowhere"),
+        (("--entry", "net", "--data", "phantom-t1"), "choose another data set or checkpoint"),
+        (("--allow-seen",), "--allow-seen without --entry"),
+    ],
+)
+def test_mistakes_are_one_line(
+    place: Path, arguments: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(place)
+    assert compare(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert words in captured.err.strip().splitlines()[-1]
