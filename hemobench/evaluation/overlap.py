@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hemobench.datasets.case import Loaded
+from hemobench.inference.lesions import occupied_box
 from hemobench.labels import LABEL_IDS
 from hemobench.metrics.segmentation import segmentation_metrics, voxel_counts
 from hemobench.pieces import TOUCHING
@@ -37,12 +38,15 @@ def overlap_metrics(
     metrics[f"dice_filled_{suffix}"] = metrics[f"dice_{suffix}"] if truth.any() else float("nan")
     if suffix == "ventricles":
         return metrics
-    true, hit, false = lesion_counts(called, truth)
+    # What follows asks for filled voxels alone, which are a thousandth of the scan as a rule.
+    box = occupied_box(called | truth) or (slice(0, 1),) * 3
+    true, hit, false = lesion_counts(called[box], truth[box])
     metrics[f"lesion_sensitivity_{suffix}"] = hit / true if true else float("nan")
     metrics[f"false_lesions_{suffix}"] = float(false)
     if loaded.label_map is not None:
+        own, known = found[box], loaded.label_map[box]
         for name, label in LABEL_IDS.items():
-            metrics[f"dice_{name}"] = voxel_counts(found == label, loaded.label_map == label).dice
+            metrics[f"dice_{name}"] = voxel_counts(own == label, known == label).dice
     return metrics
 
 

@@ -44,14 +44,24 @@ class IdMap:
         """Our ids (any shape) of a tool's. Raises UnknownIdError for ids that the map does not know."""
         if self.blood_only:
             return np.where(labels != 0, UNTYPED, 0).astype(np.uint8)
-        present = np.unique(labels)
-        unknown = [int(one) for one in present if int(one) != 0 and int(one) not in self.ids]
+        present = ids_of(labels)
+        unknown = [one for one in present if one != 0 and one not in self.ids]
         if unknown:
             known = ", ".join(str(one) for one in sorted(self.ids))
             raise UnknownIdError(f"{path} has id {unknown[0]}; expected 0 or one of {known}; say what it stands for in "
                             f"{IDS_FILE} or with --ids")
-        ours = np.asarray([self.ids.get(int(one), 0) for one in present], dtype=np.uint8)
-        return ours[np.searchsorted(present, labels)]
+        found = np.zeros(labels.shape, dtype=np.uint8)
+        for one in present:
+            if self.ids.get(one, 0):
+                found[labels == one] = self.ids[one]
+        return found
+
+
+def ids_of(labels: NDArray[np.integer]) -> list[int]:
+    """The ids that occur, sorted."""
+    if labels.dtype == np.uint8:  # by far the quicker way, and what masks are read as
+        return [int(one) for one in np.flatnonzero(np.bincount(labels.ravel(), minlength=256))]
+    return [int(one) for one in np.unique(labels)]
 
 
 OURS = IdMap({number: number for number in (*LABEL_IDS.values(), UNTYPED)}, "ids 1 to 5 are the types")

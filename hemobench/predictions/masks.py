@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hemobench.errors import UserError
 from hemobench.io.nifti import read_label_map
 from hemobench.predictions.dicom_seg import read_dicom_seg
-from hemobench.predictions.ids import IdMap
+from hemobench.predictions.ids import IdMap, ids_of
 from hemobench.volume import LABEL_MAP, Volume
 
 # Headers are float32, and tools round them: this far apart (mm) two grids are one.
@@ -52,7 +52,7 @@ def is_dicom(path: Path) -> bool:
 
 def ids_in(path: Path) -> set[int]:
     """The ids that a NIfTI mask has."""
-    return {int(one) for one in np.unique(read_label_map(path).voxels)}
+    return set(ids_of(read_label_map(path).voxels))
 
 
 def _alike(mask: Volume, image: Volume) -> bool:
