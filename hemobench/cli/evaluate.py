@@ -123,16 +123,16 @@ def _of_predictions(
 ) -> tuple[_Measure, str]:
     """What measures a folder of predictions on one data set, and its name."""
     from hemobench.compare.work import slug
-    from hemobench.predictions.folder import open_predictions
-    from hemobench.predictions.measure import check_missing, evaluate_predictions
+    from hemobench.predictions.folder import check_missing, open_predictions
+    from hemobench.predictions.measure import evaluate_predictions
 
     check_missing(missing)
     if not where.is_dir():
         raise UserError(f"no folder {where}; expected predictions:FOLDER with masks or tables; check the path")
 
     def run(dataset: Dataset, folder: Path, progress: Progress) -> Evaluation:
-        predictions = open_predictions(where, dataset, name=name, ids=ids)
-        return evaluate_predictions(predictions, dataset, folder, missing=missing, again=again, progress=progress)
+        predictions = open_predictions(where, dataset, name=name, ids=ids, missing=missing)
+        return evaluate_predictions(predictions, dataset, folder, again=again, progress=progress)
 
     return run, slug(name or where.resolve().name)
 

@@ -33,6 +33,7 @@ MISSING = (COUNT, EMPTY)
 THRESHOLDS_FILE, MADE_BY = "thresholds.yaml", "made-by.json"
 LEVELS = ("slice", "study")
 CALL = 0.5
+_AT_ONCE = 16
 WHAT = "NIfTI masks (.nii.gz, .nii), DICOM SEG (.dcm), or a CSV of probabilities"
 
 
@@ -163,13 +164,23 @@ def _match_masks(
     nifti = [path for path in paths.values() if not is_dicom(path)]
     meant = given
     if nifti and given is None:
-        with ThreadPoolExecutor(usable_cores()) as pool:
-            meant = binary_or_ours(set[int]().union(*pool.map(ids_in, nifti)))
+        meant = binary_or_ours(_some_ids(nifti))
     segs = set(paths.values()) - set(nifti)
     masks = {number: MaskFile(path, given if path in segs else meant) for number, path in sorted(paths.items())}
     told = {name for name, label in LABEL_IDS.items() if label in labels} | set(meant.types if meant else ())
     remarks = [f"masks: {meant.words}"] if nifti and meant is not None else []
     return masks, tuple(name for name in SUBTYPES if name in told), strangers, remarks
+
+
+def _some_ids(masks: Sequence[Path]) -> set[int]:
+    """Ids of masks, of so many that two above 0 are known; of all where they have one alone."""
+    found: set[int] = set()
+    with ThreadPoolExecutor(usable_cores()) as pool:
+        for start in range(0, len(masks), _AT_ONCE):
+            found = found.union(*pool.map(ids_in, masks[start : start + _AT_ONCE]))
+            if len(found - {0}) > 1:
+                break
+    return found
 
 
 _BySlice = tuple[dict[int, dict[str, tuple[float, ...]]], tuple[str, ...]]

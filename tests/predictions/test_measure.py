@@ -24,7 +24,7 @@ from hemobench.volume import LABEL_MAP, Volume
 
 def measured(folder: Path, output: Path, missing: str = "count", ids: str | None = None) -> Evaluation:
     data = heads()
-    return evaluate_predictions(open_predictions(folder, data, ids=ids), data, output, missing=missing)
+    return evaluate_predictions(open_predictions(folder, data, ids=ids, missing=missing), data, output)
 
 
 def means(result: Evaluation) -> dict[str, float]:
@@ -179,9 +179,9 @@ def test_processes_say_what_one_says(tmp_path: Path) -> None:
     many = tuple(Case(f"p{n}", f"s{n}", data.info.name, data.info.lineage, None, _Odd(n)) for n in range(24))
     data = replace(data, cases=many)
     folder = write_masks(tmp_path / "made", {f"s{n}": halved(n % 4) for n in range(0, 24, 2)})
-    opened = open_predictions(folder, data, ids="2=intraparenchymal,5=subdural")
-    one = evaluate_predictions(opened, data, tmp_path / "one", jobs=1, missing="empty")
-    two = evaluate_predictions(opened, data, tmp_path / "two", jobs=2, missing="empty")
+    opened = open_predictions(folder, data, ids="2=intraparenchymal,5=subdural", missing="empty")
+    one = evaluate_predictions(opened, data, tmp_path / "one", jobs=1)
+    two = evaluate_predictions(opened, data, tmp_path / "two", jobs=2)
     assert json.dumps(one.metrics) == json.dumps(two.metrics)
 
 
