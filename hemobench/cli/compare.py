@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from hemobench.cli.existing import rank_existing, refuse_existing
+from hemobench.cli.existing import names_board_file, rank_existing, refuse_existing
 from hemobench.errors import unknown_name
 
 ENGINES = ("local", "ray")
@@ -21,7 +21,7 @@ Existing = Annotated[
                  "predictions:FOLDER of another tool; repeat it. Needs --data."),
 ]
 Missing = Annotated[
-    str,
+    str | None,
     typer.Option(metavar="count|empty", help="With --entry: cases that predictions lack are left out for all entries "
                  "and named, or count as if nothing was found."),
 ]
@@ -64,7 +64,7 @@ def compare(
         typer.Option("--output", "-o", help="Folder; default ./hemobench-results/SUITE[-DATA]; used again."),
     ] = None,
     entry: Existing = None,
-    missing: Missing = "count",
+    missing: Missing = None,
     allow_seen: AllowSeen = False,
     leave_out_seen: LeaveOutSeen = False,
 ) -> None:
@@ -73,12 +73,14 @@ def compare(
     Prints the boards and writes leaderboard.csv, .json, .md and .tex, report.html and runs/ or entries/. Interrupted,
     the same command goes on where it stopped.
     """
-    if entry:
-        trained = {"SUITE": suite != DEFAULT, "--list": show, "--seeds": seeds, "--folds": folds, "--test": test,
-                   "--jobs": jobs, "--threads": threads != 1}
-        rank_existing(entry, data, output, (missing, allow_seen, leave_out_seen, engine), trained)
+    board = names_board_file(suite)
+    if entry or board:
+        trained = {"SUITE": suite != DEFAULT and not board, "--list": show, "--seeds": seeds, "--folds": folds,
+                   "--test": test, "--jobs": jobs, "--threads": threads != 1}
+        terms = missing, allow_seen, leave_out_seen, engine
+        rank_existing(suite if board else None, entry or (), data, output, terms, trained)
         return
-    refuse_existing({"--missing": missing != "count", "--allow-seen": allow_seen, "--leave-out-seen": leave_out_seen})
+    refuse_existing({"--missing": missing is not None, "--allow-seen": allow_seen, "--leave-out-seen": leave_out_seen})
     engine = engine or ENGINES[0]
     _check_engine(engine)
     if show:

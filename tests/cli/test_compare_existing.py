@@ -68,6 +68,30 @@ def test_three_boards_and_a_second_run_that_asks_nothing(
     assert again == boards
 
 
+def test_a_file_of_entries_says_the_same(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(place)
+    Path("board.yaml").write_text(
+        "data: nifti-folder:scans\nmissing: empty\nentries:\n  - {name: Tool, predictions: one}\n  - predictions: two\n"
+    )
+    assert compare("board.yaml", "-o", "from-file") == 0
+    out, _ = capsys.readouterr()
+    assert "MISSING: 1 of 4 cases have no mask and count as empty: a0" in out
+    boards = json.loads((place / "from-file" / "leaderboard.json").read_text())["boards"]
+    assert boards[-1]["split"]["cases"] == 4
+    assert [entry["name"] for entry in boards[-1]["entries"]][:2] == ["Tool", "two"]
+    for text, words in (
+        ("entries: []", "expected a list with at least one item"),
+        ("entries: [{predictions: a, checkpoint: b}]", "line 1: entries[0].checkpoint is 'b'; expected one of"),
+        ("entries: [{predictions: one, seeds: 2}]", "unknown key 'seeds'"),
+        ("entries: [{predictions: one}]", "add --data NAME:PATH"),
+    ):
+        Path("wrong.yaml").write_text(text)
+        assert compare("wrong.yaml") == 2
+        assert words in capsys.readouterr().err.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
