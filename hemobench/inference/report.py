@@ -26,7 +26,7 @@ class Source:
     """What was read. `files` is how many, `modality` "CT", "grey" (a picture) or "MR", `shape` (slices, rows, columns).
 
     `spacing_mm` along the same axes is None where the file gives no millimetres. `warnings` are the intake's and the
-    pipeline's lines for the user, the gravest first: for the first `doubts` of them the answer may be wrong. `complete`
+    pipeline's lines for the user, the gravest first: the first `doubts` of them may make the answer wrong. `complete`
     where no part of what was given is known to have been left unread.
     """
 
@@ -44,7 +44,7 @@ class Source:
         ordered = by_gravity(lines)
         grades = [grade_of(line) for line in ordered]
         return dataclasses.replace(
-            self, warnings=ordered, doubts=sum(grade >= Grade.DOUBT for grade in grades),
+            self, warnings=ordered, doubts=sum(grade >= Grade.MENDED for grade in grades),
             complete=Grade.PART not in grades,
         )
 

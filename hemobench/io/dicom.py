@@ -17,7 +17,7 @@ from hemobench.io.dicom_geometry import Slice, Stack, plane_of, plural, stack_sl
 from hemobench.io.dicom_headers import Instance, NoDicomError, read_instance
 from hemobench.io.dicom_pixels import REPAIRS, read_pixels, stored_inverted
 from hemobench.io.dicom_series import Candidate, choice_warnings, group_series, pass_warnings, ranked
-from hemobench.io.remarks import note, part
+from hemobench.io.remarks import mended, note, part
 from hemobench.io.scan import DicomSource, Scan, SourceSlice, check_size
 from hemobench.io.slice_order import exchanged
 from hemobench.io.values import as_hounsfield
@@ -26,6 +26,7 @@ from hemobench.windows import to_grey_uint8
 
 # Above this a slice of CT has no air in it, which no slice of a head is without.
 _NO_AIR_HU = -300
+_MENDED = ("sign", "padding")
 BURNED_IN = (
     "the file says that text is burned into its pictures (BurnedInAnnotation); see that it names nobody before they "
     "are passed on; the overview shows the head alone"
@@ -232,4 +233,5 @@ def _are_turned(instances: Sequence[Instance]) -> bool:
 
 def _repair_warning(name: str, count: int, total: int) -> str:
     where = "" if count == total else f" ({count} of {total} files)"
-    return f"{REPAIRS[name]}{where}"
+    line = f"{REPAIRS[name]}{where}"
+    return mended(line) if name in _MENDED else line

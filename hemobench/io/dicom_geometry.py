@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from hemobench.errors import UserError
 from hemobench.io.dicom_headers import Frame, Instance
-from hemobench.io.remarks import part
+from hemobench.io.remarks import mended, part
 from hemobench.io.scan import check_size
 from hemobench.volume import AIR_HU, Volume
 
@@ -36,6 +36,8 @@ _SMALLEST_SHIFT_PX = 0.1
 _USUAL_SHARE = 0.1
 _LIKE = 0.05
 _MAX_GROWTH = 4
+# A gap among uneven steps, in steps beside it, or in thicknesses.
+_WIDER = 1.3
 _FARTHEST_MM = 1e5
 # A place this near to a slice, in steps, is on it.
 _ON_SLICE = 1e-3
@@ -266,24 +268,48 @@ def _even_places(stack: Stack, warnings: list[str]) -> tuple[float, NDArray[np.f
             f"{len(along)} slices span {along[-1]:.0f} mm, with a usual step of {step:.2f} mm; expected at least a "
             "quarter of the slices that takes; choose one series and leave stray slices out"
         )
-    warnings.append(_gap_warning(steps, step, along))
+    warnings.append(_gap_warning(stack, steps, step))
     return step, step * np.arange(count)
 
 
-def _gap_warning(steps: NDArray[np.float64], step: float, along: NDArray[np.float64]) -> str:
+def _gap_warning(stack: Stack, steps: NDArray[np.float64], step: float) -> str:
+    along = stack.along_mm
     multiples = np.rint(steps / step)
-    wide = multiples >= 2
+    # A step no longer than its slices are thick leaves nothing out: bases of skulls are scanned in thinner ones.
+    thick = np.array([instance.thickness_mm or 0.0 for instance, _ in stack.slices])
+    covered = np.maximum(np.maximum(thick[:-1], thick[1:]), step)
+    wide = (multiples >= 2) & (steps > _WIDER * covered)
     if wide.any() and np.abs(steps - step * multiples).max() <= 2 * _EVEN * step:
-        missing = int((multiples[wide] - 1).sum())
+        missing = int(np.maximum(np.rint(steps / covered)[wide] - 1, 1).sum())
         where = ", ".join(f"{place:.1f}" for place in along[:-1][wide][:5])
         return part(
             f"{plural(missing, 'slice')} missing (after {where} mm from the lowest); the gap was filled by "
             "interpolation, so that a bleed may be unseen there"
         )
+    lost = _lost_by_number(stack, steps)
+    if lost:
+        return part(
+            f"{plural(lost, 'slice')} missing by number, where the distance to the next is larger too; the gap was "
+            "filled by interpolation, so that a bleed may be unseen there"
+        )
     return (
         f"slices are unevenly spaced, {steps.min():.2f} to {steps.max():.2f} mm; they were interpolated to an even "
         f"{step:.2f} mm"
     )
+
+
+def _lost_by_number(stack: Stack, steps: NDArray[np.float64]) -> int:
+    """How many instance numbers are left out where the step (N - 1) is larger than those beside it; 0 where numbers do
+    not follow the positions."""
+    numbers = [instance.number for instance, _ in stack.slices]
+    known = [number for number in numbers if number is not None]
+    if len(known) < len(numbers):
+        return 0
+    apart = np.diff(known)
+    if not ((apart > 0).all() or (apart < 0).all()):
+        return 0
+    beside = np.maximum(np.concatenate(([0.0], steps[:-1])), np.concatenate((steps[1:], [0.0])))
+    return int((np.abs(apart) - 1)[steps > _WIDER * beside].sum())
 
 
 def _tilt_warning(stack: Stack) -> str:
@@ -292,8 +318,10 @@ def _tilt_warning(stack: Stack) -> str:
         slopes = np.polyfit(stack.along_mm, stack.shift_mm, 1)[0]
         degrees = math.degrees(math.atan(float(np.linalg.norm(slopes))))
         if degrees >= 0.5:
-            return f"the gantry was tilted by {degrees:.1f} degrees; slices were shifted in their planes to correct it"
-    return "slices lie shifted against each other; they were moved in their planes to correct it"
+            return mended(
+                f"the gantry was tilted by {degrees:.1f} degrees; slices were shifted in their planes to correct it"
+            )
+    return mended("slices lie shifted against each other; they were moved in their planes to correct it")
 
 
 def by_number(one: Slice) -> tuple[float, float, int, str]:

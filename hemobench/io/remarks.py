@@ -7,12 +7,13 @@ from enum import IntEnum
 
 
 class Grade(IntEnum):
-    """How grave a remark is: NOTE takes nothing from the answer, with DOUBT it may be wrong, with PART some of what was
-    given was not looked at."""
+    """How grave a remark is: NOTE takes nothing from the answer, MENDED tells of something odd that was put right, with
+    DOUBT the answer may be wrong, with PART some of what was given was not looked at."""
 
     NOTE = 1
-    DOUBT = 2
-    PART = 3
+    MENDED = 2
+    DOUBT = 3
+    PART = 4
 
 
 class Remark(str):
@@ -35,6 +36,11 @@ class Remark(str):
 def note(text: str) -> Remark:
     """A remark that takes nothing from the answer."""
     return Remark(text, Grade.NOTE)
+
+
+def mended(text: str) -> Remark:
+    """A remark on something odd that was put right."""
+    return Remark(text, Grade.MENDED)
 
 
 def part(text: str) -> Remark:

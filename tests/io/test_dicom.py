@@ -129,6 +129,16 @@ def test_uneven_slices_go_to_the_finer_spacing(tmp_path: Path) -> None:
     np.testing.assert_allclose(scan.volume.voxels[inside, 3, 3], (10 * heights - 500)[inside], atol=1.01)
 
 
+def test_a_slice_that_is_missing_among_uneven_ones_is_known_by_its_number(tmp_path: Path) -> None:
+    """Thin below, thick above, as bases of skulls are scanned."""
+    places = [0, 2.5, 5, 7.5, 10, 15, 20, 25, 30, 35]
+    write_series(tmp_path / "whole", ramp_hu(10), SeriesPlan(positions_mm=places))
+    assert warned(read_scan(tmp_path / "whole"), "unevenly spaced")
+    write_series(tmp_path / "gap", ramp_hu(10), SeriesPlan(positions_mm=places))[7].unlink()
+    scan = read_scan(tmp_path / "gap")
+    assert [grade_of(line) for line in scan.warnings if "1 slice missing" in line] == [Grade.PART]
+
+
 def test_rounded_positions_count_as_even(tmp_path: Path) -> None:
     positions = [round(number * 0.625, 1) for number in range(12)]
     hu = head_hu(12)
