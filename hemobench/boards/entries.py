@@ -10,7 +10,7 @@ from typing import Any
 
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.work import slug
-from hemobench.datasets.case import Dataset
+from hemobench.datasets.case import Case, Dataset
 from hemobench.datasets.people import People, find_seen
 from hemobench.errors import UserError
 from hemobench.evaluation import run
@@ -84,16 +84,18 @@ def without_known(
 
 def ask_all(
     wanted: Sequence[Wanted], checkpoints: Mapping[int, Checkpoint], dataset: Dataset, output: Path, *, missing: str,
-    engine: str, progress: SuiteProgress,
+    engine: str, progress: SuiteProgress, left_out: Sequence[Case] = (),
 ) -> tuple[list[Entrant], Entrant | None]:
     """Every entry's answers to every case, and those of outlining nothing where some entry outlines.
 
-    Answers are kept under `output/entries`: what is there already is not asked again. Raises: UserError for two entries
-    of one name, and where predictions cannot be opened or a checkpoint is for other data.
+    left_out: cases that nobody is asked about, though folders may answer for them. Answers are kept under
+    `output/entries`: what is there already is not asked again. Raises: UserError for two entries of one name, and where
+    predictions cannot be opened or a checkpoint is for other data.
     """
     names = _names(wanted, checkpoints)
     opened = {
-        place: open_predictions(Path(one.where).expanduser(), dataset, name=names[place], missing=missing)
+        place: open_predictions(Path(one.where).expanduser(), dataset, name=names[place], missing=missing,
+                                left_out=left_out)
         for place, one in enumerate(wanted) if one.kind == PREDICTIONS
     }  # fmt: skip
     outlines = any(one.config.task == "segmentation" for one in checkpoints.values())
@@ -132,11 +134,10 @@ def _ask_checkpoint(
     progress.line(f"{name}: {_counted(answers, before)}")
     seen = find_seen(checkpoint.people or People(), dataset)
     remarks = [f"{name}: {note}" for note in subject.notes] + ([f"{name}: {seen.doubt}"] if seen.doubt else [])
-    shown = f"{name} [SEEN: knows {seen.count} of these people]" if seen.count else name
     config = checkpoint.config
     told = {"kind": CHECKPOINT, **subject.told, "role": config.role, "model": config.model,
             "thresholds": {level: dict(by_class) for level, by_class in config.thresholds.items()}}
-    return Entrant(shown, subject.rule, answers, told, tuple(remarks))
+    return Entrant(_marked(name, seen.count), subject.rule, answers, told, tuple(remarks))
 
 
 def _read_predictions(
@@ -160,8 +161,12 @@ def _read_predictions(
                 progress.line(f"{source.name}: {_counted(answers, known)}")
             told = {**subject.told, "thresholds": {level: list(row) for level, row in source.thresholds.items()}}
             remarks = tuple(f"{source.name}: {note}" for note in subject.notes)
-            found.append(Entrant(source.name, subject.rule, answers, told, remarks))
+            found.append(Entrant(_marked(source.name, source.seen), subject.rule, answers, told, remarks))
     return found
+
+
+def _marked(name: str, seen: int) -> str:
+    return f"{name} [SEEN: knows {seen} of these people]" if seen else name
 
 
 def _counted(answers: Sequence[Answer], before: int) -> str:

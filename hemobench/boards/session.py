@@ -90,11 +90,14 @@ def rank_entries(
         kept = without_known(
             list(checkpoints.values()), dataset, allow=terms.allow_seen, leave_out=terms.leave_out_seen
         )
-    if len(kept.cases) < len(dataset.cases):
-        progress.line(f"{len(dataset.cases) - len(kept.cases)} cases of people whom a checkpoint knows are left out")
+    staying = {case.study_id for case in kept.cases}
+    left_out = [case for case in dataset.cases if case.study_id not in staying]
+    if left_out:
+        progress.line(f"{len(left_out)} cases of people whom a checkpoint knows are left out for all entries")
     with clock.stage("answers"):
         entrants, nothing = ask_all(
-            wanted, checkpoints, kept, output, missing=terms.missing, engine=terms.engine, progress=progress
+            wanted, checkpoints, kept, output, missing=terms.missing, engine=terms.engine, progress=progress,
+            left_out=left_out,
         )
     with clock.stage("bootstrap and ranks"):
         tasks, skipped = _boards(entrants, nothing, kept, terms.resamples)

@@ -12,6 +12,8 @@ import yaml
 
 from hemobench.errors import UserError, unknown_name
 
+_MOST_PATHS = 100_000
+
 
 class _StrictLoader(yaml.SafeLoader):
     """SafeLoader that reads 2e-4 as a number (YAML 1.1 takes it for text) and refuses a key given twice."""
@@ -75,7 +77,12 @@ def read_yaml(path: Path, name: str | None = None) -> tuple[Any, Source]:
 
 
 def _note_lines(node: yaml.Node | None, where: str, lines: dict[str, int]) -> None:
-    """Fill in the line of each key path below a node; what an alias repeats has the line of its anchor."""
+    """Fill in the line of each key path below a node; what an alias repeats has the line of its anchor.
+
+    Of so many paths that only aliases of aliases can make them, the first are enough.
+    """
+    if len(lines) > _MOST_PATHS:
+        return
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             path = f"{where}.{key.value}" if where else str(key.value)

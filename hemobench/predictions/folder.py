@@ -54,7 +54,7 @@ class Predictions:
     tell. slices: probabilities by the number of the slice, in the order of slice_classes; by a picture's name where the
     data set names its slices. studies: probabilities of the whole, in the order of study_classes. thresholds: by level
     ("slice", "study"), of each of CLASSES. remarks: lines on how the folder was understood. fingerprint: changes with
-    the files.
+    the files. seen: how many people of the data made the networks, where hemobench's own answered.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Predictions:
     thresholds: Mapping[str, tuple[float, ...]]
     remarks: tuple[str, ...]
     fingerprint: str
+    seen: int = 0
 
     @property
     def outlines_alone(self) -> bool:
@@ -84,10 +85,12 @@ class Predictions:
 
 
 def open_predictions(
-    folder: Path, dataset: Dataset, *, name: str | None = None, ids: str | None = None, missing: str = COUNT
+    folder: Path, dataset: Dataset, *, name: str | None = None, ids: str | None = None, missing: str = COUNT,
+    left_out: Sequence[Case] = (),
 ) -> Predictions:
     """The answers in a folder to the cases of a data set. ids: see `read_ids`. name: how they are called, by default
-    as the folder. missing: one of MISSING.
+    as the folder. missing: one of MISSING. left_out: cases that the data set no longer has, whose answers are nobody's
+    concern.
 
     Raises UserError for a folder that is missing, empty or answers for no case; for a name that may mean several cases,
     two answers to one case, ids without a meaning, and numbers that are no probabilities.
@@ -95,7 +98,7 @@ def open_predictions(
     if not folder.is_dir():
         raise UserError(f"no folder {folder}; expected one that holds {WHAT}; check the path")
     check_missing(missing)
-    names = CaseNames(dataset.cases)
+    names = CaseNames(dataset.cases, left_out)
     found = _files(folder)
     read = {path: read_table(path) for path in list_tables(folder)}
     tables = [table for table in read.values() if table is not None]
@@ -111,7 +114,6 @@ def open_predictions(
         raise UserError(f"nothing in {folder} fits a case of '{dataset.info.name}' (there: {few(strangers, 3)}; cases: "
                         f"{few([case.study_id for case in dataset.cases], 3)}); expected files named after the cases; "
                         "rename them")
-    remarks += _seen(folder)
     if strangers:
         remarks.append(f"{len(strangers)} of the folder's answers fit no case and are left out: {few(strangers)}")
     slices, slice_classes = by_slice or ({}, ())
@@ -120,7 +122,7 @@ def open_predictions(
     kinds = frozenset(kind for kind, answers in held if answers)
     return Predictions(
         name or folder.resolve().name, kinds, missing, masks, types, slices, slice_classes, studies, study_classes,
-        _thresholds(folder), tuple(remarks), _fingerprint(folder, found, tables, ids),
+        _thresholds(folder), tuple(remarks), _fingerprint(folder, found, tables, ids), _seen(folder),
     )  # fmt: skip
 
 
@@ -155,6 +157,8 @@ def _match_masks(
         number = names.find([*file_names(file), *in_header], str(path))
         if number is None:
             strangers.append(file)
+            continue
+        if number >= len(cases):
             continue
         if number in paths:
             raise UserError(f"{paths[number]} and {path} are both answers for {cases[number].study_id}; expected one; "
@@ -205,7 +209,7 @@ def _match_tables(
                 found = names.find(file_names(study), f"{table.path} line {row.line}")
                 known[study] = pictures.get(study) if found is None else found
             case = known[study]
-            if case is None:
+            if case is None or case >= len(dataset.cases):
                 continue
             if table.by_slice or study in pictures:
                 own, key = by_slice.setdefault(case, {}), number if table.by_slice else study
@@ -251,10 +255,12 @@ def plain_thresholds() -> dict[str, tuple[float, ...]]:
     return {level: (CALL,) * len(CLASSES) for level in LEVELS}
 
 
-def _seen(folder: Path) -> list[str]:
-    """A line where hemobench's own networks answered for people whom they know."""
+def _seen(folder: Path) -> int:
+    """How many people the networks know, where the folder says that hemobench's own answered."""
     seen = read_json(folder / MADE_BY).get("seen") if (folder / MADE_BY).is_file() else 0
-    return [f"SEEN: {seen} of these people made the networks, says {MADE_BY}; these scores are no test"] if seen else []
+    if isinstance(seen, bool) or not isinstance(seen, int) or seen < 0:
+        raise UserError(f"{folder / MADE_BY} has seen {seen!r}; expected a number of people; write the folder again")
+    return seen
 
 
 def _fingerprint(folder: Path, files: Sequence[str], tables: Sequence[Table], ids: str | None) -> str:

@@ -127,9 +127,9 @@ def _map_of(pairs: Mapping[Any, Any], where: str) -> IdMap:
 
 def _our_id(name: Any, where: str) -> int:
     """A name, or a list of types of which it may be any."""
-    if isinstance(name, list):
-        given = [_our_id(one, where) for one in name]
-        return given[0] if len(set(given)) == 1 else UNTYPED
+    if isinstance(name, list) and name and all(isinstance(one, str) for one in name):
+        given = {_our_id(one, where) for one in name}
+        return given.pop() if len(given) == 1 else UNTYPED
     text = str(name).strip().lower()
     if text in LABEL_IDS:
         return LABEL_IDS[text]
@@ -137,7 +137,7 @@ def _our_id(name: Any, where: str) -> int:
         return UNTYPED
     if text in (NO_BLOOD, "background"):
         return 0
-    raise UserError(f"{where}: {unknown_name('meaning of an id', printable(text), (*SUBTYPES, BLOOD, NO_BLOOD))}")
+    raise UserError(f"{where}: {unknown_name('meaning of an id', printable(text[:40]), (*SUBTYPES, BLOOD, NO_BLOOD))}")
 
 
 def _name_of(ours: int) -> str:

@@ -16,7 +16,7 @@ from hemobench.evaluation.journal import Journal
 from hemobench.evaluation.run import SCHEMA, Evaluation, Progress, Subject, finished_in, score_answers, write_files
 from hemobench.evaluation.scores import Rule
 from hemobench.predictions.answers import answer_all, classes_of, lacking
-from hemobench.predictions.folder import EMPTY, Predictions
+from hemobench.predictions.folder import EMPTY, MADE_BY, Predictions
 from hemobench.predictions.names import few
 
 READ = "answers read from files"
@@ -68,6 +68,9 @@ def subject_of(predictions: Predictions, dataset: Dataset) -> Subject:
     """Whose answers they are, how they are to be read and what a reader must know of them."""
     known = classes_of(predictions)
     notes = [] if dataset.info.phantom else [TAUGHT_BY]
+    if predictions.seen:
+        notes = [f"SEEN: {predictions.seen} of these people made the networks, says {MADE_BY}; these scores are no "
+                 "test"]
     left_out = "are left out (--missing empty takes them for empty)"
     counted = "count as empty" if predictions.missing == EMPTY else left_out
     for kind, studies in lacking(predictions, dataset).items():

@@ -19,10 +19,13 @@ _SHOWN = 5
 
 
 class CaseNames:
-    """Finds cases by names. A study's own id comes before a patient's, the name as it stands before a shorter one."""
+    """Finds cases by names. A study's own id comes before a patient's, the name as it stands before a shorter one.
 
-    def __init__(self, cases: Sequence[Case]) -> None:
-        self._cases = cases
+    left_out: cases that are known by name and not asked for; their places follow those of `cases`.
+    """
+
+    def __init__(self, cases: Sequence[Case], left_out: Sequence[Case] = ()) -> None:
+        self._cases = cases = [*cases, *left_out]
         self._studies: dict[str, set[int]] = {}
         self._patients: dict[str, set[int]] = {}
         for number, case in enumerate(cases):

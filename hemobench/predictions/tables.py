@@ -75,6 +75,8 @@ def read_table(path: Path) -> Table | None:
     for line, fields in read_rows(path, (study, *([number] if number else []), *columns.values())):
         key = (fields[0].strip(), _slice_number(fields[1], path, line) if number else "")
         given = fields[2:] if number else fields[1:]
+        if not any(text.strip() for text in given):
+            continue  # a scan that its tool gave no answer to, which is one without an answer here
         values = tuple(_probability(text, column, path, line) for column, text in zip(columns.values(), given,
                                                                                      strict=True))
         if key in rows:

@@ -160,6 +160,12 @@ def test_people_that_a_checkpoint_knows_are_refused_left_out_for_all_or_marked(t
         entrants, _ = ask_all(wanted, {0: taught[0]}, data, tools / "out", missing="count", engine="torch",
                               progress=progress)  # fmt: skip
     assert entrants[0].name == "hand-made-slice-classifier [SEEN: knows 1 of these people]"
+    rest = without_known(taught, data, allow=False, leave_out=True)
+    with SuiteProgress(Console(quiet=True)) as progress:
+        entrants, _ = ask_all(wanted[1:], {}, rest, tools / "rest", missing="count", engine="torch",
+                              progress=progress, left_out=data.cases[1:2])  # fmt: skip
+    assert [answer.error for answer in entrants[0].answers] == [None] * 3
+    assert not any("fit no case" in line or "MISSING" in line for line in entrants[0].remarks)
 
 
 def test_the_report_and_the_file_hold_what_the_boards_say(tools: Path) -> None:

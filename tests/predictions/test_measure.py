@@ -219,7 +219,7 @@ def test_bad_folders_are_one_line(tmp_path: Path) -> None:
     [
         ("study,slice,any\ns0,0,1.2", "line 2 has any '1.2'; expected a probability from 0 to 1"),
         ("study,slice,any\ns0,0,nan", "line 2 has any 'nan'"),
-        ("study,any\ns0,", "line 2 has any ''"),
+        ("study,any,SDH\ns0,,0.5", "line 2 has any ''"),
         ("study,slice,any\ns0,0,0.5\ns0,0,0.5", "line 3 has s0, slice 0 again"),
         ("study,any\ns0,0.5\np0,0.5", "answers again for s0"),
         ("study,slice,any\ns0,top,0.5", "has slice 'top'"),
@@ -271,3 +271,16 @@ def test_masks_without_a_place_or_beside_the_scan_are_left_out_and_named(tmp_pat
     assert "lies beside its scan" in result.left_out[1]
 
 
+
+
+def test_what_predict_wrote_scan_by_scan_is_read_too(tmp_path: Path) -> None:
+    for number in (0, 1, 3):
+        write_masks(tmp_path / "made" / f"s{number}", {"mask": truth(number)})
+    rows = [f"scans/s{number}.nii.gz,s{number},done,{0.9 if number % 2 else 0.2}" for number in (0, 1, 3)]
+    (tmp_path / "made" / "summary.csv").write_text(
+        "\n".join(["scan,folder,status,probability_any", *rows, "scans/s2.nii.gz,,refused,"])
+    )
+    result = measured(tmp_path / "made", tmp_path / "out")
+    assert means(result)["dice_any"] == 1.0
+    assert (means(result)["auroc_any_study"], result.metrics["auroc_any_study"]["n"]) == (1.0, 3)
+    assert sum(note.startswith("MISSING: 1 of 4 cases have no") and note.endswith("s2") for note in result.notes) == 2
