@@ -14,13 +14,14 @@ from hemobench.datasets.case import Case, Dataset
 from hemobench.datasets.people import People, find_seen
 from hemobench.errors import UserError
 from hemobench.evaluation import run
-from hemobench.evaluation.answers import Answer
+from hemobench.evaluation.answers import Answer, mask_path
 from hemobench.evaluation.journal import Journal
 from hemobench.evaluation.scores import Rule
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
 from hemobench.labels import SUBTYPES
 from hemobench.predictions import measure
-from hemobench.predictions.folder import EMPTY, Predictions, open_predictions, plain_thresholds
+from hemobench.predictions.folder import EMPTY, MaskFile, Predictions, open_predictions, plain_thresholds
+from hemobench.predictions.ids import OURS
 
 CHECKPOINT, PREDICTIONS = "checkpoint", "predictions"
 KINDS = (CHECKPOINT, PREDICTIONS)
@@ -41,7 +42,8 @@ class Wanted:
 class Entrant:
     """An entry with its answers, one a case in their order, and how they are to be read.
 
-    told: what the settings of the board say of it. remarks: lines that a reader of its scores must know.
+    told: what the settings of the board say of it. remarks: lines that a reader of its scores must know. masks: files
+    of its masks by the case's place, to draw them.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Entrant:
     answers: Sequence[Answer]
     told: Mapping[str, Any]
     remarks: tuple[str, ...]
+    masks: Mapping[int, MaskFile]
 
 
 def parse_entry(text: str) -> Wanted:
@@ -123,13 +126,16 @@ def _ask_checkpoint(
     name: str, checkpoint: Checkpoint, dataset: Dataset, output: Path, engine: str, progress: SuiteProgress
 ) -> Entrant:
     subject = run.Subject.of(checkpoint, dataset)
-    folder, claim = output / FOLDER / slug(name), run.claim_of(checkpoint, dataset, engine, False)
+    outlines = checkpoint.config.task == "segmentation"
+    folder, claim = output / FOLDER / slug(name), run.claim_of(checkpoint, dataset, engine, outlines)
     progress.begin(name)
     progress.start("cases", len(dataset.cases))
     with Journal(folder, claim) as journal:
         before = len(journal.answers)
         if before < len(dataset.cases):
-            run.collect(checkpoint, dataset, journal, folder, engine=engine, progress=progress.reach)
+            run.collect(
+                checkpoint, dataset, journal, folder, engine=engine, masks=outlines, progress=progress.reach
+            )
         answers = [journal.answers[number] for number in range(len(dataset.cases))]
     progress.line(f"{name}: {_counted(answers, before)}")
     seen = find_seen(checkpoint.people or People(), dataset)
@@ -137,7 +143,14 @@ def _ask_checkpoint(
     config = checkpoint.config
     told = {"kind": CHECKPOINT, **subject.told, "role": config.role, "model": config.model,
             "thresholds": {level: dict(by_class) for level, by_class in config.thresholds.items()}}
-    return Entrant(_marked(name, seen.count), subject.rule, answers, told, tuple(remarks))
+    return Entrant(_marked(name, seen.count), subject.rule, answers, told, tuple(remarks),
+                   _written(folder, dataset) if outlines else {})
+
+
+def _written(folder: Path, dataset: Dataset) -> dict[int, MaskFile]:
+    """The label maps that a segmenter left."""
+    paths = {number: mask_path(folder / run.MASKS, case) for number, case in enumerate(dataset.cases)}
+    return {number: MaskFile(path, OURS) for number, path in paths.items() if path.is_file()}
 
 
 def _read_predictions(
@@ -161,7 +174,8 @@ def _read_predictions(
                 progress.line(f"{source.name}: {_counted(answers, known)}")
             told = {**subject.told, "thresholds": {level: list(row) for level, row in source.thresholds.items()}}
             remarks = tuple(f"{source.name}: {note}" for note in subject.notes)
-            found.append(Entrant(_marked(source.name, source.seen), subject.rule, answers, told, remarks))
+            found.append(Entrant(_marked(source.name, source.seen), subject.rule, answers, told, remarks,
+                                  source.masks))
     return found
 
 

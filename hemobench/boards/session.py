@@ -11,6 +11,7 @@ from pathlib import Path
 from hemobench.boards.common import Task
 from hemobench.boards.entries import Entrant, Wanted, ask_all, open_checkpoints, without_known
 from hemobench.boards.masks import masks_board
+from hemobench.boards.pictures import CAPTION, disagreement_rows
 from hemobench.boards.probabilities import slices_board, studies_board
 from hemobench.compare.answer_curves import precision_recall_lines, prevalence, reliabilities, roc_lines, volumes
 from hemobench.compare.cases import entry_cases
@@ -19,7 +20,7 @@ from hemobench.compare.exports import write_tables
 from hemobench.compare.leaderboard import Leaderboard, write_leaderboard
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.references import SLICE_POSITION
-from hemobench.compare.report import Costs, Evidence, write_report
+from hemobench.compare.report import Costs, Evidence, ExampleRow, write_report
 from hemobench.compare.session import print_costs
 from hemobench.compare.tables import make_console, print_board
 from hemobench.datasets.case import Dataset
@@ -45,12 +46,14 @@ class Terms:
     """How entries are measured.
 
     missing: see `predictions.folder`. allow_seen, leave_out_seen: see `check_seen`. engine: what computes checkpoints.
+    pictures: whether the report shows slices of patients.
     """
 
     missing: str = "count"
     allow_seen: bool = False
     leave_out_seen: bool = False
     engine: str = "auto"
+    pictures: bool = True
     resamples: int = RESAMPLES
 
 
@@ -66,12 +69,12 @@ def compare_entries(
     console, notes = make_console(), make_console(stderr=True)
     with MemoryWatch() as memory:
         with SuiteProgress(notes) as progress:
-            leaderboard, tasks = rank_entries(wanted, data, output, terms, progress, clock)
+            leaderboard, tasks, examples = rank_entries(wanted, data, output, terms, progress, clock)
         output.mkdir(parents=True, exist_ok=True)
         write_leaderboard(leaderboard, output)
         write_tables(leaderboard, output)
         with clock.stage("report"):
-            evidence = [_evidence(task) for task in tasks]
+            evidence = [_evidence(task, examples) for task in tasks]
             costs = Costs(clock.stages(), clock.total_seconds, memory.peak_gb, describe_machine())
             write_report(output / "report.html", leaderboard, evidence, costs, command)
     for board in leaderboard.boards:
@@ -82,8 +85,9 @@ def compare_entries(
 
 def rank_entries(
     wanted: Sequence[Wanted], data: str, output: Path, terms: Terms, progress: SuiteProgress, clock: StageClock
-) -> tuple[Leaderboard, list[Task]]:
-    """The boards of these entries, and what a report needs of each; answers are kept under `output`."""
+) -> tuple[Leaderboard, list[Task], tuple[ExampleRow, ...]]:
+    """The boards of these entries, what a report needs of each, and pictures of masks that differ; answers are kept
+    under `output`."""
     with clock.stage("open"):
         checkpoints = open_checkpoints(wanted)
         dataset = _opened(data, progress)
@@ -114,7 +118,17 @@ def rank_entries(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"), commit=package_commit() or "unknown",
         seeds=(0,), boards=tuple(task.board for task in tasks), skipped=skipped, protocol=_PROTOCOL,
     )  # fmt: skip
-    return leaderboard, tasks
+    return leaderboard, tasks, _pictures(tasks, entrants, kept) if terms.pictures else ()
+
+
+def _pictures(tasks: Sequence[Task], entrants: Sequence[Entrant], dataset: Dataset) -> tuple[ExampleRow, ...]:
+    """Of the board of masks, the cases on which its entries differ most."""
+    found = next((task for task in tasks if task.board.task == "segmentation"), None)
+    if found is None:
+        return ()
+    of_name = {one.name: one for one in entrants}
+    ordered = [of_name[name] for name in found.disagreements.entries]
+    return disagreement_rows([case.case for case in found.disagreements.cases], ordered, dataset)
 
 
 def _boards(
@@ -143,8 +157,8 @@ def _opened(data: str, progress: SuiteProgress) -> Dataset:
     return dataset
 
 
-def _evidence(task: Task) -> Evidence:
-    """What the report shows of a board beside its table; no picture of anybody."""
+def _evidence(task: Task, examples: tuple[ExampleRow, ...] = ()) -> Evidence:
+    """What the report shows of a board beside its table. examples: pictures, for the board of masks."""
     board, runs = task.board, {entry.name: task.runs[entry.name] for entry in task.board.entries
                                if entry.name in task.runs}
     sure = {name: group for name, group in runs.items() if _gives_probabilities(task, name)}
@@ -155,6 +169,7 @@ def _evidence(task: Task) -> Evidence:
         board=board, notes=notes, roc=roc_lines(runs), precision_recall=precision_recall_lines(runs),
         prevalence=prevalence(runs), reliabilities=reliabilities(board, sure), volumes=volumes(runs),
         cases=entry_cases(runs, pictures=False), disagreements=task.disagreements, unit=task.unit,
+        examples=examples if board.task == "segmentation" else (), examples_caption=CAPTION,
         made_with=tuple(f"{name}: {', '.join(f'{key} {value}' for key, value in told.items())}"
                         for name, told in _told(task).items()),
     )  # fmt: skip

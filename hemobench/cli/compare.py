@@ -77,7 +77,7 @@ def compare(
     if entry or board:
         trained = {"SUITE": suite != DEFAULT and not board, "--list": show, "--seeds": seeds, "--folds": folds,
                    "--test": test, "--jobs": jobs, "--threads": threads != 1}
-        terms = missing, allow_seen, leave_out_seen, engine
+        terms = missing, allow_seen, leave_out_seen, engine, pictures
         rank_existing(suite if board else None, entry or (), data, output, terms, trained)
         return
     refuse_existing({"--missing": missing is not None, "--allow-seen": allow_seen, "--leave-out-seen": leave_out_seen})

@@ -11,12 +11,12 @@ from hemobench.errors import UserError, unknown_name
 
 def rank_existing(
     suite: str | None, entries: Sequence[str], data: str | None, output: Path | None,
-    terms: tuple[str | None, bool, bool, str | None], trained: Mapping[str, object],
+    terms: tuple[str | None, bool, bool, str | None, bool], trained: Mapping[str, object],
 ) -> None:
     """Rank entries on a data set: those of a board's YAML file `suite`, and those of the command line.
 
-    terms: --missing, --allow-seen, --leave-out-seen, --engine. trained: options that mean suites to train, and whether
-    they were given. Raises: UserError where some were, and where nobody says on which data.
+    terms: --missing, --allow-seen, --leave-out-seen, --engine, --pictures. trained: options that mean suites to
+    train, and whether they were given. Raises: UserError where some were, and where nobody says on which data.
     """
     for option, given in trained.items():
         if given:
@@ -38,15 +38,15 @@ def rank_existing(
     data = data or file.data
     if not data:
         raise UserError("--entry without --data; expected the data set to rank on; add --data NAME:PATH")
-    missing, allow, leave_out, engine = terms
+    missing, allow, leave_out, engine, pictures = terms
     check_missing(missing or file.missing)
     if engine is not None and engine not in KINDS:
         raise unknown_name("engine", engine, KINDS)
     wanted = [*file.entries, *(parse_entry(text) for text in entries)]
     folder = output or Path("hemobench-results") / f"{SUITE}-{slug(data.partition(':')[0])}"
     compare_entries(
-        wanted, data, folder, Terms(missing or file.missing, allow, leave_out, engine or "auto"),
-        command=_command(suite, entries, data, missing or file.missing, allow, leave_out), clock=clock,
+        wanted, data, folder, Terms(missing or file.missing, allow, leave_out, engine or "auto", pictures),
+        command=_command(suite, entries, data, missing or file.missing, allow, leave_out, pictures), clock=clock,
     )  # fmt: skip
 
 
@@ -67,10 +67,12 @@ def refuse_existing(given: Mapping[str, bool]) -> None:
 
 
 def _command(
-    suite: str | None, entries: Sequence[str], data: str, missing: str, allow: bool, leave_out: bool
+    suite: str | None, entries: Sequence[str], data: str, missing: str, allow: bool, leave_out: bool,
+    pictures: bool,
 ) -> str:
     words = ["hemobench", "compare", *([suite] if suite else [])]
     words += [*(word for entry in entries for word in ("--entry", entry)), "--data", data]
     words += [] if missing == "count" else ["--missing", missing]
     words += [*(["--allow-seen"] if allow else []), *(["--leave-out-seen"] if leave_out else [])]
+    words += [] if pictures else ["--no-pictures"]
     return shlex.join(words)

@@ -83,6 +83,11 @@ def answer_cases(
     return _outlined(checkpoint, engine, cases, masks)
 
 
+def mask_path(folder: Path, case: Case) -> Path:
+    """The file in a folder of masks that is a case's."""
+    return folder / f"{case.study_id.replace('/', '_')}.nii.gz"
+
+
 def slice_truth(loaded: Loaded) -> tuple[NDArray[np.uint8], bool, bool] | None:
     """Targets (D, 6), typed, by_slice (see SliceAnswer); None where a case has no labels for blood."""
     depth = loaded.image.shape[0]
@@ -165,8 +170,7 @@ def _outlined(
             yield Answer(number, error=str(error))
             continue
         if masks is not None:
-            name = case.study_id.replace("/", "_")
-            write_nifti(loaded.image.with_voxels(found, LABEL_MAP), masks / f"{name}.nii.gz")
+            write_nifti(loaded.image.with_voxels(found, LABEL_MAP), mask_path(masks, case))
         suffix = "ventricles" if ventricles else "any"
         metrics = overlap_metrics(loaded, found, suffix, spacing_known=case.spacing_known)
         if metrics is None and slices is None:

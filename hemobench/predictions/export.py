@@ -22,7 +22,7 @@ import hemobench
 from hemobench.datasets.case import Case, Dataset, Loaded
 from hemobench.datasets.people import find_seen, unseen_cases
 from hemobench.errors import UserError
-from hemobench.evaluation.answers import Answer, SliceAnswer, StudyAnswer, read_ahead
+from hemobench.evaluation.answers import Answer, SliceAnswer, StudyAnswer, mask_path, read_ahead
 from hemobench.evaluation.journal import Journal
 from hemobench.evaluation.scores import Rule
 from hemobench.evaluation.sheet import scan_of
@@ -99,7 +99,7 @@ def _answer(
     except UserError as error:
         return Answer(number, error=f"{case.study_id}: {error}")
     if report.label_map is not None:
-        write_nifti(report.label_map, folder / MASKS / f"{case.study_id.replace('/', '_')}.nii.gz")
+        write_nifti(report.label_map, mask_path(folder / MASKS, case))
     if not report.study.probabilities:
         return Answer(number)
     slices = tuple(_logits(one.probabilities) for one in report.slices)
