@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,9 @@ def answer_all(
         try:
             found = pool.map(_answers, waiting, cases, parts)
             yield from zip(waiting, found, strict=True)
+        except BrokenProcessPool as error:
+            raise UserError(f"a process that was measuring cases died ({jobs} ran at once), probably of too little "
+                            "memory; expected all to finish; run the command again, it goes on") from error
         except BaseException:
             # An interrupt should not wait for the cases that are still queued.
             pool.shutdown(wait=False, cancel_futures=True)

@@ -35,9 +35,7 @@ def read_dicom_seg(path: Path, ids: IdMap | None) -> Volume:
     try:
         with quiet():
             dataset = dcmread(path)
-            if dataset.get("SOPClassUID") != SegmentationStorage:
-                raise UserError(f"{path} is a DICOM file but no segmentation; expected a DICOM SEG or NIfTI; leave it "
-                                "out of the folder")
+            _check_seg(dataset, path)
             meanings = {int(one.SegmentNumber): _meaning(one, ids, path) for one in dataset.SegmentSequence}
             return _label_map(dataset, meanings, path)
     except BROKEN_DICOM as error:
@@ -51,11 +49,18 @@ def seg_header(path: Path, ids: IdMap | None) -> tuple[list[str], set[int]]:
     try:
         with quiet():
             dataset = dcmread(path, stop_before_pixels=True)
+            _check_seg(dataset, path)
             names = [str(dataset.get(one)) for one in ("StudyInstanceUID", "StudyID", "PatientID") if dataset.get(one)]
             return names, {_meaning(one, ids, path) for one in dataset.get("SegmentSequence", [])}
     except BROKEN_DICOM as error:
         raise UserError(f"{path} cannot be read as DICOM ({type(error).__name__}); expected a whole DICOM SEG; write "
                         "it again, or leave it out of the folder") from error
+
+
+def _check_seg(dataset: Dataset, path: Path) -> None:
+    if dataset.get("SOPClassUID") != SegmentationStorage:
+        raise UserError(f"{path} is a DICOM file but no segmentation; expected a DICOM SEG or NIfTI; leave it out of "
+                        "the folder")
 
 
 def _meaning(segment: Dataset, ids: IdMap | None, path: Path) -> int:
