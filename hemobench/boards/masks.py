@@ -131,5 +131,6 @@ def _told(test: CaseScores, place: int, suffix: str) -> str:
 def _true(test: CaseScores, place: int, suffix: str) -> str:
     volumes = test.values.get(f"volume_ml_true_{suffix}")
     if volumes is None:
-        return ""
+        # Without millimetres: a miss is defined where there is something to miss.
+        return "nothing there" if math.isnan(test.values[f"missed_{suffix}"][place]) else "something there"
     return f"{volumes[place]:.1f} mL" if volumes[place] else "nothing there"

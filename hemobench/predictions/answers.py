@@ -73,7 +73,8 @@ def classes_of(source: Predictions) -> dict[str, tuple[str, ...]]:
     """By level ("slice", "study"), the classes that a source knows of; `any` follows from the types."""
     outlined = (*source.types, "any") if source.masks else ()
     known = {
-        "slice": source.slice_classes or (() if source.studies else outlined),
+        # Of pictures, a row a study is one of its only slice.
+        "slice": source.slice_classes or source.study_classes or outlined,
         "study": source.study_classes or source.slice_classes or outlined,
     }
     return {level: tuple(name for name in CLASSES if name in names or (name == "any" and names))

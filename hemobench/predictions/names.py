@@ -9,7 +9,7 @@ from hemobench.datasets.case import Case
 from hemobench.datasets.nifti_pairs import printable
 from hemobench.errors import UserError
 
-FILE_ENDINGS = (".nii.gz", ".nii", ".dcm")
+FILE_ENDINGS = (".nii.gz", ".nii", ".dcm", ".mgz", ".npz", ".zip", ".png", ".jpg", ".jpeg")
 # What tools put behind a case's name: nnU-Net's channel, and words for a mask, a prediction or the image itself.
 _ADDED = re.compile(
     r"[ ._-]+(0000|seg|segs|segm|segmentation|segmentations|mask|masks|pred|preds|prediction|predictions|label|labels|"
@@ -58,11 +58,7 @@ def file_names(relative: str) -> list[str]:
     >>> file_names("s1/mask.nii.gz"), file_names("s1.nii")
     (['mask', 's1', 's1/mask'], ['s1'])
     """
-    stem = relative
-    for ending in FILE_ENDINGS:
-        if stem.lower().endswith(ending):
-            stem = stem[: -len(ending)]
-            break
+    stem = _without_ending(relative)
     folder, _, own = stem.rpartition("/")
     return [own, folder.rpartition("/")[2], stem] if folder else [own]
 
@@ -79,8 +75,14 @@ def few(names: Sequence[str], shown: int = _SHOWN) -> str:
 
 def _written(name: str) -> Iterator[str]:
     """How an id may be written in a file's name."""
-    for form in (name, name.replace("/", "_"), name.rpartition("/")[2]):
+    bare = _without_ending(name)
+    for form in (bare, bare.replace("/", "_"), bare.rpartition("/")[2]):
         yield _plain(form)
+
+
+def _without_ending(name: str) -> str:
+    ending = next((one for one in FILE_ENDINGS if name.lower().endswith(one)), "")
+    return name[: len(name) - len(ending)]
 
 
 def _shortened(name: str) -> Iterator[str]:
