@@ -10,6 +10,7 @@ import numpy as np
 
 from hemobench.datasets.views import assumed_scale
 from hemobench.errors import UserError, unknown_name
+from hemobench.inference.plausible import doubts_about
 from hemobench.io import DicomSource, GridSource, Scan, Space, read_scan
 from hemobench.io.scan import NO_AIR
 from hemobench.io.values import is_ct_without_units, looks_like_brain
@@ -24,8 +25,6 @@ _BLACK_HU, _WHITE_HU = get_window(_PICTURE_WINDOW).low_hu, get_window(_PICTURE_W
 # MR intensities are not negative, but for a few voxels' ringing; CT has air and fat, whatever window clipped it.
 _CT_BELOW_HU = -50.0
 _CT_SHARE = 0.005
-# Air as a scanner shows it, noise and clipping included, is below; the extended CT scale ends at 30,710 HU.
-_CUT_AIR_HU, _MOST_HU = -700.0, 31_000.0
 # No display window of a picture reaches so low; one that does holds Hounsfield units of its own.
 _BELOW_WINDOWS_HU = -900.0
 
@@ -72,7 +71,8 @@ def take_in(given: str | Path | Volume | Scan, *, series: str | None = None, mod
     if found not in MODALITIES:
         raise UserError(f"a scan of modality {found[:16]}; expected CT, MR or a picture; choose another series")
     warnings += _check_content(volume, scan.kind)
-    warnings += _doubtful_range(volume) if found == "CT" and scan.kind in ("nifti", "npz", "dicom") else []
+    if found == "CT" and scan.kind not in ("picture", "volume"):
+        warnings += doubts_about(volume, spacing_known=scan.spacing_known)
     if found == GREY and volume.modality == "CT":
         volume = volume.with_voxels(apply_window(volume.voxels, _PICTURE_WINDOW), GREY)
     volume = volume.with_voxels(np.asarray(volume.voxels), found)
@@ -125,17 +125,6 @@ def _found_modality(scan: Scan) -> str:
 def _has_air(volume: Volume) -> bool:
     some = volume.voxels[:, ::4, ::4]
     return bool(np.count_nonzero(some <= _CT_BELOW_HU) >= _CT_SHARE * some.size)
-
-
-def _doubtful_range(volume: Volume) -> list[str]:
-    """Lines for CT whose values end where a head's do not. Where there is no air at all, others say so."""
-    low, high = float(volume.voxels[:, ::2, ::2].min()), float(volume.voxels.max())
-    lines = []
-    if _CUT_AIR_HU < low <= _CT_BELOW_HU:
-        lines.append(f"the lowest value is {low:.0f} HU, where air has -1000; values may be cut off or scaled")
-    if high > _MOST_HU:
-        lines.append(f"values reach {high:.6g} HU, which no CT has; the file may be damaged")
-    return lines
 
 
 def _check_content(volume: Volume, kind: str) -> list[str]:

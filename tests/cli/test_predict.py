@@ -399,15 +399,16 @@ def test_what_makes_an_answer_doubtful_is_said_where_the_answer_is_read(
 ) -> None:
     """A healthy head with a slice missing and its gantry tilted, and one that is whole."""
     hu = head(depth=12, blood=0)
-    plan = SeriesPlan(tilt_degrees=8, fields={"PixelSpacing": [1.2, 1.0]})
-    paths = write_series(tmp_path / "scans" / "gap", hu, plan)
+    hu[-1, :, :20] = hu[-1, :, 40:] = -1000  # the vertex
+    size = {"PixelSpacing": [2.4, 2.2]}
+    paths = write_series(tmp_path / "scans" / "gap", hu, SeriesPlan(step_mm=8, tilt_degrees=8, fields=size))
     paths[5].unlink()
-    write_series(tmp_path / "scans" / "whole", hu, SeriesPlan(fields={"PixelSpacing": [1.2, 1.0]}))
+    write_series(tmp_path / "scans" / "whole", hu, SeriesPlan(step_mm=8, fields=size))
     assert predict(tmp_path / "scans", "-o", tmp_path / "out") == 0
     said = capsys.readouterr().err
     gap, whole = (said[said.index(f"{name}: ") :] for name in ("gap", "whole"))
     assert gap.startswith("gap: no haemorrhage called in the part that was read (")
-    assert "\n  warning: 1 slice missing (after 19.8 mm from the lowest); " in gap
+    assert "\n  warning: 1 slice missing (after 31.7 mm from the lowest); " in gap
     assert "; and 1 more in report.json\n" in gap
     assert whole.startswith("whole: no haemorrhage called (")
     assert "warning" not in whole
