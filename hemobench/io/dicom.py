@@ -14,7 +14,7 @@ from hemobench.errors import UserError
 from hemobench.io.annotation import TEXT_OUTSIDE, burned_in_text
 from hemobench.io.archive import Entry
 from hemobench.io.dicom_geometry import Slice, Stack, plane_of, plural, stack_slices, to_volume
-from hemobench.io.dicom_headers import Instance, NoDicomError, read_instance
+from hemobench.io.dicom_headers import Frame, Instance, NoDicomError, read_instance
 from hemobench.io.dicom_pixels import REPAIRS, read_pixels, stored_inverted
 from hemobench.io.dicom_series import Candidate, choice_warnings, group_series, pass_warnings, ranked
 from hemobench.io.remarks import mended, note, part
@@ -27,6 +27,8 @@ from hemobench.windows import to_grey_uint8
 # Above this a slice of CT has no air in it, which no slice of a head is without.
 _NO_AIR_HU = -300
 _MENDED = ("sign", "padding")
+# Where a slice has its air: of some of its pixels this percentile, which differs by less between slices of one scan.
+_AIR_EVERY, _AIR_PERCENT, _AIR_APART_HU = 4, 2.0, 15.0
 BURNED_IN = (
     "the file says that text is burned into its pictures (BurnedInAnnotation); see that it names nobody before they "
     "are passed on; the overview shows the head alone"
@@ -87,7 +89,9 @@ def _read_series(path: Path, chosen: Candidate) -> _Series:
         warnings.append(f"slices {mixed[0]} and {mixed[1]} (from 0 at the lowest) look exchanged: each fits better in "
                         "the other's place; their headers may be mixed up")  # fmt: skip
     volume, made = to_volume(stack, pixels, chosen.first.modality)
-    has_text = chosen.first.modality == "CT" and burned_in_text(to_grey_uint8(pixels[len(pixels) // 2], "brain"))
+    # A name may stand on the first picture alone.
+    shown = {0, len(pixels) // 2, len(pixels) - 1} if chosen.first.modality == "CT" else set()
+    has_text = any(burned_in_text(to_grey_uint8(pixels[place], "brain")) for place in shown)
     return _Series(stack, volume, (*warnings, *stack.warnings, *made, *repairs), has_text)
 
 
@@ -131,7 +135,8 @@ def _double_warnings(stack: Stack, pixels: NDArray[np.float32], copies: int) -> 
     if copies:
         warnings.append(note(f"{plural(copies, 'slice')} left out that share their place with another (duplicates)"))
     if others:
-        warnings.append(f"{plural(others, 'slice')} left out that share their place with another, and are not the same")
+        line = f"{plural(others, 'slice')} left out that share their place with another, and are not the same"
+        warnings.append(part(line) if others >= len(stack.slices) else line)
     return warnings
 
 
@@ -150,12 +155,13 @@ def _source_slices(stack: Stack) -> tuple[SourceSlice, ...]:
 def _read_headers(path: Path, entries: Sequence[Entry]) -> tuple[list[Instance], list[str]]:
     instances: list[Instance] = []
     errors: list[UserError] = []
-    strays = archives = 0
+    strays: list[str] = []
+    archives = 0
     for entry in entries:
         try:
             instance = read_instance(entry)
         except NoDicomError as other:
-            strays += 1
+            strays.append(entry.name)
             archives += other.head[:4] == b"PK\x03\x04"
         except UserError as error:
             errors.append(error)
@@ -169,10 +175,18 @@ def _read_headers(path: Path, entries: Sequence[Entry]) -> tuple[list[Instance],
     if errors:
         warnings.append(part(f"{plural(len(errors), 'damaged DICOM file')} left out"))
     if strays:
-        warnings.append(f"{plural(strays, 'file')} left out that are no DICOM")
+        warnings.append(_stray_line(strays, instances))
     if archives:
         warnings.append(part(f"{plural(archives, 'archive')} inside not opened; unpack to read what is in it"))
     return instances, warnings
+
+
+def _stray_line(strays: Sequence[str], instances: Sequence[Instance]) -> str:
+    """What to say of files that are no DICOM: with the others' ending they were slices once."""
+    line = f"{plural(len(strays), 'file')} left out that are no DICOM"
+    endings = {Path(instance.entry.name).suffix.lower() for instance in instances}
+    named_alike = any(Path(name).suffix.lower() in endings and Path(name).stem[:1] != "." for name in strays)
+    return part(line) if named_alike else line
 
 
 def _nothing_found(path: Path, files: int, archives: int) -> UserError:
@@ -208,13 +222,38 @@ def _read_stack(path: Path, stack: Stack, chosen: Candidate) -> tuple[NDArray[np
             pixels[place] = decoded.hu[frame_index]
     warnings = [_repair_warning(name, count, len(places)) for name, count in sorted(repaired.items())]
     good = np.array([place not in broken for place in range(len(pixels))])
+    if first.modality == "CT":
+        warnings += _like_the_rest(pixels, [frame for _, frame in stack.slices], good)
     lowest = float(pixels[good].min())
     if first.modality == "CT" and lowest > _NO_AIR_HU:
         warnings.append(f"no value is below {lowest:.0f}, so there is no air; these may be no Hounsfield units")
-    if first.modality == "CT" and (lowest > _NO_AIR_HU or "no rescale" in repaired):
+    if first.modality == "CT" and (lowest > _NO_AIR_HU or repaired["no rescale"] == len(places)):
         pixels[good], lines = as_hounsfield(pixels[good])
         warnings += lines
     return pixels, frozenset(broken), warnings
+
+
+def _like_the_rest(pixels: NDArray[np.float32], frames: Sequence[Frame], good: NDArray[np.bool_]) -> list[str]:
+    """Give slices (N, R, C) the others' rescale intercept where their own is another and puts air elsewhere, in place;
+    and a line for those whose air lies elsewhere still. A scanner may rescale each slice in its own way, and air is
+    then where it is in the others."""
+    air = np.percentile(pixels[:, ::_AIR_EVERY, ::_AIR_EVERY], _AIR_PERCENT, axis=(1, 2))
+    intercepts = np.array([frame.intercept for frame in frames])
+    usual = Counter(intercepts[good].tolist()).most_common(1)[0][0]
+    apart = good & (np.abs(air - np.median(air[good])) > _AIR_APART_HU)
+    mendable = apart & (np.abs(air + usual - intercepts - np.median(air[good])) <= _AIR_APART_HU)
+    if 2 * apart.sum() >= good.sum():
+        return []
+    pixels[mendable] += (usual - intercepts[mendable]).astype(np.float32)[:, None, None]
+    lines: list[str] = []
+    if mendable.any():
+        count = plural(int(mendable.sum()), "slice")
+        lines.append(f"{count} had another rescale intercept than the rest, and air elsewhere; the rest's was taken")
+    others = int((apart & ~mendable).sum())
+    if others:
+        count = plural(others, "slice")
+        lines.append(f"{count} have air at other values than the rest; these may be no Hounsfield units, or be cut")
+    return lines
 
 
 def _are_turned(instances: Sequence[Instance]) -> bool:

@@ -18,7 +18,8 @@ from pydicom.tag import BaseTag, Tag
 _KEYWORDS = (
     "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "SeriesNumber", "AcquisitionNumber", "InstanceNumber",
     "AcquisitionTime", "ContentTime", "BurnedInAnnotation", "Modality", "ImageType", "SeriesDescription",
-    "BodyPartExamined", "ConvolutionKernel", "ContrastBolusAgent",
+    "BodyPartExamined", "ConvolutionKernel", "ContrastBolusAgent", "ContrastBolusVolume", "PatientID", "SliceLocation",
+    "HighBit",
     "SliceThickness", "SpacingBetweenSlices", "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "Rows",
     "Columns", "NumberOfFrames", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
     "PixelRepresentation", "PixelPaddingValue", "PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept",
@@ -37,9 +38,15 @@ _ASCII_NUMBER = re.compile(rb"[\d.,+\-eE\\ \0]+")
 # What people and machines write into a field to say that there is none of it.
 _ABSENT = re.compile(
     r"|0+(\.0*)?\s*(ML|CC|MG)?|-+|\.+|\?+|N|NO|NON|NONE|NIL|NULL|N\.?\s?/?\s?A\.?|NOT? .*|UNKNOWN|UNK|UNSPECIFIED"
-    r"|FALSE|F"
+    r"|FALSE|F|NEIN|NON[ -]?(CONTRAST|ENHANCED)( CT)?|UNENHANCED|PRE[ -]?CONTRAST|.* NOT (GIVEN|USED|ADMINISTERED)"
+    r"|NONE (GIVEN|USED|ADMINISTERED)"
     r"|(W/O|WO|WITHOUT|OHNE|SANS|SIN|SENZA|SEM|ZONDER|UTAN|KEIN|KEINE|KEINES|NATIVE?|PLAIN|EMPTY)\b(?!.*\b(WITH|W)\b).*"
 )
+# A series after a contrast agent by its description, unless it says at once that it is without.
+_ENHANCED = re.compile(
+    r"\b(CTA|ANGIO\w*|POST[ -]?(CONTRAST|KM|IV)|WITH CONTRAST|ENHANCED|PERFUSION|ARTERIAL|VENOUS|MIT KM)\b|\bC\+|\+C\b"
+)
+_PLAIN = re.compile(r"\b(W/O|WO|WITHOUT|NON|PRE|UNENHANCED|NATIV\w*|OHNE|SANS)\b")
 
 
 class FieldError(ValueError):
@@ -67,7 +74,17 @@ def texts(dataset: Dataset, keyword: str) -> tuple[str, ...]:
 def stated(dataset: Dataset, keyword: str) -> str:
     """A text in upper case, "" where it is missing or says that there is nothing (NONE, N/A, W/O, 0 ...)."""
     value = text(dataset, keyword).upper()
-    return "" if _ABSENT.fullmatch(value) else value
+    return "" if _ABSENT.fullmatch(value.rstrip(".")) else value
+
+
+def says_enhanced(description: str) -> bool:
+    """Whether a series' description (upper case) says that a contrast agent was given.
+
+    >>> [says_enhanced(words) for words in ("CTA HEAD", "HEAD POST CONTRAST", "HEAD W/O CONTRAST", "PRE-CONTRAST CTA")]
+    [True, True, False, False]
+    """
+    words = description.replace("_", " ")
+    return _ENHANCED.search(words) is not None and _PLAIN.search(words) is None
 
 
 def decimal(value: str) -> float:

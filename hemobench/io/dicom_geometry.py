@@ -35,6 +35,7 @@ _SMALLEST_SHIFT_PX = 0.1
 # A step is usual when this share of all steps is like it.
 _USUAL_SHARE = 0.1
 _LIKE = 0.05
+_ONE_PLACE_MM = 0.01
 _MAX_GROWTH = 4
 # A gap among uneven steps, in steps beside it, or in thicknesses.
 _WIDER = 1.3
@@ -110,9 +111,13 @@ def stack_slices(slices: Sequence[Slice]) -> Stack:
     ordered = sorted(slices, key=by_number)
     planes = [plane_of(frame) for _, frame in ordered]
     if any(plane is None for plane in planes):
-        return _stackby_number(ordered, spacing or (NOMINAL_PIXEL_MM, NOMINAL_PIXEL_MM), thickness, warnings)
+        return _stack_by_number(ordered, spacing or (NOMINAL_PIXEL_MM, NOMINAL_PIXEL_MM), thickness, warnings)
     origins = np.array([plane[0] for plane in planes if plane is not None])
     axes = next(plane[1] for plane in planes if plane is not None)
+    placed = _by_location(origins, axes, ordered)
+    if placed is not None:
+        origins = placed
+        warnings.append("all slices carry one position; they were placed by SliceLocation, and the lower end may be up")
     along = origins @ axes[:, 0]
     order = np.argsort(along, kind="stable")  # stable: of equal places the lowest number comes first
     steps = np.diff(along[order])
@@ -137,7 +142,19 @@ def stack_slices(slices: Sequence[Slice]) -> Stack:
     )
 
 
-def _stackby_number(
+def _by_location(
+    origins: NDArray[np.float64], axes: NDArray[np.float64], ordered: Sequence[Slice]
+) -> NDArray[np.float64] | None:
+    """Origins (N, 3) by the slices' own locations where all positions are one and the same, and locations are not."""
+    locations = [instance.location for instance, _ in ordered]
+    known = [location for location in locations if location is not None]
+    if len(ordered) < 2 or np.ptp(origins, axis=0).max() > _ONE_PLACE_MM or len(set(known)) < len(ordered):
+        return None
+    upwards = axes[:, 0] * (1.0 if axes[2, 0] >= 0 else -1.0)
+    return np.asarray(origins + np.array(known)[:, None] * upwards)
+
+
+def _stack_by_number(
     ordered: Sequence[Slice], spacing: tuple[float, float], thickness: float, warnings: list[str]
 ) -> Stack:
     count = len(ordered)

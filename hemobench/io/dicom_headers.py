@@ -1,7 +1,7 @@
 """What a DICOM file says of its pictures, read into plain values: only the fields that reading a scan needs.
 
-Names, ids and dates of patients are never asked for, and pydicom's own complaints about damaged values, which can
-quote them, go neither into a warning nor into an error.
+Names and dates of patients are never asked for, their id only to tell one from another (its hash is kept), and
+pydicom's own complaints about damaged values, which can quote them, go neither into a warning nor into an error.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from hemobench.io.dicom_fields import (
     first_item,
     numbers,
     positive,
+    says_enhanced,
     scalar,
     short,
     stated,
@@ -82,12 +83,14 @@ class Frame:
 class Coding:
     """How a file stores its pixels. `pixels_at` is the offset of the pixel element in the file, -1 where not known.
 
-    `padding` is the range of stored values that mark padding, under the pixels' own sign.
+    `shift`: by how many bits the values stand above the lowest bit. `padding` is the range of stored values that mark
+    padding, under the pixels' own sign.
     """
 
     syntax: UID
     allocated: int
     bits: int
+    shift: int
     signed: bool
     monochrome1: bool
     padding: tuple[int, int] | None
@@ -98,7 +101,8 @@ class Coding:
 class Instance:
     """One DICOM image file. `description` serves to find localisers, `time` to tell passes apart; neither is shown.
 
-    `burned_in`: the file says that text stands in its pixels.
+    `burned_in`: the file says that text stands in its pixels. `person` tells patients apart and says nothing of them.
+    `location` is the slice's place in mm where positions fail.
     """
 
     entry: Entry
@@ -109,6 +113,8 @@ class Instance:
     acquisition: int | None
     number: int | None
     time: str
+    person: int
+    location: float | None
     burned_in: bool
     modality: str
     image_type: tuple[str, ...]
@@ -269,13 +275,15 @@ def _instance(entry: Entry, dataset: Dataset, pixels_at: int) -> Instance | None
         acquisition=counter(dataset, "AcquisitionNumber"),
         number=counter(dataset, "InstanceNumber"),
         time=text(dataset, "AcquisitionTime") or text(dataset, "ContentTime"),
+        person=hash(text(dataset, "PatientID")),  # salted anew in each process
+        location=_location(dataset),
         burned_in=stated(dataset, "BurnedInAnnotation").startswith("Y"),
         modality=text(dataset, "Modality").upper() or "CT",
         image_type=tuple(part.upper() for part in texts(dataset, "ImageType")),
         description=text(dataset, "SeriesDescription").upper(),
         body_part=text(dataset, "BodyPartExamined").upper(),
         kernel=stated(dataset, "ConvolutionKernel"),
-        contrast=bool(stated(dataset, "ContrastBolusAgent")),
+        contrast=_is_enhanced(dataset),
         thickness_mm=positive(dataset, "SpacingBetweenSlices")
         or positive(dataset, "SliceThickness")
         or positive(measures, "SpacingBetweenSlices")
@@ -289,6 +297,22 @@ def _instance(entry: Entry, dataset: Dataset, pixels_at: int) -> Instance | None
     )
 
 
+def _is_enhanced(dataset: Dataset) -> bool:
+    """Whether a contrast agent was given, by its field, its volume or the description of the series."""
+    with suppress(FieldError):
+        if scalar(dataset, "ContrastBolusVolume", 0.0) > 0:
+            return True
+    described = text(dataset, "SeriesDescription").upper()
+    return bool(stated(dataset, "ContrastBolusAgent")) or says_enhanced(described)
+
+
+def _location(dataset: Dataset) -> float | None:
+    with suppress(FieldError):
+        values = numbers(dataset, "SliceLocation", 1)
+        return None if values is None else values[0]
+    return None
+
+
 def _should_be_picture(dataset: Dataset, length: int) -> bool:
     """Whether a file without rows and columns, of so many bytes, has lost them: its class is that of an image, or is
     none that is known, and it is longer than reports are."""
@@ -299,10 +323,13 @@ def _should_be_picture(dataset: Dataset, length: int) -> bool:
 
 def _coding(dataset: Dataset, pixels_at: int) -> Coding:
     allocated = short(dataset, "BitsAllocated") or 16
+    bits = min(short(dataset, "BitsStored") or allocated, allocated)
+    high = short(dataset, "HighBit")
     return Coding(
         syntax=_transfer_syntax(dataset),
         allocated=allocated,
-        bits=min(short(dataset, "BitsStored") or allocated, allocated),
+        bits=bits,
+        shift=0 if high is None or not bits <= high < allocated else high + 1 - bits,
         signed=bool(short(dataset, "PixelRepresentation")),
         monochrome1=text(dataset, "PhotometricInterpretation") == "MONOCHROME1",
         padding=_padding_range(dataset, allocated),

@@ -39,8 +39,8 @@ def passes(slices: Sequence[Slice]) -> list[list[Slice]]:
         return [list(slices)]
     normal = next(plane[1][:, 0] for plane in planes if plane is not None)
     along = np.array([plane[0] @ normal for plane in planes if plane is not None])
-    for parts in (_by(ordered, _acquisition), _by(ordered, _time), _runs(ordered, along)):
-        found = _joined(parts, along)
+    for parted in (_by_acquisition, _by_time, _runs, _runs_in_time):
+        found = _joined(parted(ordered, along), along)
         if len(found) > 1 and all(_is_whole(one, ordered, along) for one in found):
             return [[ordered[place] for place in one] for one in found]
     return [list(slices)]
@@ -55,12 +55,12 @@ def _is_whole(places: list[int], ordered: Sequence[Slice], along: NDArray[np.flo
     return thickness is None or float(np.median(steps)) <= _MOST_STEP * thickness
 
 
-def _acquisition(one: Slice) -> object:
-    return one[0].acquisition
+def _by_acquisition(ordered: Sequence[Slice], _: NDArray[np.float64]) -> list[list[int]]:
+    return _by(ordered, lambda one: one[0].acquisition)
 
 
-def _time(one: Slice) -> object:
-    return one[0].time
+def _by_time(ordered: Sequence[Slice], _: NDArray[np.float64]) -> list[list[int]]:
+    return _by(ordered, lambda one: one[0].time)
 
 
 def _by(ordered: Sequence[Slice], key: Callable[[Slice], object]) -> list[list[int]]:
@@ -78,9 +78,15 @@ def _runs(ordered: Sequence[Slice], along: NDArray[np.float64]) -> list[list[int
     whole = [list(range(len(ordered)))]
     if None in numbers or len(numbers) < _LEAST_RUN:
         return whole
+    runs = _ways(along.tolist())
+    return runs if min(map(len, runs)) >= _LEAST_RUN else whole
+
+
+def _ways(along: Sequence[float]) -> list[list[int]]:
+    """Runs of numbers that only rise or only fall."""
     runs, way = [[0]], 0.0
     for place in range(1, len(along)):
-        step = float(along[place] - along[place - 1])
+        step = along[place] - along[place - 1]
         step = 0.0 if abs(step) < _SAME_MM else step
         if step * way < 0:
             runs.append([place])
@@ -88,7 +94,18 @@ def _runs(ordered: Sequence[Slice], along: NDArray[np.float64]) -> list[list[int
         else:
             runs[-1].append(place)
             way = math.copysign(1.0, step) if step else way
-    return runs if min(len(run) for run in runs) >= _LEAST_RUN else whole
+    return runs
+
+
+def _runs_in_time(ordered: Sequence[Slice], along: NDArray[np.float64]) -> list[list[int]]:
+    """Places in runs that go one way as time goes on; one run where times say nothing."""
+    times = [instance.time for instance, _ in ordered]
+    whole = [list(range(len(ordered)))]
+    if not all(times) or len(set(times)) < _LEAST_RUN:
+        return whole
+    order = sorted(whole[0], key=lambda place: (times[place], place))
+    runs = _ways([float(along[place]) for place in order])
+    return [[order[step] for step in run] for run in runs] if min(map(len, runs)) >= _LEAST_RUN else whole
 
 
 def _joined(parts: Sequence[list[int]], along: NDArray[np.float64]) -> list[list[int]]:

@@ -42,6 +42,9 @@ _PADDING_SHARE = 0.01
 # Air fills more of any slice of a head than metal does.
 _LEAST_AIR = 0.02
 _CLEARLY_BRIGHTER_HU = 100
+# Of a CT's stored values, overlays and other strays in the upper bits are above; and how many pixels strays touch.
+_MOST_STORED, _OVERLAID = 1 << 14, 0.05
+_ENDLESS = 0xFFFFFFFF  # the length of an element that says none
 _PLUGIN = "pylibjpeg"
 _PLAIN_SYNTAXES = (
     ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian,
@@ -65,6 +68,8 @@ REPAIRS = {
     "padding": "undeclared padding below -1100 HU was set to air",
     "inverted": "pictures are stored inverted (MONOCHROME1); they were turned round",
     "no rescale": "no rescale intercept is given; stored values were taken as Hounsfield units",
+    "bits": "pixels declare other bits than they use (BitsAllocated, BitsStored, HighBit); those in use were read",
+    "surplus": "more pixels are stored than rows, columns and frames declare; the picture may be cut or torn",
     "range": "values above 31,000 HU remain, which no CT has; check the export",
 }
 
@@ -76,8 +81,8 @@ def read_pixels(instance: Instance, *, turned: bool = False) -> Pixels:
     UserError for pixels that end early or are damaged, and names the package to install where a decoder for the
     file's compression is missing.
     """
-    stored = _stored(instance)
-    repairs = set() if instance.rescaled or instance.modality != "CT" else {"no rescale"}
+    stored, repairs = _stored(instance)
+    repairs |= set() if instance.rescaled or instance.modality != "CT" else {"no rescale"}
     hu = np.empty(stored.shape, dtype=np.float32)
     for target, values, frame in zip(hu, stored, instance.frames, strict=True):
         repairs |= _to_hu(target, values, frame, instance, turned)
@@ -196,7 +201,7 @@ def stored_inverted(instance: Instance) -> bool:
     were turned round as well. There the corners, where air is, hold much more than the average.
     """
     frame = instance.frames[len(instance.frames) // 2]
-    values = _stored(instance)[frame.index].astype(np.float32)
+    values = _stored(instance)[0][frame.index].astype(np.float32)
     padded = _padded(values, instance.coding.padding)
     if padded is not None:
         values[padded] = np.nan
@@ -208,8 +213,8 @@ def stored_inverted(instance: Instance) -> bool:
     return bool((np.nanmedian(corners) - np.nanmean(values)) * abs(frame.slope) > _CLEARLY_BRIGHTER_HU)
 
 
-def _stored(instance: Instance) -> NDArray[np.integer]:
-    """Stored values (F, R, C) as integers, decoded and with their declared sign."""
+def _stored(instance: Instance) -> tuple[NDArray[np.integer], set[str]]:
+    """Stored values (F, R, C) as integers, decoded and with their declared sign, and what had to be put right."""
     coding = instance.coding
     if coding.syntax in _PLAIN_SYNTAXES:
         if coding.allocated not in (8, 16, 32):
@@ -219,10 +224,10 @@ def _stored(instance: Instance) -> NDArray[np.integer]:
         plain = _plain(instance) if coding.pixels_at >= 0 else None
         if plain is not None:
             return plain
-    return _decoded(instance)
+    return _decoded(instance), set()
 
 
-def _plain(instance: Instance) -> NDArray[np.integer] | None:
+def _plain(instance: Instance) -> tuple[NDArray[np.integer], set[str]] | None:
     """Pixels that are not compressed, straight from the file; None where the pixel element is not as expected."""
     coding = instance.coding
     order = ">" if coding.syntax == ExplicitVRBigEndian else "<"
@@ -231,22 +236,41 @@ def _plain(instance: Instance) -> NDArray[np.integer] | None:
         stream.seek(coding.pixels_at)
         head = stream.read(8)
         explicit = coding.syntax != ImplicitVRLittleEndian
-        if explicit and head[4:6] in (b"OW", b"OB"):
-            stream.seek(4, 1)
-        elif explicit:
+        if explicit and head[4:6] not in (b"OW", b"OB"):
             return None
-        if len(head) < 8 or struct.unpack(f"{order}HH", head[:4]) != (0x7FE0, 0x0010):
+        length = stream.read(4) if explicit else head[4:8]
+        if len(length) < 4 or struct.unpack(f"{order}HH", head[:4]) != (0x7FE0, 0x0010):
             return None
-        content = stream.read(count * coding.allocated // 8)
+        (declared,) = struct.unpack(f"{order}I", length)
+        wide = coding.allocated == 8 and declared // 2 * 2 == 2 * count
+        allocated = 16 if wide else coding.allocated  # the bytes are those of two a pixel
+        content = stream.read(count * allocated // 8)
     kind = "i" if coding.signed else "u"
-    if len(content) * 8 != count * coding.allocated or (order == ">" and head[4:6] == b"OW" and coding.allocated == 8):
+    if len(content) * 8 != count * allocated or (order == ">" and head[4:6] == b"OW" and allocated == 8):
         return None
-    values = np.frombuffer(content, dtype=f"{order}{kind}{coding.allocated // 8}")
-    if coding.bits < coding.allocated:
-        # The unused upper bits may hold anything (PS3.5 8.1.1): overlays, or no sign.
-        unused = coding.allocated - coding.bits
-        values = values.astype(values.dtype.newbyteorder("=")) << unused >> unused
-    return values.reshape(len(instance.frames), instance.rows, instance.columns)
+    values = np.frombuffer(content, dtype=f"{order}{kind}{allocated // 8}")
+    shaped = values.reshape(len(instance.frames), instance.rows, instance.columns)
+    surplus = {"surplus"} if _ENDLESS > declared > len(content) + 1 else set()
+    if wide:
+        return shaped, {"bits"}
+    used, repairs = _used_bits(shaped, coding.bits, coding.shift)
+    return used, repairs | surplus
+
+
+def _used_bits(values: NDArray[np.integer], bits: int, shift: int) -> tuple[NDArray[np.integer], set[str]]:
+    """Values without their unused upper bits, which may hold anything (PS3.5 8.1.1): overlays, or no sign. Where many
+    pixels have some, the number of bits is wrong and the values are whole."""
+    native = values.astype(values.dtype.newbyteorder("="))
+    unused = 8 * native.dtype.itemsize - bits
+    if shift and not (native & ((1 << shift) - 1)).any():
+        return native >> shift, {"bits"}
+    if unused == 0:
+        return values, set()
+    cut = native << unused >> unused
+    most = int(np.abs(native, dtype=np.int64).max())
+    if most < _MOST_STORED and np.mean(cut != native) > _OVERLAID:
+        return native, {"bits"}
+    return cut, set()
 
 
 def _decoded(instance: Instance) -> NDArray[np.integer]:

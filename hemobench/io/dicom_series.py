@@ -13,6 +13,7 @@ from hemobench.errors import UserError, unknown_name
 from hemobench.io.dicom_geometry import known_spacing, plane_of, plural
 from hemobench.io.dicom_headers import Frame, Instance
 from hemobench.io.dicom_passes import passes
+from hemobench.io.dicom_torn import rejoined
 from hemobench.io.remarks import part
 from hemobench.io.scan import MAX_VOXELS
 
@@ -20,6 +21,7 @@ _AXIAL_FROM = 0.7
 _LOCALISER_WORDS = ("SCOUT", "LOCALIZER", "LOCALISER", "TOPOGRAM", "SURVIEW", "SCANOGRAM")
 _OTHER_PARTS = ("CHEST", "THORAX", "ABDOMEN", "PELVIS", "SPINE", "NECK", "LEG", "ARM", "KNEE", "HEART", "LUNG")
 _SHARP_WORDS = ("BONE", "EDGE", "LUNG", "SHARP", "DETAIL", "ULTRA", "INNER")
+_SHARP_DESCRIBED = ("BONE", "KNOCHEN", "SHARP", "EDGE", "LUNG", "HUESO")
 # Fewer slices over less of the patient than this share of the longest scan is a piece, not the scan.
 _WHOLE_SHARE = 0.6
 _MOST_SHOWN = 6
@@ -55,7 +57,9 @@ class Candidate:
 
     @property
     def is_sharp(self) -> bool:
-        return is_sharp_kernel(self.first.kernel)
+        if self.first.kernel:
+            return is_sharp_kernel(self.first.kernel)
+        return any(word in self.first.description for word in _SHARP_DESCRIBED)
 
     @property
     def fits(self) -> bool:
@@ -123,7 +127,7 @@ def group_series(instances: Iterable[Instance]) -> list[Candidate]:
                 alike.append([(instance, frame)])
             else:
                 group.append((instance, frame))
-    found = [passes(group) for alike in kinds.values() for group in alike]
+    found = [passes(group) for group in rejoined([group for alike in kinds.values() for group in alike], _same_grid)]
     ordered = sorted(
         ((group, number, len(parted)) for parted in found for number, group in enumerate(parted)),
         key=lambda one: (_number(one[0]), one[1], -len(one[0])),
@@ -170,7 +174,9 @@ def choice_warnings(chosen: Candidate, candidates: list[Candidate]) -> list[str]
         count = plural(sum(len(one.slices) for one in torn), "slice")
         warnings.append(part(f"{count} of the series read lie in another direction, or have another size or no "
                              "position, and were left out"))  # fmt: skip
-    if len({one.first.study_uid for one in candidates}) > 1:
+    if len({one.first.person for one in candidates}) > 1:
+        warnings.append("the files belong to more than one patient; give the folder of one patient")
+    elif len({one.first.study_uid for one in candidates}) > 1:
         warnings.append("the files belong to more than one study; give the folder of one study to be sure")
     if chosen.first.modality != "CT":
         warnings.append("the series is no CT; its values are no Hounsfield units")
@@ -184,15 +190,23 @@ def choice_warnings(chosen: Candidate, candidates: list[Candidate]) -> list[str]
 
 
 def pass_warnings(chosen: Candidate) -> list[str]:
-    """A line where the series goes over the same range more than once."""
+    """Lines where a series goes over the same range more than once, and where several were taken as one."""
+    torn = len({instance.series_uid for instance, _ in chosen.slices})
+    lines = []
+    if torn > 1:
+        lines.append(f"{torn} series that lie one after the other, and are alike in all else, were taken as one")
     if chosen.passes == 1:
-        return []
-    return [f"the series holds {chosen.passes} passes over the same range (acquisitions); one of {len(chosen.slices)} "
-            f"slices, {chosen.key}, was read; --series takes another"]  # fmt: skip
+        return lines
+    count = len(chosen.slices)
+    return [*lines, f"the series holds {chosen.passes} passes over the same range (acquisitions); one of {count} slices, "
+            f"{chosen.key}, was read; --series takes another"]  # fmt: skip
 
 
 def _kind(instance: Instance) -> tuple[object, ...]:
-    return instance.series_uid, instance.modality, instance.kernel, instance.rows, instance.columns
+    # Two people may have one UID, where an anonymiser copied it.
+    return (
+        instance.series_uid, instance.person, instance.modality, instance.kernel, instance.rows, instance.columns,
+    )  # fmt: skip
 
 
 def _same_grid(one: Frame, other: Frame) -> bool:
@@ -213,7 +227,8 @@ def _belongs_to(one: Candidate, chosen: Candidate) -> bool:
     """Whether slices were most likely of the series read, and no reformat, localiser or other pass."""
     first, read = one.first, chosen.first
     shared = first.series_uid == read.series_uid and first.kernel == read.kernel and one.passes == chosen.passes == 1
-    return shared and not one.is_localiser and one.is_axial and chosen.is_axial and len(one.slices) < len(chosen.slices)
+    same = shared and first.person == read.person and one.is_axial and chosen.is_axial
+    return same and not one.is_localiser and len(one.slices) <= len(chosen.slices)
 
 
 def _number(group: list[tuple[Instance, Frame]]) -> int:

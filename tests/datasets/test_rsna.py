@@ -258,7 +258,8 @@ def test_hostile_tables_are_refused_in_one_line(copy: Path, content: bytes, mess
 def test_the_table_may_have_semicolons(copy: Path) -> None:
     cases = [(case.study_id, case.study_labels) for case in open_rsna(copy).cases]
     table = copy / "stage_2_train.csv"
-    table.write_text("\ufeff" + table.read_text().replace(",0", ";0,0").replace(",1", ";1").replace(",", ";", 1))
+    text = table.read_text(encoding="utf-8").replace(",0", ";0,0").replace(",1", ";1").replace(",", ";", 1)
+    table.write_text("\ufeff" + text, encoding="utf-8")
     assert table.read_text(encoding="utf-8-sig").startswith("ID;Label\n")
     assert [(case.study_id, case.study_labels) for case in open_rsna(copy).cases] == cases
 

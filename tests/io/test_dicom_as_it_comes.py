@@ -322,3 +322,103 @@ def test_a_lost_intercept_is_put_back(tmp_path: Path) -> None:
     scan = read_scan(tmp_path)
     np.testing.assert_array_equal(scan.volume.voxels, hu)
     assert warned(scan, "1024")
+
+
+def test_a_scan_whose_slices_or_halves_have_series_of_their_own_is_one(tmp_path: Path) -> None:
+    hu, study = head_hu(8), SeriesPlan().study_uid
+    for name, uids in (("each", range(8)), ("halves", [0] * 4 + [1] * 4)):
+        for place, uid in enumerate(uids):
+            plan = SeriesPlan(study_uid=study, series_uid=f"1.2.{len(name)}.{uid + 1}")
+            save(slice_dataset(stored(hu[place]), plan, place), tmp_path / name / f"{place}")
+        scan = read_scan(tmp_path / name)
+        np.testing.assert_array_equal(scan.volume.voxels, hu)
+        assert warned(scan, f"{len(set(uids))} series that lie one after the other")
+
+
+def test_two_people_with_one_series_uid_are_not_one_scan(tmp_path: Path) -> None:
+    for number, person in enumerate(("A", "B")):
+        plan = SeriesPlan(study_uid="1.2.3", series_uid="1.2.4", fields={"PatientID": person})
+        for place in range(6):
+            one = slice_dataset(stored(head_hu(6, seed=number)[place]), plan, place)
+            one.ImagePositionPatient = [-5, -7, 5.0 * place + 2.5 * number]
+            save(one, tmp_path / f"{person}{place}")
+    scan = read_scan(tmp_path)
+    assert scan.volume.shape[0] == 6
+    assert warned(scan, "more than one patient")
+
+
+def test_passes_interleaved_by_number_are_told_apart_by_time(tmp_path: Path) -> None:
+    first, second = head_hu(8, seed=1), head_hu(8, seed=2)
+    plan = SeriesPlan()
+    for number, hu in enumerate((first, second)):
+        for place in range(8):
+            one = slice_dataset(stored(hu[place]), plan, place, AcquisitionTime=f"10{10 + number}{20 + place}.5")
+            one.ImagePositionPatient = [float(v) for v in position_of(plan, place) + np.array([0, 0, 2.5 * number])]
+            save(one, tmp_path / f"{number}{place}")
+    scan = read_scan(tmp_path)
+    np.testing.assert_array_equal(scan.volume.voxels, first)
+    assert warned(scan, "2 passes")
+
+
+def test_positions_that_are_all_one_give_way_to_slice_locations(tmp_path: Path) -> None:
+    hu, plan = head_hu(6), SeriesPlan()
+    for place in range(6):
+        fields = {"ImagePositionPatient": [0, 0, 0], "SliceLocation": 5.0 * place}
+        save(slice_dataset(stored(hu[place]), plan, place, **fields), tmp_path / f"{place}")
+    scan = read_scan(tmp_path)
+    np.testing.assert_array_equal(scan.volume.voxels, hu)
+    assert warned(scan, "placed by SliceLocation")
+
+
+@pytest.mark.parametrize("odd", [{"RescaleIntercept": 0}, {"RescaleIntercept": -1000},
+                                 {"RescaleIntercept": None, "RescaleSlope": None}])  # fmt: skip
+def test_slices_with_another_intercept_than_the_rest_are_rescaled_like_it(tmp_path: Path, odd: dict) -> None:
+    hu, plan = head_hu(8), SeriesPlan()
+    for place in range(8):
+        fields = odd if place in (2, 3, 6) else {}
+        save(slice_dataset(stored(hu[place]), plan, place, **fields), tmp_path / f"{place}")
+    scan = read_scan(tmp_path)
+    np.testing.assert_array_equal(scan.volume.voxels, hu)
+    assert warned(scan, "3 slices had another rescale intercept")
+
+
+@pytest.mark.parametrize(
+    "fields", [{"BitsStored": 10, "HighBit": 9}, {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7}]
+)
+def test_bits_that_the_pixels_contradict_are_not_believed(tmp_path: Path, fields: dict) -> None:
+    hu = head_hu(6)
+    write_series(tmp_path, hu, **fields)
+    scan = read_scan(tmp_path)
+    np.testing.assert_array_equal(scan.volume.voxels, hu)
+    assert warned(scan, "other bits than they use")
+
+
+def test_twelve_bits_that_stand_at_the_top_are_brought_down(tmp_path: Path) -> None:
+    hu, plan = head_hu(6), SeriesPlan()
+    for place in range(6):
+        values = np.clip(stored(hu[place]), 0, 4095) << 4
+        save(slice_dataset(values.astype(np.uint16), plan, place, BitsStored=12, HighBit=15), tmp_path / f"{place}")
+    np.testing.assert_array_equal(read_scan(tmp_path).volume.voxels, hu)
+
+
+def test_more_pixels_than_the_header_declares_are_told(tmp_path: Path) -> None:
+    write_series(tmp_path, head_hu(6), Rows=ROWS - 8)
+    assert warned(read_scan(tmp_path), "more pixels are stored")
+
+
+def test_files_named_like_the_slices_that_are_none_are_missed(tmp_path: Path) -> None:
+    paths = write_series(tmp_path, head_hu(6))
+    paths[0].write_bytes(b"")
+    (tmp_path / "notes.txt").write_text("read me")
+    scan = read_scan(tmp_path)
+    assert [grade_of(line) for line in scan.warnings if "no DICOM" in line] == [Grade.PART]
+
+
+@pytest.mark.parametrize("worse", [{"SeriesDescription": "CTA HEAD"}, {"SeriesDescription": "POST CONTRAST"},
+                                   {"ContrastBolusVolume": "70"}, {"SeriesDescription": "Knochen"}])  # fmt: skip
+def test_what_the_description_says_of_a_series_counts(tmp_path: Path, worse: dict) -> None:
+    study = SeriesPlan().study_uid
+    write_series(tmp_path, head_hu(9), SeriesPlan(series_number=1, study_uid=study, step_mm=3, fields=worse))
+    plain = SeriesPlan(series_number=2, study_uid=study, fields={"SeriesDescription": "HEAD W/O CONTRAST"})
+    write_series(tmp_path, head_hu(6), plain)
+    np.testing.assert_array_equal(read_scan(tmp_path).volume.voxels, head_hu(6))
