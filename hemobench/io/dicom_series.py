@@ -198,7 +198,7 @@ def pass_warnings(chosen: Candidate) -> list[str]:
     if chosen.passes == 1:
         return lines
     count = len(chosen.slices)
-    return [*lines, f"the series holds {chosen.passes} passes over the same range (acquisitions); one of {count} slices, "
+    return [*lines, f"the series holds {chosen.passes} passes over one range (acquisitions); one of {count} slices, "
             f"{chosen.key}, was read; --series takes another"]  # fmt: skip
 
 

@@ -106,7 +106,7 @@ def test_two_passes_in_a_series_are_told_apart(tmp_path: Path, fields: str, shif
     first, second = two_passes(tmp_path, shift_mm=shift_mm, fields=fields)
     scan = read_scan(tmp_path)
     np.testing.assert_array_equal(scan.volume.voxels, first)
-    assert warned(scan, "2 passes over the same range")
+    assert warned(scan, "2 passes over one range")
     np.testing.assert_array_equal(read_scan(tmp_path, series="2.2").volume.voxels, second)
 
 
