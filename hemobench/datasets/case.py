@@ -20,7 +20,8 @@ class Loaded:
     `remarks` are lines about what the reader noticed while decoding; `hemobench data check` prints them.
     `blood_mask` (D, H, W) bool marks blood of unknown type, for data sets whose masks are binary. `study_labels` are
     five 0/1 of the study as a whole, for data sets that say no more: a picture of the study may show none of them.
-    `any_labels` (D,) uint8 say whether each slice bleeds, where only that is known: not the types.
+    `any_labels` (D,) uint8 say whether each slice bleeds, where only that is known: not the types. `study_any` (0 or 1)
+    says so of the study as a whole.
     """
 
     image: Volume
@@ -30,6 +31,7 @@ class Loaded:
     blood_mask: NDArray[np.bool_] | None = None
     study_labels: tuple[int, ...] | None = None
     any_labels: NDArray[np.uint8] | None = None
+    study_any: int | None = None
 
     def __post_init__(self) -> None:
         shape = self.image.shape

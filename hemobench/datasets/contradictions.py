@@ -55,6 +55,11 @@ def contradictions(case: Case, loaded: Loaded, info: DatasetInfo) -> Iterator[tu
         ):
             yield from ((kind, int(index)) for index in np.flatnonzero(wrong))
     study = loaded.study_labels or case.study_labels
+    if marks is not None and loaded.study_any is not None:
+        if loaded.study_any and not marks.touched.any():
+            yield LABEL_WITHOUT_MASK, None
+        elif not loaded.study_any and marks.seen.any():
+            yield MASK_WITHOUT_LABEL, None
     if study is None:
         return
     if loaded.slice_labels is not None or (marks is not None and loaded.label_map is not None):

@@ -3,8 +3,9 @@
 With a table: `image-folder:PATH` finds the only CSV in the folder (or `labels=NAME`), and its columns by the names
 people give them (`id, hemorrhage`, or `image,patient,epidural,…`), or by the options `id_column`, `patient_column`,
 `any_column`, `epidural_column` and so on. A picture is found by its path in the folder, its file name, the name without
-ending, or, for numbers, the same number (`7` is `007.png`). Masks, where there are any, lie in a folder of their own
-(`masks/`, or `masks=NAME`) under the picture's name.
+ending, or, for numbers, the same number (`7` is `007.png`); ids that then remain by what they have in common with a
+name (`C:/data/007.jpg`, `7.0`), where one picture alone can be meant. Masks, where there are any, lie in a folder of
+their own (`masks/`, or `masks=NAME`) under the picture's name.
 
 Without a table: folders named after the types, `normal`, `hemorrhage` and the like.
 
@@ -84,7 +85,7 @@ def open_image_folder(
     if table is None:
         labelled = labels_of_folder(root, pictures, warnings)
     else:
-        columns = find_columns(table, dict(zip(Columns.roles(), given, strict=True)))
+        columns = find_columns(table, dict(zip(Columns.roles(), given, strict=True)), warnings)
         labelled = match_pictures(root, pictures, read_picture_labels(table, columns, warnings), table, warnings)
     if not labelled:
         raise UserError(f"{root} has no picture with labels; expected PNG or JPEG and a CSV, or folders named after "

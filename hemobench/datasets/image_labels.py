@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hemobench.datasets.tables import read_header, read_rows, whole
+from hemobench.datasets.loose_ids import match_loosely
+from hemobench.datasets.nifti_pairs import printable
+from hemobench.datasets.tables import PLAIN, Layout, layout_of, read_header, read_rows
+from hemobench.datasets.yes_no import crossed_columns, yes_or_no
 from hemobench.errors import UserError
 from hemobench.labels import SUBTYPES
 
@@ -23,8 +26,6 @@ _NAMES = {
     "subarachnoid": ("subarachnoid", "sah", "subarachnoidhemorrhage"),
     "subdural": ("subdural", "sdh", "subduralhemorrhage"),
 }
-_YES = ("1", "true", "yes", "positive")
-_NO = ("0", "false", "no", "negative")
 _BLEEDING_FOLDERS = ("hemorrhage", "haemorrhage", "hemorrhagic", "bleed", "bleeding", "ich", "positive", "yes", "any",
                      "multi", "multiple", "abnormal")  # fmt: skip
 _NORMAL_FOLDERS = ("normal", "healthy", "negative", "no", "none", "nohemorrhage", "nohaemorrhage", "nonhemorrhage",
@@ -42,12 +43,13 @@ class PictureLabels:
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of a table's columns; None where there is none."""
+    """Names of a table's columns; None where there is none. layout: how the table is written."""
 
     id: str
     patient: str | None
     any: str | None
     types: tuple[str | None, ...]
+    layout: Layout = PLAIN
 
     @staticmethod
     def roles() -> tuple[str, ...]:
@@ -70,12 +72,24 @@ def list_pictures(root: Path, mask_folder: Path | None, warnings: list[str]) -> 
     return found
 
 
-def find_columns(table: Path, given: Mapping[str, str | None]) -> Columns:
+def find_columns(table: Path, given: Mapping[str, str | None], warnings: list[str]) -> Columns:
     """Columns by the names that are given, or else by what people call them.
 
     Raises UserError for a given column that is not there, two that could be meant, and a table without ids or labels.
     """
-    header = read_header(table)
+
+    def fits(header: tuple[str, ...]) -> bool:
+        try:
+            return bool(_columns(table, header, given))
+        except UserError:
+            return False
+
+    layout, odd = layout_of(table, fits) if table.is_file() else (PLAIN, [])
+    warnings += odd
+    return replace(_columns(table, read_header(table, layout), given), layout=layout)
+
+
+def _columns(table: Path, header: tuple[str, ...], given: Mapping[str, str | None]) -> Columns:
     chosen: dict[str, str | None] = {}
     for role in Columns.roles():
         name = given.get(role)
@@ -114,17 +128,21 @@ def read_picture_labels(table: Path, columns: Columns, warnings: list[str]) -> d
     """
     all_names = (columns.id, columns.patient, columns.any, *columns.types)
     names = tuple(dict.fromkeys(name for name in all_names if name))
+    labelling = tuple(dict.fromkeys(name for name in (columns.any, *columns.types) if name))
+    told_by = (fields for _, fields in read_rows(table, labelling, columns.layout))
+    crossed = {name for name, so in zip(labelling, crossed_columns(told_by, len(labelling)), strict=True) if so}
     labels: dict[str, PictureLabels] = {}
-    for line, fields in read_rows(table, names):
+    for line, fields in read_rows(table, names, columns.layout):
         row = dict(zip(names, fields, strict=True))
         picture = row[columns.id].strip()
         patient = row[columns.patient].strip() if columns.patient else None
         if not picture or patient == "":
             missing = "id" if not picture else "patient"
             raise UserError(f"{table} line {line} has no {missing}; expected one; add it or take the line out")
-        entry = _labels(row, columns, f"{table} line {line}", patient)
+        truth = {name: _yes(row[name], f"{table} line {line}", name in crossed) for name in labelling}
+        entry = _labels(truth, columns, patient)
         if entry.types is not None and columns.any:
-            told, typed = _yes(row[columns.any], f"{table} line {line}"), max(entry.types)
+            told, typed = truth[columns.any], max(entry.types)
             if told < typed or (told > typed and all(columns.types)):
                 warnings.append(f"{table.name} line {line}: {columns.any} of {picture} is {told} against its types")
         earlier = labels.get(picture)
@@ -137,11 +155,11 @@ def read_picture_labels(table: Path, columns: Columns, warnings: list[str]) -> d
     return labels
 
 
-def _labels(row: Mapping[str, str], columns: Columns, where: str, patient: str | None) -> PictureLabels:
+def _labels(truth: Mapping[str, int], columns: Columns, patient: str | None) -> PictureLabels:
     types = None
     if any(columns.types):
-        types = tuple(_yes(row[name], where) if name else 0 for name in columns.types)
-    bleeds = _yes(row[columns.any], where) if columns.any else 0
+        types = tuple(truth[name] if name else 0 for name in columns.types)
+    bleeds = truth[columns.any] if columns.any else 0
     return PictureLabels(types, max(bleeds, *(types or (0,))), patient)
 
 
@@ -152,34 +170,58 @@ def _joined(left: PictureLabels, right: PictureLabels) -> PictureLabels:
     return PictureLabels(types, max(left.bleeds, right.bleeds), left.patient)
 
 
-def _yes(text: str, where: str) -> int:
-    plain = whole(text).lower()
-    if plain not in (*_YES, *_NO):
+def _yes(text: str, where: str, crossed: bool) -> int:
+    value = yes_or_no(text, crossed=crossed)
+    if value is None:
         raise UserError(f"{where} has label '{text[:40]}'; expected 0 or 1; correct it, or name the right column")
-    return int(plain in _YES)
+    return value
 
 
 def match_pictures(
     root: Path, pictures: Mapping[str, int], labels: Mapping[str, PictureLabels], table: Path, warnings: list[str]
 ) -> dict[str, PictureLabels]:
-    """Labels by the picture's path: the same path, file name, name without ending, or number. The rest is named."""
+    """Labels by the picture's path: the same path, file name, name without ending, or number; of the ids that remain,
+    what `match_loosely` finds, with a remark. The rest is named.
+
+    Raises UserError where there are pictures and ids, and no id stands for one.
+    """
     places: dict[str, list[str]] = {}
     for picture in pictures:
         path = Path(picture)
         for key in dict.fromkeys((picture, path.name, path.stem, picture.rpartition(".")[0], _numbered(path.stem))):
             places.setdefault(key, []).append(picture)
+    plain = {name: name.replace("\\", "/").removeprefix("./") for name in labels}
+    matching = {
+        name: next((places[key] for key in (plain[name], _numbered(plain[name])) if key in places), [])
+        for name in labels
+    }
+    taken = {one[0] for one in matching.values() if len(one) == 1}
+    by_folder = any("/" in plain[name] for name, places in matching.items() if places)
+    remaining = [name for name, places in matching.items() if not places]
+    loose = match_loosely(remaining, pictures, taken, by_folder=by_folder)
     found: dict[str, PictureLabels] = {}
     for name, entry in labels.items():
-        plain = name.replace("\\", "/").removeprefix("./")
-        matching = next((places[key] for key in (plain, _numbered(plain)) if key in places), [])
-        if not matching:
-            warnings.append(f"{name}: in {table.name} but not on disk; left out")
-        elif len(matching) > 1:
-            warnings.append(f"{name}: {len(matching)} pictures have this name ({', '.join(matching[:3])}); left out")
-        elif matching[0] in found:
-            warnings.append(f"{matching[0]}: listed in {table.name} under two names; the first counts")
+        meant = [loose.names[name]] if name in loose.names else matching[name] or list(loose.unclear.get(name, ()))
+        shown = printable(name[:60])
+        if not meant:
+            warnings.append(f"{shown}: in {table.name} but not on disk; left out")
+        elif len(meant) > 1:
+            warnings.append(f"{shown}: {len(meant)} pictures have this name ({', '.join(meant[:3])}); left out")
+        elif name in loose.unclear:
+            warnings.append(f"{shown}: {meant[0]} could be meant by another id of {table.name} too; left out")
+        elif meant[0] in found:
+            warnings.append(f"{meant[0]}: listed in {table.name} under two names; the first counts")
         else:
-            found[matching[0]] = entry
+            found[meant[0]] = entry
+    if labels and pictures and not found:
+        example, picture = printable(next(iter(labels))[:60]), next(iter(pictures))
+        raise UserError(f"{root} has no picture with labels: none of the {len(labels)} ids in {table.name} stands for "
+                        f"one picture (an id is '{example}', a picture '{picture}'); expected the pictures' names; "
+                        "correct them, or say id_column=")
+    if loose.names:
+        name, picture = next(iter(loose.names.items()))
+        warnings.append(f"{table.name}: {len(loose.names)} ids were matched by what they have in common with a "
+                        f"picture's name ('{printable(name[:60])}' is {picture})")  # fmt: skip
     warnings += [f"{picture}: not in {table.name}; left out" for picture in pictures if picture not in found]
     return found
 

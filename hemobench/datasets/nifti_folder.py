@@ -24,23 +24,22 @@ from hemobench.datasets.catalogue import NIFTI_FOLDER
 from hemobench.datasets.nifti_pairs import (
     binary,
     checked_folder,
-    csv_rows,
     fingerprint,
     printable,
     read_pair,
     stem_of,
     typed,
     unmatched,
-    zero_or_one,
 )
-from hemobench.datasets.tables import whole
+from hemobench.datasets.nifti_table import TableRow, read_table, with_scans
 from hemobench.errors import UserError, unknown_name
 from hemobench.io.nifti import read_nifti
 from hemobench.io.values import as_hounsfield
-from hemobench.labels import SUBTYPES, slice_labels_from_label_map
+from hemobench.labels import slice_labels_from_label_map
 
 SETTINGS_FILE = "hemobench.json"
 MASK_IDS = ("blood", "types")
+ANY_ALONE = "labels say whether there is blood, not which type: the types' metrics are undefined"
 _MOST_WILDCARDS = 3
 
 
@@ -59,15 +58,6 @@ class Settings:
     lineage: str = NIFTI_FOLDER.lineage
 
 
-@dataclass
-class _Row:
-    """What the table says of a study: its patient, types of the study, or types by slice from the lowest up."""
-
-    patient: str | None
-    study: tuple[int, ...] | None
-    slices: dict[int, tuple[int, ...]]
-
-
 def open_nifti_folder(
     path: Path | None,
     *,
@@ -83,7 +73,8 @@ def open_nifti_folder(
     """The scans under `path`, one Case a scan; options as in `Settings`.
 
     The table needs the study column; with the slice column it has a row a slice (0 is the lowest), without it a row a
-    study; the five types by their names, the patient column, or both. What has no counterpart is in the warnings.
+    study; the five types by their names, `any`, the patient column, or several of these. What has no counterpart is in
+    the warnings.
     Raises UserError where nothing matches, and for a table or settings that cannot be understood.
     """
     root = checked_folder(path, NIFTI_FOLDER, "images/{study}.nii.gz, and masks/{study}.nii.gz or labels.csv")
@@ -100,13 +91,19 @@ def open_nifti_folder(
         raise UserError(f"{root} has no scan {printable(settings.images)}.nii.gz ({seen}); expected some; say "
                         "nifti-folder:PATH,images=PATTERN")
     table = root / settings.labels
-    rows = _read_table(table, settings) if table.is_file() else {}
+    warnings: list[str] = []
+    rows: dict[str, TableRow] = {}
+    if table.is_file():
+        columns = (settings.study_column, settings.patient_column, settings.slice_column)
+        rows = with_scans(read_table(table, columns, warnings), scans, table, bool(drawn), warnings)
     if not table.is_file() and labels is not None:
         raise UserError(f"no table {table}; expected a CSV with column {settings.study_column}; check the path")
-    warnings, notes = _defects(scans, drawn, rows, settings)
+    defects, notes = _defects(scans, drawn, rows, settings)
+    warnings += defects
     cases = tuple(_case(name, scan, drawn.get(name), rows.get(name), settings) for name, scan in scans.items())
     used = [scan for _, scan in scans.values()] + [mask for name, (_, mask) in drawn.items() if name in scans]
-    marks = fingerprint(root, [*used, *([table] if rows else [])], repr(settings), repr(sorted(rows.items())))
+    listed = sorted(rows.items(), key=lambda pair: pair[0])
+    marks = fingerprint(root, [*used, *([table] if rows else [])], repr(settings), repr(listed))
     return Dataset(NIFTI_FOLDER, cases, marks, tuple(warnings), notes=tuple(notes))
 
 
@@ -116,10 +113,15 @@ def load_scan(
     mask_ids: str,
     study: tuple[int, ...] | None,
     slices: tuple[tuple[int, ...], ...] | None,
+    bleeds: int | None = None,
+    slices_bleed: tuple[int, ...] | None = None,
 ) -> Loaded:
-    """One scan with its mask and labels: slices from the table, else from a mask of types; of the study otherwise."""
+    """One scan with its mask and labels: slices from the table, else from a mask of types; of the study otherwise.
+
+    bleeds, slices_bleed: whether there is blood of any type, where the table says no more.
+    """
     remarks: list[str] = []
-    label_map = blood = slice_labels = None
+    label_map = blood = slice_labels = any_labels = None
     if mask_path is None:
         image = read_nifti(image_path)
     else:
@@ -134,45 +136,56 @@ def load_scan(
     if lines:
         image = image.with_voxels(voxels)
         remarks += [f"{image_path}: {line}" for line in lines]
-    if slices is not None:
-        if len(slices) != image.shape[0]:
-            raise UserError(f"{image_path} has {image.shape[0]} slices, the table {len(slices)}; expected a row a "
+    for rows in (slices, slices_bleed):
+        if rows is not None and len(rows) != image.shape[0]:
+            raise UserError(f"{image_path} has {image.shape[0]} slices, the table {len(rows)}; expected a row a "
                             "slice; correct the table")
+    if slices is not None:
         slice_labels = np.array(slices, dtype=np.uint8)
-    return Loaded(image, label_map, slice_labels, tuple(remarks), blood_mask=blood, study_labels=study)
+    if slices_bleed is not None:
+        any_labels = np.array(slices_bleed, dtype=np.uint8)
+    return Loaded(image, label_map, slice_labels, tuple(remarks), blood_mask=blood, study_labels=study,
+                  any_labels=any_labels, study_any=bleeds)  # fmt: skip
 
 
 def _case(
-    name: str, scan: tuple[str | None, Path], mask: tuple[str | None, Path] | None, row: _Row | None, settings: Settings
+    name: str, scan: tuple[str | None, Path], mask: tuple[str | None, Path] | None, row: TableRow | None,
+    settings: Settings,
 ) -> Case:
     patient = (row.patient if row is not None else None) or scan[0] or name
-    study = slices = None
+    study = slices = bleeds = slices_bleed = None
     if row is not None:
-        study = row.study
+        study, bleeds = row.study, row.bleeds
+        slices_bleed = tuple(row.slices_bleed[number] for number in sorted(row.slices_bleed)) or None
         if row.slices:
             slices = tuple(row.slices[number] for number in sorted(row.slices))
             study = tuple(max(column) for column in zip(*slices, strict=True))
-    load = partial(load_scan, scan[1], mask[1] if mask else None, settings.mask_ids, study, slices)
+    load = partial(load_scan, scan[1], mask[1] if mask else None, settings.mask_ids, study, slices, bleeds,
+                   slices_bleed)  # fmt: skip
     return Case(patient, name, NIFTI_FOLDER.name, settings.lineage, study, load)
 
 
 def _defects(
-    scans: dict[str, tuple[str | None, Path]], drawn: dict[str, tuple[str | None, Path]], rows: dict[str, _Row],
+    scans: dict[str, tuple[str | None, Path]], drawn: dict[str, tuple[str | None, Path]], rows: dict[str, TableRow],
     settings: Settings,
 ) -> tuple[list[str], list[str]]:
-    """Warnings about what has no counterpart, and a note where patients are unknown."""
+    """Warnings about what has no counterpart, and a note where patients or types are unknown."""
     warnings = unmatched(drawn, scans, f"mask of {{}}: no scan {settings.images}; mask left out")
     if drawn:
         warnings += unmatched(scans, drawn, f"{{}}: no mask {settings.masks}")
     if rows:
         warnings += unmatched(rows, scans, f"{settings.labels}: {{}} is no scan {settings.images}; row left out")
         warnings += unmatched(scans, rows, f"{{}}: not in {settings.labels}; no labels")
-    gaps = [name for name, row in rows.items() if row.slices and sorted(row.slices) != list(range(len(row.slices)))]
+    gaps = [name for name, row in rows.items() for numbers in (row.slices, row.slices_bleed)
+            if sorted(numbers) != list(range(len(numbers)))]  # fmt: skip
     if gaps:
         raise UserError(f"{settings.labels} does not number the slices of {printable(gaps[0])} 0, 1, 2 ...; expected "
                         "each once, 0 the lowest; correct it")
     known = "{patient}" in settings.images or any(row.patient for row in rows.values())
-    return warnings, [] if known else ["no patient ids: each scan counts as a patient of its own"]
+    notes = [] if known else ["no patient ids: each scan counts as a patient of its own"]
+    if any(row.bleeds is not None or row.slices_bleed for row in rows.values()):
+        notes.append(ANY_ALONE)
+    return warnings, notes
 
 
 def _kept_settings(root: Path) -> Settings:
@@ -247,27 +260,3 @@ def _expression(pattern: str, option: str) -> re.Pattern[str]:
         raise UserError(f"{option}={printable(pattern[:80])} has no {{study}}; expected a pattern such as "
                         f"{option}/{{study}}; put it where the scan's name stands")
     return re.compile(text)
-
-
-def _read_table(table: Path, settings: Settings) -> dict[str, _Row]:
-    rows: dict[str, _Row] = {}
-    for line, values in csv_rows(table, [settings.study_column]):
-        lacking = [name for name in SUBTYPES if name not in values]
-        if lacking and len(lacking) < len(SUBTYPES):
-            raise UserError(f"{table} has no column {', '.join(lacking)}; expected all five types or none; add them")
-        types = None if lacking else tuple(zero_or_one(values, name, line, table) for name in SUBTYPES)
-        study = stem_of(values[settings.study_column]) or values[settings.study_column]
-        patient = values.get(settings.patient_column) or None
-        by_slice = settings.slice_column in values
-        known = study in rows
-        row = rows.setdefault(study, _Row(patient, None if by_slice else types, {}))
-        number = whole(values.get(settings.slice_column, ""))
-        if by_slice and not re.fullmatch(r"\d{1,6}", number, re.ASCII):
-            raise UserError(f"{table} line {line} has slice '{printable(number[:40])}'; expected a number from 0, the "
-                            "lowest slice; correct it")
-        if (int(number) in row.slices if by_slice else known) or row.patient != patient:
-            raise UserError(f"{table} line {line} has {printable(study)} again or with another patient; expected one "
-                            f"row a {'slice' if by_slice else 'study'}; delete one")
-        if by_slice and types is not None:
-            row.slices[int(number)] = types
-    return rows

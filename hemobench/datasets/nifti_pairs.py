@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hemobench.datasets.case import DatasetInfo
-from hemobench.datasets.tables import csv_reader, whole
+from hemobench.datasets.tables import PLAIN, Layout, csv_reader, whole
 from hemobench.errors import UserError
 from hemobench.io.nifti import read_label_map_with_remarks, read_nifti, read_space
 from hemobench.labels import SUBTYPES
@@ -133,16 +133,16 @@ def fingerprint(root: Path, files: Iterable[Path], *parts: str) -> str:
     return digest.hexdigest()
 
 
-def csv_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def csv_rows(path: Path, needed: Sequence[str], layout: Layout = PLAIN) -> Iterator[tuple[int, dict[str, str]]]:
     """(line, fields) of a CSV with a header, UTF-8 with or without byte-order mark; empty lines are passed over.
 
-    Its columns are separated by commas, semicolons or tabs.
+    Its columns are separated by commas, semicolons, tabs or bars. layout: what `layout_of` found.
 
     Raises UserError for a file that is missing, no text, or lacks a needed column, and for lines of another length.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            yield from _parsed(file, path, needed)
+        with path.open(encoding=layout.encoding, newline="") as file:
+            yield from _parsed(file, path, needed, layout)
     except FileNotFoundError as error:
         raise UserError(f"no file {path}; expected a CSV with {', '.join(needed)}; check the path") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -150,8 +150,10 @@ def csv_rows(path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str,
                         "save it as UTF-8") from error
 
 
-def _parsed(file: io.TextIOWrapper, path: Path, needed: Sequence[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    reader = csv_reader(file, needed)
+def _parsed(
+    file: io.TextIOWrapper, path: Path, needed: Sequence[str], layout: Layout
+) -> Iterator[tuple[int, dict[str, str]]]:
+    reader = csv_reader(file, needed, layout=layout)
     header = [name.strip() for name in next(reader, [])]
     missing = [name for name in needed if name not in header]
     if missing:
@@ -162,8 +164,9 @@ def _parsed(file: io.TextIOWrapper, path: Path, needed: Sequence[str]) -> Iterat
         if not any(field.strip() for field in row):
             continue
         if len(row) != len(header):
-            raise UserError(f"{path} line {reader.line_num} has {len(row)} fields; expected {len(header)}; correct it")
-        yield reader.line_num, {name: field.strip() for name, field in zip(header, row, strict=True)}
+            line = reader.line_num + layout.above
+            raise UserError(f"{path} line {line} has {len(row)} fields; expected {len(header)}; correct it")
+        yield reader.line_num + layout.above, {name: field.strip() for name, field in zip(header, row, strict=True)}
 
 
 def printable(text: str) -> str:

@@ -190,7 +190,7 @@ def _render_slices(loaded: Loaded, view: ClassificationView, where: str) -> tupl
     elif loaded.study_labels is not None:
         # All that is known: right for the study (the largest over its slices), too generous for a slice.
         subtype_labels = np.tile(np.asarray(loaded.study_labels, dtype=np.uint8), (volume.shape[0], 1))
-    elif loaded.any_labels is not None:
+    elif loaded.any_labels is not None or loaded.study_any is not None:
         subtype_labels = np.zeros((volume.shape[0], len(SUBTYPES)), dtype=np.uint8)
     else:
         raise UserError(f"{where} has no slice labels; classification needs them; choose another task or data set")
@@ -198,6 +198,8 @@ def _render_slices(loaded: Loaded, view: ClassificationView, where: str) -> tupl
     if loaded.any_labels is not None:
         # Blood whose type nobody wrote down.
         targets[:, -1] = np.maximum(targets[:, -1], loaded.any_labels)
+    elif loaded.study_any is not None and loaded.slice_labels is None and loaded.label_map is None:
+        targets[:, -1] = np.maximum(targets[:, -1], loaded.study_any)
     return images, targets
 
 

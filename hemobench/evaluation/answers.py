@@ -106,6 +106,8 @@ def slice_truth(loaded: Loaded) -> tuple[NDArray[np.uint8], bool, bool] | None:
         targets[:, -1] = np.maximum(targets[:, -1], loaded.any_labels)
     elif not typed and loaded.blood_mask is not None:
         targets[:, -1] = loaded.blood_mask.any(axis=(1, 2))
+    elif not typed and loaded.study_any is not None:
+        targets[:, -1], by_slice = loaded.study_any, False
     elif not typed:
         return None
     return targets, typed, by_slice
