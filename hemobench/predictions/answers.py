@@ -28,8 +28,9 @@ _SURE = 1e-12
 _HALF_WAY_ML = 1.0
 # Where millimetres are nominal, a voxel counts for so much.
 _NOMINAL_ML = 1e-3
-# From so many cases on, processes are worth their start.
+# From so many cases on, processes are worth their start; each holds the libraries and a case, so they are not too many.
 _PARALLEL_FROM = 24
+_MOST_PROCESSES = 6
 
 
 def answer_all(
@@ -37,7 +38,7 @@ def answer_all(
 ) -> Iterator[tuple[int, list[Answer]]]:
     """(place of a case, one answer a source) of the cases `waiting`, each read once, on all cores where there are many.
     """
-    jobs = usable_cores() if jobs is None else jobs
+    jobs = min(usable_cores(), _MOST_PROCESSES) if jobs is None else jobs
     parts = ([source.part(number) for source in sources] for number in waiting)
     cases = [dataset.cases[number] for number in waiting]
     if jobs <= 1 or len(waiting) < _PARALLEL_FROM:
@@ -45,7 +46,10 @@ def answer_all(
             yield number, _answers(number, case, own)
         return
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
-    with ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=multiprocessing.get_context(method)) as pool:
+    context = multiprocessing.get_context(method)
+    if method == "forkserver":
+        context.set_forkserver_preload([__name__])  # imported once, not by each process
+    with ProcessPoolExecutor(min(jobs, len(waiting)), mp_context=context) as pool:
         try:
             found = pool.map(_answers, waiting, cases, parts)
             yield from zip(waiting, found, strict=True)
