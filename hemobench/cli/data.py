@@ -158,6 +158,7 @@ def _print_report(dataset: Dataset, report: Report) -> None:
         ("left out or inconsistent", report.warnings),
         ("pictures that are there twice", report.twins),
         ("labels that contradict each other", report.contradictions),
+        ("masks that do not fit what they lie on", report.odd_masks),
         ("noticed while reading", report.remarks),
         ("cannot be read", report.unreadable),
     ):
@@ -165,7 +166,8 @@ def _print_report(dataset: Dataset, report: Report) -> None:
             typer.echo(f"{title}: {len(lines)}")
             for line in _shortened(lines):
                 typer.echo(f"  {line}")
-    if not (report.warnings or report.twins or report.contradictions or report.remarks or report.unreadable):
+    inconsistent = report.warnings or report.twins or report.contradictions or report.odd_masks
+    if not (inconsistent or report.remarks or report.unreadable):
         typer.echo("no defects")
 
 

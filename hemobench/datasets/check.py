@@ -16,6 +16,7 @@ from hemobench.datasets.alike import Prints, Twins, find_twins, prints_of
 from hemobench.datasets.case import Case, Dataset, DatasetInfo
 from hemobench.datasets.contradictions import UNKNOWN_LABEL, contradictions, known_labels
 from hemobench.datasets.nifti_pairs import printable
+from hemobench.datasets.odd_masks import oddity_of
 from hemobench.errors import UserError
 from hemobench.labels import CLASSES, SUBTYPES, with_any
 
@@ -28,8 +29,8 @@ class Report:
 
     `slices_with` and `patients_with` count by CLASSES; both are None where the data set has no labels of that kind.
     `warnings` are about the files' list, `remarks` came up while decoding, `unreadable` names cases that failed.
-    `twins` say how many pictures stand under several patients, `contradictions` how many labels exclude each other: a
-    line a kind, with some of the names.
+    `twins` say how many pictures stand under several patients, `contradictions` how many labels exclude each other,
+    `odd_masks` how many masks cannot be of blood: a line a kind, with some of the names.
     """
 
     cases: int
@@ -43,6 +44,7 @@ class Report:
     unreadable: tuple[str, ...]
     twins: tuple[str, ...] = ()
     contradictions: tuple[str, ...] = ()
+    odd_masks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class _Finding:
     prints: Prints | None = None
     labels: NDArray[np.int8] | None = None
     contradictions: tuple[tuple[str, int | None], ...] = ()
+    odd_mask: str | None = None
+    study_any: int | None = None
 
 
 def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None = None) -> Report:
@@ -81,12 +85,13 @@ def check_dataset(dataset: Dataset, progress: Callable[[int, int], None] | None 
         slices=sum(finding.slices for finding in findings),
         label_maps=sum(finding.has_label_map for finding in findings),
         slices_with=_named(np.sum(counts, axis=0)) if counts else None,
-        patients_with=_patients_with(dataset.cases),
+        patients_with=_patients_with(dataset.cases, findings),
         warnings=dataset.warnings,
         remarks=tuple(remark for finding in findings for remark in finding.remarks),
         unreadable=tuple(finding.error for finding in findings if finding.error is not None),
         twins=tuple(twins),
         contradictions=(*_contradiction_lines(dataset.cases, findings), *contrary),
+        odd_masks=tuple(_mask_lines(dataset.cases, findings)),
     )
 
 
@@ -101,7 +106,7 @@ def _examine(case: Case, info: DatasetInfo) -> _Finding:
         counts[-1] = max(int(counts[-1]), int(loaded.any_labels.sum()))
     return _Finding(
         loaded.image.shape[0], loaded.foreground is not None, counts, loaded.remarks, None, prints_of(loaded.image),
-        known_labels(loaded), tuple(contradictions(case, loaded, info)),
+        known_labels(loaded), tuple(contradictions(case, loaded, info)), oddity_of(loaded, info), loaded.study_any,
     )
 
 
@@ -166,18 +171,33 @@ def _contradiction_lines(cases: Sequence[Case], findings: Sequence[_Finding]) ->
     return lines
 
 
+def _mask_lines(cases: Sequence[Case], findings: Sequence[_Finding]) -> list[str]:
+    """One line a kind."""
+    by_kind: dict[str, list[str]] = {}
+    for case, finding in zip(cases, findings, strict=True):
+        if finding.odd_mask is not None:
+            by_kind.setdefault(finding.odd_mask, []).append(printable(case.study_id))
+    lines = []
+    for kind, names in by_kind.items():
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        lines.append(f"{len(names)} {'mask' if len(names) == 1 else 'masks'} {kind}: {', '.join(names[:_NAMED])}{more}")
+    return lines
+
+
 def _name(case: Case, index: int | None, finding: _Finding) -> str:
     """A case, with the slice where it has several."""
     return printable(case.study_id) + (f" slice {index}" if index is not None and finding.slices > 1 else "")
 
 
-def _patients_with(cases: tuple[Case, ...]) -> dict[str, int] | None:
+def _patients_with(cases: Sequence[Case], findings: Sequence[_Finding]) -> dict[str, int] | None:
     by_patient: dict[str, NDArray[np.int64]] = {}
-    for case in cases:
-        if case.study_labels is not None:
-            empty = np.zeros(len(SUBTYPES), dtype=np.int64)
-            by_patient[case.patient_id] = np.maximum(by_patient.get(case.patient_id, empty), case.study_labels)
-    return _named(with_any(np.stack(list(by_patient.values()))).sum(axis=0)) if by_patient else None
+    for case, finding in zip(cases, findings, strict=True):
+        labels = [case.study_labels, None if finding.study_any is None else (*(0,) * len(SUBTYPES), finding.study_any)]
+        for known in labels:
+            if known is not None:
+                counted = np.asarray(known) if len(known) == len(CLASSES) else with_any(np.asarray(known))
+                by_patient[case.patient_id] = np.maximum(by_patient.get(case.patient_id, 0), counted)
+    return _named(np.sum(list(by_patient.values()), axis=0)) if by_patient else None
 
 
 def _named(counts: NDArray[np.integer]) -> dict[str, int]:
