@@ -32,7 +32,7 @@ from hemobench.io.nifti_geometry import LEAST_MM, MOST_MM, Geometry, geometry_of
 from hemobench.io.remarks import note
 from hemobench.io.scan import NO_AIR, GridSource, Scan, Space, check_size
 from hemobench.io.values import as_hounsfield
-from hemobench.volume import DISPLAY_ORIENTATION, LABEL_MAP, Volume
+from hemobench.volume import AIR_HU, DISPLAY_ORIENTATION, LABEL_MAP, Volume
 
 _SUFFIXES = (".nii", ".nii.gz")
 _BROKEN = (
@@ -48,6 +48,9 @@ _RATIO_COUNTS_FROM_BYTES = 256 * 1024**2
 _MOST_BESIDE_VOXELS = 16 * 1024**2
 # A mask that a float slope made 0.99998 is a mask; a half is a mask that was interpolated.
 _WHOLE_WITHIN = 0.01
+# FreeSurfer keeps MR, which has no such values; its mri_convert turns CT into the same files.
+CT_IN_MGZ = note("values near -1000, as air has in Hounsfield units: this MGZ was read as CT, not as MR")
+_AIR_WITHIN_HU, _LEAST_AIR = 60.0, 0.005
 _DISPLAY_AXES = axcodes2ornt(DISPLAY_ORIENTATION)
 
 
@@ -68,16 +71,18 @@ class _File:
 
 
 def read_nifti_scan(path: Path) -> Scan:
-    """A NIfTI or MGZ file as Scan: NIfTI is taken as CT, its values brought to HU by `as_hounsfield`, MGZ as MR.
+    """A NIfTI or MGZ file as Scan: NIfTI is taken as CT, its values brought to HU by `as_hounsfield`; MGZ as MR, unless
+    it holds a CT's air.
 
     Raises UserError as `read_nifti` does.
     """
     file = _open(path)
     is_mgz = isinstance(file.header, MGHHeader)
     stored = _scaled(file, path)
-    voxels, remarks = (stored, ()) if is_mgz else as_hounsfield(stored)
-    volume = Volume(voxels, file.affine, "MR" if is_mgz else "CT")
-    warnings = [*file.geometry.remarks, *remarks]
+    is_ct = not is_mgz or float(np.mean(np.abs(stored - AIR_HU) <= _AIR_WITHIN_HU)) >= _LEAST_AIR
+    voxels, remarks = as_hounsfield(stored) if is_ct else (stored, ())
+    volume = Volume(voxels, file.affine, "CT" if is_ct else "MR")
+    warnings = [*file.geometry.remarks, *remarks, *([CT_IN_MGZ] if is_mgz and is_ct else [])]
     if file.surplus and not is_mgz:  # MGH keeps tags there
         warnings.append(f"{file.surplus:,} bytes follow the voxels that the header declares; its sizes may be wrong")
     sane = all(LEAST_MM < size < MOST_MM for size in volume.spacing_mm)
@@ -85,7 +90,7 @@ def read_nifti_scan(path: Path) -> Scan:
         listed = " x ".join(f"{size:.3g}" for size in volume.spacing_mm)
         warnings.append(f"voxels of {listed} mm are absurd; millimetres and volumes mean nothing")
     # Some voxels first: in a scan with air they suffice.
-    if not is_mgz and not remarks and volume.voxels[::4, ::8, ::8].min() >= 0 and volume.voxels.min() >= 0:
+    if is_ct and not remarks and volume.voxels[::4, ::8, ::8].min() >= 0 and volume.voxels.min() >= 0:
         warnings.append(NO_AIR)
     known = sane and file.geometry.known
     return Scan(volume, "mgz" if is_mgz else "nifti", tuple(warnings), GridSource(path, file.space), known)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from hemobench.errors import UserError
-from hemobench.io.nifti import read_label_map, read_nifti, read_space, write_nifti
+from hemobench.io.nifti import CT_IN_MGZ, read_label_map, read_nifti, read_nifti_scan, read_space, write_nifti
 from hemobench.volume import LABEL_MAP, Volume
 
 
@@ -217,3 +217,26 @@ def test_files_cut_anywhere_are_refused(kind: str, tmp_path: Path) -> None:
 def test_only_nifti_names_are_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"\.nii\.gz"):
         write_nifti(Volume(np.zeros((1, 1, 1)), np.eye(4)), tmp_path / "mask.png")
+
+
+@pytest.mark.parametrize(
+    ("air_hu", "share", "modality"),
+    [(-1000, 0.3, "CT"), (-1024, 0.01, "CT"), (-1000, 0.002, "MR"), (0, 0.3, "MR"), (-300, 0.3, "MR")],
+)
+def test_an_mgz_with_air_is_a_ct(air_hu: int, share: float, modality: str, tmp_path: Path) -> None:
+    """FreeSurfer's mri_convert writes CT as MGZ too."""
+    array = np.random.default_rng(2).integers(20, 200, 1000).astype(np.int16)
+    array[: int(share * 1000)] = air_hu
+    nib.save(nib.MGHImage(array.reshape(10, 10, 10), scan_affine()), tmp_path / "scan.mgz")
+    scan = read_nifti_scan(tmp_path / "scan.mgz")
+    assert (scan.kind, scan.volume.modality) == ("mgz", modality)
+    assert (CT_IN_MGZ in scan.warnings) == (modality == "CT")
+    assert np.sort(scan.volume.voxels, axis=None).tolist() == np.sort(array).tolist()
+
+
+def test_a_ct_in_mgz_keeps_its_air_and_padding(tmp_path: Path) -> None:
+    array = np.full((8, 8, 8), 35, dtype=np.int16)
+    array[:4], array[0] = -1000, -3024
+    nib.save(nib.MGHImage(array, scan_affine()), tmp_path / "scan.mgz")
+    scan = read_nifti_scan(tmp_path / "scan.mgz")
+    assert np.unique(scan.volume.voxels).tolist() == [-3024, -1000, 35]
