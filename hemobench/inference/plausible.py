@@ -25,8 +25,10 @@ _LEAST_SOFT = 200
 _TISSUE_HU = -300.0
 # Air as a scanner shows it, noise and clipping included, is below; the extended CT scale ends at 30,710 HU.
 _CUT_AIR_HU, _NO_AIR_HU, _MOST_HU = -700.0, -50.0, 31_000.0
-# The larger of length and breadth, head rest included, in mm; and how far a scan of a whole head reaches at least.
+# The larger of length and breadth, head rest included, and the smaller, in mm; and how far a scan of a whole head
+# reaches at least.
 _SIZES_MM = (110.0, 330.0)
+_LEAST_SIDE_MM = 80.0
 _LEAST_COVER_MM = 70.0
 # Of the largest slice's tissue: a scan that ends at the vertex ends with less.
 _FULL_SLICE = 0.7
@@ -100,7 +102,7 @@ def _about_size(volume: Volume, tissue: NDArray[np.bool_]) -> list[str]:
         for axis, size in ((1, row_mm), (0, column_mm))
     )
     lines = []
-    if not _SIZES_MM[0] <= max(length, breadth) <= _SIZES_MM[1]:
+    if not _SIZES_MM[0] <= max(length, breadth) <= _SIZES_MM[1] or min(length, breadth) < _LEAST_SIDE_MM:
         lines.append(f"the head measures {length:.0f} x {breadth:.0f} mm by the file, where heads have some 190 x 150; "
                      "millimetres and volumes are doubtful")  # fmt: skip
     cover = volume.shape[0] * depth_mm

@@ -47,6 +47,7 @@ def test_what_is_odd_is_told(change: object, words: str) -> None:
 
 def test_millimetres_that_no_head_has_are_doubted() -> None:
     assert any("192 x 160 mm" not in line and "measures" in line for line in told(a_head(), (5.0, 0.2, 0.2)))
+    assert any("measures" in line for line in told(a_head(), (5.0, 2.0, 0.9)))
     assert any("cover 24 mm" in line for line in told(a_head(), (1.0, 2.0, 2.0)))
     assert doubts_about(Volume(a_head(), display_affine((24, 120, 120), (1.0, 0.2, 0.2))), spacing_known=False) == []
 
