@@ -37,7 +37,7 @@ from hemobench.volume import LABEL_MAP, Volume
 CLASSES = 5
 LOW_HU, HIGH_HU = -15.0, 100.0
 BLOCK, SEEN = 45, 125  # of output, and of the input that it takes
-IDS = "1: intraparenchymal\n2: any\n3: none\n4: intraventricular\n"
+IDS = "1: intraparenchymal\n2: blood\n3: none\n4: intraventricular\n"
 """Parenchymal; extra-axial, of no single type; perilesional oedema, which is no blood; intraventricular."""
 Network = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 
