@@ -19,6 +19,10 @@ _LUMA = np.array((0.299, 0.587, 0.114), dtype=np.float32)
 # JPEG moves a channel by a few levels; the map itself is at most 20 levels away from grey.
 _LARGEST_DISTANCE = 6.0
 _LEAST_TINT = 4.0
+# Of the mean colour at each brightness, which JPEG's noise leaves: measured on heads in the map at most 3 levels off it
+# by pixels, 6 by brightness (JPEG quality 25); 6 and 11 or more in grey under a bluish light, as a monitor's.
+_BINS, _LEAST_IN_BIN = 16, 0.001
+_FARTHEST_MEAN, _FARTHEST_BY_BIN = 4.5, 8.0
 
 
 def bone_map() -> NDArray[np.uint8]:
@@ -47,7 +51,22 @@ def is_bone_coloured(rgb: NDArray[np.uint8]) -> bool:
     tinted = (grey > 32) & (grey < 224)
     if not tinted.any():
         return False
-    return bool(distance.mean() < _LARGEST_DISTANCE and tint[tinted].mean() > _LEAST_TINT)
+    if not (distance.mean() < _LARGEST_DISTANCE and tint[tinted].mean() > _LEAST_TINT):
+        return False
+    return _lies_on_map((rgb.astype(np.float32) - expected)[tinted], grey[tinted])
+
+
+def _lies_on_map(offsets: NDArray[np.float32], grey: NDArray[np.uint8]) -> bool:
+    """Whether colours (n, 3), as offsets from the map's at their level, follow it from dark to bright.
+
+    The map bends, and a tint is straight: somewhere between dark and bright it leaves the map.
+    """
+    bins = grey // (_LEVELS // _BINS)
+    counts = np.bincount(bins, minlength=_BINS)
+    used = counts > _LEAST_IN_BIN * len(grey)
+    sums = np.stack([np.bincount(bins, weights=channel, minlength=_BINS) for channel in offsets.T], axis=-1)
+    off = np.abs(sums[used] / counts[used, None]).max(axis=-1)
+    return bool(np.average(off, weights=counts[used]) <= _FARTHEST_MEAN and off.mean() <= _FARTHEST_BY_BIN)
 
 
 def bone_to_grey(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from hemobench.errors import UserError
 from hemobench.io.annotation import TEXT_OUTSIDE, burned_in_text
 from hemobench.io.bone_map import bone_to_grey, is_bone_coloured
-from hemobench.io.polarity import TURNED, UNSURE, Polarity, polarity_of
+from hemobench.io.polarity import TURNED, UNSURE, Polarity, polarity_of, without_page
 from hemobench.io.remarks import note, part
 from hemobench.io.scan import GridSource, Scan, Space
 from hemobench.io.values import moved_to_hounsfield
@@ -54,9 +54,9 @@ def read_picture(path: Path, window: Window | str | None = None) -> Scan:
 
     Black to white is taken as `window` in Hounsfield units (without one, the brain window), so that what was saturated
     stays so. Without a window, 16 bits that hold Hounsfield units, as HU + 1024, are these; other 16 bits are finer
-    greys. EXIF's orientation is followed, and swapped black and white are turned round. Millimetres are nominal:
-    `spacing_known` is False. The picture is taken as the radiological view (anterior up, the patient's right on the
-    left). Text outside the head is warned of.
+    greys. EXIF's orientation is followed, swapped black and white are turned round, a white page around the picture is
+    turned black. Millimetres are nominal: `spacing_known` is False. The picture is taken as the radiological view
+    (anterior up, the patient's right on the left). Text outside the head is warned of.
     """
     preset = get_window(window) if isinstance(window, str) else window or get_window(_WINDOW)
     with _opened(path) as picture:
@@ -123,7 +123,10 @@ def _usual_polarity(
     found = polarity_of(grey)
     if found is Polarity.SWAPPED:
         return 255 - grey, [*remarks, TURNED]
-    return grey, [*remarks, UNSURE] if found is Polarity.UNSURE else remarks
+    if found is Polarity.UNSURE:
+        return grey, [*remarks, UNSURE]
+    grey, line = without_page(grey)
+    return grey, [*remarks, line] if line else remarks
 
 
 def _grey_of(picture: Image.Image, path: Path) -> tuple[NDArray[np.floating | np.uint8], list[str]]:

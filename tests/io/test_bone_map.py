@@ -49,3 +49,18 @@ def test_greys_and_other_colours_are_not_taken_for_bone() -> None:
         "blue": np.stack([grey // 3, grey // 3, grey], axis=-1),
     }
     assert [name for name, rgb in others.items() if is_bone_coloured(rgb)] == []
+
+
+@pytest.mark.parametrize("quality", [95, 75, 50, 25])
+def test_the_map_is_known_through_coarse_jpegs(quality: int) -> None:
+    stream = io.BytesIO()
+    Image.fromarray(bone_map()[smooth()]).save(stream, "JPEG", quality=quality)
+    assert is_bone_coloured(np.asarray(Image.open(stream)))
+
+
+@pytest.mark.parametrize("tint", [(0.92, 1.0, 1.08), (0.95, 1.0, 1.05), (0.85, 0.95, 1.15), (0.9, 0.95, 1.2)])
+@pytest.mark.parametrize("contrast", [1.0, 0.75])
+def test_grey_under_a_bluish_light_is_no_map(tint: tuple[float, ...], contrast: float) -> None:
+    """A monitor that was photographed; most of a head's picture is dark."""
+    grey = np.where(np.arange(64) < 40, 8, smooth())[..., None] * contrast + 30 * (1 - contrast)
+    assert not is_bone_coloured((grey * tint).clip(0, 255).astype(np.uint8))

@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageFont
 from hemobench.errors import UserError
 from hemobench.io.annotation import TEXT_OUTSIDE
 from hemobench.io.pictures import read_grey, read_picture
-from hemobench.io.polarity import TURNED, UNSURE
+from hemobench.io.polarity import PAGE_BLACKENED, TURNED, UNSURE
 from hemobench.io.remarks import Grade, grade_of
 
 
@@ -146,6 +146,17 @@ def test_swapped_pictures_are_turned_round_and_doubtful_ones_told(tmp_path: Path
     assert not {TURNED, UNSURE} & set(usual.warnings)
     # Masks and data sets are read as they are.
     np.testing.assert_array_equal(read_grey(tmp_path / "swapped.png"), 255 - brain_picture())
+
+
+def test_a_white_page_around_a_picture_is_air(tmp_path: Path) -> None:
+    picture = brain_picture()
+    Image.fromarray(picture).save(tmp_path / "plain.png")
+    Image.fromarray(np.pad(picture, 40, constant_values=255)).save(tmp_path / "page.png")
+    plain, page = (read_picture(tmp_path / name) for name in ("plain.png", "page.png"))
+    assert PAGE_BLACKENED in page.warnings
+    assert PAGE_BLACKENED not in plain.warnings
+    np.testing.assert_array_equal(page.volume.voxels[0, 42:-42, 42:-42], plain.volume.voxels[0, 2:-2, 2:-2])
+    assert (page.volume.voxels[0, :42] == 0).all()
 
 
 def test_text_beside_the_head_is_warned_of(tmp_path: Path) -> None:

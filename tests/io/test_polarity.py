@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
-from hemobench.io.polarity import Polarity, polarity_of
+from hemobench.io.polarity import PAGE_BLACKENED, PAGE_UNSURE, Polarity, polarity_of, without_page
 
 ROWS, COLUMNS = np.mgrid[:256, :256] - 127.5
 # In half lengths of the head, so that 1 is its edge.
@@ -67,3 +70,51 @@ def test_white_corners_without_a_skull_are_in_doubt() -> None:
     assert polarity_of(grey) is Polarity.UNSURE
     assert polarity_of(np.full((200, 200), 255, dtype=np.uint8)) is Polarity.UNSURE
     assert polarity_of(np.full((8, 8), 255, dtype=np.uint8)) is Polarity.USUAL
+
+
+def on_page(*pictures: NDArray[np.uint8], caption: bool = True) -> NDArray[np.uint8]:
+    """Pictures of 256 by 256 below each other on a white page, each with letters below."""
+    page = np.full((60 + 320 * len(pictures), 500), 250, dtype=np.uint8)
+    for number, picture in enumerate(pictures):
+        top = 40 + 320 * number
+        page[top : top + 256, 90:346] = picture
+        if caption:
+            page[top + 266 : top + 274, 90:340:7] = 10
+    return page
+
+
+@pytest.mark.parametrize("picture", [head(), noisy(head()).astype(np.uint8), BONE])
+@pytest.mark.parametrize("caption", [False, True])
+def test_a_white_page_around_a_picture_is_turned_black(picture: NDArray, caption: bool) -> None:
+    found, line = without_page(on_page(picture, caption=caption))
+    assert line == PAGE_BLACKENED
+    expected = np.zeros((380, 500), dtype=np.uint8)
+    expected[42:294, 92:344] = picture[2:-2, 2:-2]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_page_that_was_saved_as_jpeg_leaves_no_bright_edge() -> None:
+    stream = io.BytesIO()
+    Image.fromarray(on_page(head())).save(stream, "JPEG", quality=60)
+    found, line = without_page(np.asarray(Image.open(stream)))
+    assert line == PAGE_BLACKENED
+    outside = np.ones(found.shape, dtype=bool)
+    outside[40:296, 90:346] = RADIUS >= 1.05
+    assert found[outside].max() < 60
+
+
+def test_pages_without_one_clear_picture_are_in_doubt_and_stay() -> None:
+    text = np.full((400, 300), 255, dtype=np.uint8)
+    text[40:44, 30:250], text[60:64, 30:240] = 0, 0
+    bright = np.full((256, 256), 150, dtype=np.uint8)
+    for page in (on_page(head(), head()), text, on_page(bright)):
+        found, line = without_page(page)
+        assert line == PAGE_UNSURE
+        assert found is page
+
+
+@pytest.mark.parametrize("picture", [head(), noisy(head()), BONE, ROUND, CUT, head()[22:-22, 42:-42], 255 - head()])
+def test_pictures_without_a_page_stay(picture: NDArray) -> None:
+    found, line = without_page(picture)
+    assert found is picture
+    assert line is None
