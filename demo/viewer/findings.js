@@ -63,8 +63,9 @@ class Findings {
     const looked = positive !== null;
     this.find(".verdict").firstElementChild.hidden = !looked;
     this.find(".verdict").dataset.called = String(positive);
+    this.find(".verdict").dataset.part = String(!value.complete && positive === false);
     if (looked) {
-      this.find(".call").textContent = positive ? "Called" : value.complete ? "Not called" : "Not called in part";
+      this.find(".call").textContent = positive ? "Called" : value.complete ? "Not called" : "Not called in the part read";
       this.find(".call-words").textContent =
         `probability ${probability(probabilities.any)}, called from ${calls.any.threshold.toFixed(2)}`;
     }

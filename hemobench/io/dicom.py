@@ -28,7 +28,7 @@ from hemobench.windows import to_grey_uint8
 _NO_AIR_HU = -300
 _MENDED = ("sign", "padding")
 # Where a slice has its air: of some of its pixels this percentile, which differs by less between slices of one scan.
-_AIR_EVERY, _AIR_PERCENT, _AIR_APART_HU = 4, 2.0, 15.0
+_AIR_EVERY, _AIR_PERCENT, _AIR_APART_HU, _AIR_STEADY_HU = 4, 2.0, 15.0, 5.0
 BURNED_IN = (
     "the file says that text is burned into its pictures (BurnedInAnnotation); see that it names nobody before they "
     "are passed on; the overview shows the head alone"
@@ -240,10 +240,11 @@ def _like_the_rest(pixels: NDArray[np.float32], frames: Sequence[Frame], good: N
     air = np.percentile(pixels[:, ::_AIR_EVERY, ::_AIR_EVERY], _AIR_PERCENT, axis=(1, 2))
     intercepts = np.array([frame.intercept for frame in frames])
     usual = Counter(intercepts[good].tolist()).most_common(1)[0][0]
-    apart = good & (np.abs(air - np.median(air[good])) > _AIR_APART_HU)
+    off = np.abs(air - np.median(air[good]))
+    apart = good & (off > _AIR_APART_HU)
     mendable = apart & (np.abs(air + usual - intercepts - np.median(air[good])) <= _AIR_APART_HU)
-    if 2 * apart.sum() >= good.sum():
-        return []
+    if np.median(off[good]) > _AIR_STEADY_HU or 2 * apart.sum() >= good.sum():
+        return []  # the darkest parts are no air, or nobody knows where it is
     pixels[mendable] += (usual - intercepts[mendable]).astype(np.float32)[:, None, None]
     lines: list[str] = []
     if mendable.any():

@@ -425,7 +425,7 @@ def test_what_makes_the_answer_doubtful_stands_beside_the_call(opened: Any) -> N
     value["doubts"], value["complete"] = 2, False
     value["study"]["positive"] = False
     opened.evaluate(f"(value) => {{ {HOOK}.open(value); }}", value)
-    assert text(opened, ".call") == "Not called in part"
+    assert text(opened, ".call") == "Not called in the part read"
     assert text(opened, ".doubt") == "1 slice missing. And 1 more among the notes."
 
 

@@ -198,7 +198,7 @@ def test_what_makes_an_answer_doubtful_stands_beside_the_call() -> None:
     doubtful = replace(report, source=report.source.with_remarks([note("small"), part("1 slice missing"), "tilted"]))
     assert doubtful.source.warnings == ("1 slice missing", "tilted", "small")
     assert verdict(doubtful)[:2] == (
-        "No haemorrhage called in part", "Probability 0.20, threshold 0.50. Not all of the scan was read."
+        "None called in the part read", "Probability 0.20, threshold 0.50. Not all of the scan was read."
     )
     assert doubt_of(doubtful.source) == "1 slice missing. And 1 more below."
     plain = draw_overview(replace(report, source=report.source.with_remarks([note("1 slice missing")])))

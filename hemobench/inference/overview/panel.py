@@ -233,7 +233,7 @@ def verdict(report: StudyReport) -> tuple[str, str, Colour]:
     numbers = f"Probability {probability:.2f}, threshold {call.threshold:.2f}."
     if not call.positive:
         outlined = " Some blood was outlined all the same." if report.lesions else ""
-        headline = "No haemorrhage called" if report.source.complete else "No haemorrhage called in part"
+        headline = "No haemorrhage called" if report.source.complete else "None called in the part read"
         in_part = "" if report.source.complete else " Not all of the scan was read."
         return headline, numbers + in_part + outlined, NOTHING_CALLED
     types = [name for name in SUBTYPES if (one := report.study.calls.get(name)) is not None and one.positive]
