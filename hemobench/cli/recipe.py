@@ -45,19 +45,22 @@ def make_checkpoint(
     config = recipe.config
     check_config(config)
     folder = run or Path("runs") / recipe.name
+    # What is trained first, for the folds, is begun with too; anything else has to be there.
+    from_beside = start is None and recipe.start is not None and recipe.start == recipe.beside
+    begin = None if from_beside else start_of(recipe, start, folder)
     spec = data or str(recipe.data["name"])
     with ConsoleReporter() as reporter:
         dataset, others = _opened(recipe, spec, tests, reporter)
         assert config.view is not None
         material = anatomies or (spec if dataset.info.phantom else "phantom")
         listener = _trained_beside(recipe, dataset, material, reporter)
-        begin = start_of(recipe, start, folder)
+        begin = start_of(recipe, None, folder) if from_beside else begin
         examples = build_examples(
             dataset, config.view, masks=config.says_where, progress=counting(reporter, f"reading {dataset.info.name}")
         )
         crossfitted = None
         if recipe.folds:
-            fold_starts = listener if start is None and recipe.start == recipe.beside else None
+            fold_starts = listener if from_beside else None
             if fold_starts is None:
                 _check_strangers(recipe, dataset.cases, begin)
             crossfitted = crossfit(

@@ -50,7 +50,7 @@ _MOST_BESIDE_VOXELS = 16 * 1024**2
 _WHOLE_WITHIN = 0.01
 # FreeSurfer keeps MR, which has no such values; its mri_convert turns CT into the same files.
 CT_IN_MGZ = note("values near -1000, as air has in Hounsfield units: this MGZ was read as CT, not as MR")
-_AIR_WITHIN_HU, _LEAST_AIR = 60.0, 0.005
+_AIR_WITHIN_HU, _LEAST_AIR, _LEAST_VOXELS = 60.0, 0.005, 20
 _DISPLAY_AXES = axcodes2ornt(DISPLAY_ORIENTATION)
 
 
@@ -79,7 +79,9 @@ def read_nifti_scan(path: Path) -> Scan:
     file = _open(path)
     is_mgz = isinstance(file.header, MGHHeader)
     stored = _scaled(file, path)
-    is_ct = not is_mgz or float(np.mean(np.abs(stored - AIR_HU) <= _AIR_WITHIN_HU)) >= _LEAST_AIR
+    is_ct = not is_mgz or np.count_nonzero(np.abs(stored - AIR_HU) <= _AIR_WITHIN_HU) >= max(
+        _LEAST_AIR * stored.size, _LEAST_VOXELS
+    )
     voxels, remarks = as_hounsfield(stored) if is_ct else (stored, ())
     volume = Volume(voxels, file.affine, "CT" if is_ct else "MR")
     warnings = [*file.geometry.remarks, *remarks, *([CT_IN_MGZ] if is_mgz and is_ct else [])]

@@ -546,7 +546,7 @@ def test_words_stand_out_from_their_ground(new_page: Callable[..., Any], url: st
       return (Math.max(one, ground) + 0.05) / (Math.min(one, ground) + 0.05);
     }"""
     for selector in (".call-words", ".notes li", ".call", ".types th", ".legend"):
-        assert page.evaluate(contrast, f".viewer {selector}") >= 4.5
+        assert page.evaluate(contrast, f".viewer {selector}") >= 4.5, selector
     assert page.evaluate("getComputedStyle(document.querySelector('.viewer .view')).backgroundColor") == "rgb(0, 0, 0)"
 
 
