@@ -50,7 +50,7 @@ _MOST_BESIDE_VOXELS = 16 * 1024**2
 _WHOLE_WITHIN = 0.01
 # FreeSurfer keeps MR, which has no such values; its mri_convert turns CT into the same files.
 CT_IN_MGZ = note("values near -1000, as air has in Hounsfield units: this MGZ was read as CT, not as MR")
-_AIR_WITHIN_HU, _LEAST_AIR, _LEAST_VOXELS = 60.0, 0.005, 20
+_AIR_WITHIN_HU, _LEAST_AIR, _LEAST_VOXELS = 60.0, 0.005, 8
 _DISPLAY_AXES = axcodes2ornt(DISPLAY_ORIENTATION)
 
 
