@@ -138,19 +138,18 @@ def whole(text: str) -> str:
 
 def _records(path: Path, columns: Sequence[str] | None, layout: Layout) -> Iterator[tuple[int, tuple[str, ...]]]:
     """(line number, fields) of the header, then of every row that is not blank, cut to `columns`."""
-    earlier = csv.field_size_limit(LINE_LIMIT)
     try:
         _check_bytes(path)
         with path.open(encoding=layout.encoding, newline="") as stream:
             reader = csv_reader(stream, columns or (), strict=True, layout=layout)
-            header = tuple(name.strip() for name in next(reader, []))
+            header = tuple(name.strip() for name in _next_row(reader) or ())
             if not any(header) or len(header) > COLUMN_LIMIT:
                 came = f"{len(header)} columns" if any(header) else "no header"
                 raise UserError(f"{path} has {came}; expected a CSV with column names in its first line; correct it")
             width = len(header)
             take = _selector(path, header, header if columns is None else columns)
             yield reader.line_num + layout.above, header
-            for fields in reader:
+            while (fields := _next_row(reader)) is not None:
                 if not any(map(str.strip, fields)):
                     continue
                 if len(fields) == width:
@@ -167,6 +166,14 @@ def _records(path: Path, columns: Sequence[str] | None, layout: Layout) -> Itera
         raise UserError(f"{path} line {reader.line_num} is no CSV ({error}); expected one; correct the line") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); expected a CSV file; check the path") from error
+
+
+def _next_row(reader: Any) -> list[str] | None:
+    """The next row, None after the last. The limit of fields is the interpreter's, for all who read CSV in it: it is
+    ours for no longer than this takes."""
+    earlier = csv.field_size_limit(LINE_LIMIT)
+    try:
+        return next(reader, None)
     finally:
         csv.field_size_limit(earlier)
 

@@ -92,3 +92,12 @@ def test_a_missing_file_and_a_folder_are_named(tmp_path: Path) -> None:
     for path in (tmp_path / "none.csv", tmp_path):
         with pytest.raises(UserError, match=r"no file|cannot be read"):
             read_header(path)
+
+
+def test_rows_that_are_still_waited_for_leave_the_interpreters_limit_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n3,4\n")
+    before = csv.field_size_limit()
+    one, other = read_rows(tmp_path / "a.csv", ("a",)), read_rows(tmp_path / "a.csv", ("b",))
+    assert next(one)[1] == ("1",)
+    assert next(other)[1] == ("2",)
+    assert csv.field_size_limit() == before
