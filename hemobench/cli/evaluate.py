@@ -11,9 +11,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hemobench.cli.opening import opened
 from hemobench.cli.progress import reporting_progress
-from hemobench.datasets.registry import open_dataset, parse_spec
-from hemobench.datasets.support import first_lines
+from hemobench.datasets.registry import parse_spec
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES
 
@@ -85,12 +85,8 @@ def evaluate(
         measure, called = _of_checkpoint(checkpoint, engine, masks, again, (allow_seen, leave_out_seen))
     folders = result_folders(output or Path("hemobench-evaluation") / called, data)
     for spec, folder, chosen in zip(data, folders, options, strict=True):
-        data_name = parse_spec(spec)[0]
-        with reporting_progress(f"opening {data_name}") as progress:
-            dataset = open_dataset(spec, progress=progress, **chosen)
-        for line in first_lines(dataset, spec):
-            typer.echo(f"warning: {line}", err=True)
-        with reporting_progress(f"measuring on {data_name}") as progress:
+        dataset = opened(spec, **chosen)
+        with reporting_progress(f"measuring on {parse_spec(spec)[0]}") as progress:
             result = measure(dataset, folder, progress)
         print_evaluation(result)
         typer.echo(f"saved in {folder}; {folder / METRICS}")

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from hemobench.cli.opening import opened
 from hemobench.cli.progress import reporting_progress
 from hemobench.cli.run import EXIT_USER_ERROR
-from hemobench.datasets.registry import open_dataset, parse_spec
+from hemobench.datasets.registry import parse_spec
 from hemobench.errors import UserError
 
 if TYPE_CHECKING:
@@ -49,14 +50,10 @@ def draw_cases(
 ) -> None:
     """Open the data set, analyse some of its cases, draw them; cases without an answer are named at the end."""
     # Here, not above: --help should not pay for loading torch.
-    from hemobench.datasets.support import first_lines
     from hemobench.evaluation.sheet import write_sheet
 
     name = parse_spec(data)[0]
-    with reporting_progress(f"opening {name}") as progress:
-        dataset = open_dataset(data, progress=progress)
-    for line in first_lines(dataset, data):
-        typer.echo(f"warning: {line}", err=True)
+    dataset = opened(data)
     with reporting_progress(f"analysing {name}") as progress:
         done = write_sheet(
             dataset, tuple(checkpoints.values()), sheet, cases=cases, engine=engine, flip_tta=flip_tta,
