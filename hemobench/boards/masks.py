@@ -10,8 +10,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.boards.common import Common, Task, by_group, in_common, metric_score, ranked
 from hemobench.boards.entries import NOTHING, Entrant
+from hemobench.boards.shared_cases import Common, Task, by_group, in_common, metric_score, ranked
 from hemobench.compare.leaderboard import Breakdown, MetricScore
 from hemobench.compare.report import Disagreement, Disagreements
 from hemobench.datasets.case import Dataset

@@ -9,8 +9,8 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.boards.common import Common, Task, by_group, in_common, metric_score, ranked
 from hemobench.boards.entries import Entrant
+from hemobench.boards.shared_cases import Common, Task, by_group, in_common, metric_score, ranked
 from hemobench.compare.cases import type_words
 from hemobench.compare.leaderboard import Board, Breakdown
 from hemobench.compare.ranking import OPERATING

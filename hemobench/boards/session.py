@@ -8,11 +8,11 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
-from hemobench.boards.common import Task
 from hemobench.boards.entries import Entrant, Wanted, ask_all, open_checkpoints, without_known
 from hemobench.boards.masks import masks_board
 from hemobench.boards.pictures import CAPTION, disagreement_rows
 from hemobench.boards.probabilities import slices_board, studies_board
+from hemobench.boards.shared_cases import Task
 from hemobench.compare.answer_curves import precision_recall_lines, prevalence, reliabilities, roc_lines, volumes
 from hemobench.compare.cases import entry_cases
 from hemobench.compare.costs import MemoryWatch, StageClock, describe_machine

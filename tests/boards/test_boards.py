@@ -13,11 +13,11 @@ from few_heads import STUDIES, halved, heads, truth, write_masks
 from hand_made import blood_checkpoint, slice_checkpoint
 from rich.console import Console
 
-from hemobench.boards.common import Task
 from hemobench.boards.entries import NOTHING, ask_all, open_checkpoints, parse_entry, without_known
 from hemobench.boards.masks import masks_board
 from hemobench.boards.probabilities import slices_board, studies_board
 from hemobench.boards.session import _evidence
+from hemobench.boards.shared_cases import Task
 from hemobench.compare.leaderboard import Leaderboard, to_json
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.references import SLICE_POSITION
