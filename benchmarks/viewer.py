@@ -1,6 +1,6 @@
 """What the viewer costs: bytes of a scan, time to its first picture, and milliseconds a slice in a real Chromium.
 
-    python benchmarks/viewer.py [SCAN ...] [--rounds N]
+    python -m benchmarks.viewer [SCAN ...] [--rounds N]
 
 Without SCAN a phantom of 40 slices of 512 x 512 and the GE series beside the repository are taken. A frame is all three
 planes drawn anew, at 1440 x 900, on the processor (no GPU), and read back from the canvas, so that what Chromium would
