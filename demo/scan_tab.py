@@ -195,6 +195,10 @@ def _taken(files: Sequence[Path | None] = (None, None, None)) -> list[Any]:
     return [*downloads, gr.DownloadButton(value=None, visible=False)]
 
 
+class _UnwantedError(Exception):
+    """Work on a scan that was deleted, or that another took the place of, stops where it is."""
+
+
 def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
     def answer(
         files: list[str] | None,
@@ -208,6 +212,8 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
 
         def tell(stage: str) -> None:
             nonlocal furthest
+            if folder_of(workshop.folder, job) is None:
+                raise _UnwantedError
             words, share = STAGES.get(stage, ("Working", 0.5))
             furthest = max(furthest, share)
             progress(furthest, desc=words)
@@ -215,7 +221,9 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
         try:
             for step in steps(_paths(files, example, workshop.examples), weights, job, dark, tell):
                 # Asked again before each step is shown: another scan may have been chosen meanwhile.
-                yield step if folder_of(workshop.folder, job) else _unchanged()
+                if folder_of(workshop.folder, job) is None:
+                    raise _UnwantedError
+                yield step
         except UserError as error:
             yield _results(refused(str(error)), None) if folder_of(workshop.folder, job) else _unchanged()
         except Exception as error:
