@@ -19,8 +19,9 @@ from hemobench.datasets.support import first_lines, unsupported
 from hemobench.datasets.views import SegmentationView
 from hemobench.errors import UserError
 from hemobench.export import export_run
-from hemobench.inference.checkpoint import PEOPLE, Checkpoint
-from hemobench.training.crossfit import EVERYBODY, crossfit, everybody
+from hemobench.inference.checkpoint import MANIFEST, PEOPLE, Checkpoint
+from hemobench.inference.shipped import shipped_folder
+from hemobench.training.crossfit import EVERYBODY, crossfit, everybody, train_folds
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter, counting
 from hemobench.training.problem import check_config
@@ -94,8 +95,8 @@ def make_checkpoint(
 
 
 def _trained_beside(recipe: Recipe, dataset: Dataset, material: str, reporter: ConsoleReporter) -> Path | None:
-    """The crossfit, in `runs/<beside>`, of the classifier that a recipe's segmenter judges with, trained where it is
-    not yet; None where the recipe names none."""
+    """The folds, in `runs/<beside>`, of the classifier that a recipe's segmenter judges with, trained where they are
+    not yet, and the network of everybody where none is shipped; None where the recipe names no classifier."""
     if recipe.beside is None:
         return None
     other = load_recipe(recipe.beside)
@@ -108,10 +109,13 @@ def _trained_beside(recipe: Recipe, dataset: Dataset, material: str, reporter: C
     )
     begin = start_of(other, None, run)
     _check_strangers(other, dataset.cases, begin)
-    crossfit(
+    train = train_folds if (shipped_folder() / other.name / MANIFEST).is_file() else crossfit
+    train(
         config, examples, dataset.cases, run, folds=recipe.folds, seed=recipe.split_seed,
         stream=stream_of(other, material, None), start=begin, progress=reporter,
     )
+    if train is train_folds:
+        return run
     people = _people(dataset, everybody(dataset.cases, recipe.split_seed), begin)
     write_json(run / EVERYBODY / PEOPLE, people.to_mapping())
     return run

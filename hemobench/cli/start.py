@@ -27,8 +27,10 @@ def start_of(recipe: Recipe, given: Path | None, run: Path) -> Path | None:
         return None
     name = Path(recipe.start).stem  # a recipe of one's own is named by its file
     folder = given or Path("runs") / name
-    if given is None and not folder.exists():
-        folder = shipped_folder() / name
+    whole = (folder / MANIFEST, folder / RESULT_FILE, folder / EVERYBODY / RESULT_FILE)
+    if given is None and not any(path.is_file() for path in whole):
+        # Its folds may lie there without it.
+        folder = shipped_folder() / name if (shipped_folder() / name).is_dir() else folder
     if (folder / MANIFEST).is_file():
         return _laid_out(folder, run / "start")
     if (folder / EVERYBODY / RESULT_FILE).is_file():

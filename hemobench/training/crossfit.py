@@ -7,7 +7,7 @@ learns from everybody and is the one that ships. Nothing is chosen by a validati
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,37 +56,57 @@ def crossfit(
     unless `fold_starts` is given: the folder of another crossfit with the same folds, whose network of a fold is what
     that fold begins with. Raises: UserError, also where its folds are of other patients.
     """
-    with contextlib.ExitStack() as stack:
-        runs = [output / EVERYBODY, *(output / f"fold-{number}" for number in range(1, folds + 1))]
-        if stream is not None and not all((run / RESULT_FILE).is_file() for run in runs):
-            # The first shard stays until all are trained: with few epochs it is the only one.
-            assert config.view is not None
-            kept = stack.enter_context(ExampleStream(stream, config.view, masks=config.says_where))
-            kept.at(1, 1)
-        return _crossfit(config, examples, cases, output, folds, seed, stream, start, fold_starts, progress)
+    with _kept(stream, config, [*_fold_folders(output, folds), output / EVERYBODY]):
+        answered = _folds(config, examples, cases, output, folds, seed, stream, start, fold_starts, progress)
+        if progress is not None:
+            progress.say("everybody teaches")
+        final = run_experiment(
+            config, examples, everybody(cases, seed), output / EVERYBODY, stream=stream, start=start, progress=progress,
+            tested=False,
+        )
+    answers = joined([run.test for _, run in answered], examples) if config.task == "classification" else None
+    return CrossFitted(final, answered, answers)
 
 
-def _crossfit(
+def train_folds(
+    config: TrainConfig, examples: Examples, cases: Sequence[Case], output: Path, *, folds: int, seed: int,
+    stream: StreamSpec | None = None, start: Path | None = None, fold_starts: Path | None = None,
+    progress: Reporter | None = None,
+) -> tuple[tuple[Split, RunResult], ...]:
+    """The folds of `crossfit` alone, where a network of everybody is there already."""
+    with _kept(stream, config, _fold_folders(output, folds)):
+        return _folds(config, examples, cases, output, folds, seed, stream, start, fold_starts, progress)
+
+
+def _folds(
     config: TrainConfig, examples: Examples, cases: Sequence[Case], output: Path, folds: int, seed: int,
     stream: StreamSpec | None, start: Path | None, fold_starts: Path | None, progress: Reporter | None,
-) -> CrossFitted:
+) -> tuple[tuple[Split, RunResult], ...]:
+    splits = kfold_by_patient(cases, folds=folds, validation_fraction=0.0, seed=seed)
     answered = []
-    for number, split in enumerate(kfold_by_patient(cases, folds=folds, validation_fraction=0.0, seed=seed), start=1):
+    for split, folder in zip(splits, _fold_folders(output, folds), strict=True):
         if progress is not None:
-            progress.say(f"fold {number} of {folds}: {len(split.train)} patients teach, {len(split.test)} are asked")
-        begin = start if fold_starts is None else _of_same_fold(fold_starts / f"fold-{number}", split)
-        run = run_experiment(
-            config, examples, split, output / f"fold-{number}", stream=stream, start=begin, progress=progress
-        )
-        answered.append((split, replace(run, directory=output / f"fold-{number}")))
-    if progress is not None:
-        progress.say("everybody teaches")
-    final = run_experiment(
-        config, examples, everybody(cases, seed), output / EVERYBODY, stream=stream, start=start, progress=progress,
-        tested=False,
-    )
-    answers = joined([run.test for _, run in answered], examples) if config.task == "classification" else None
-    return CrossFitted(final, tuple(answered), answers)
+            progress.say(f"{folder.name} of {folds}: {len(split.train)} patients teach, {len(split.test)} are asked")
+        begin = start if fold_starts is None else _of_same_fold(fold_starts / folder.name, split)
+        run = run_experiment(config, examples, split, folder, stream=stream, start=begin, progress=progress)
+        answered.append((split, replace(run, directory=folder)))
+    return tuple(answered)
+
+
+def _fold_folders(output: Path, folds: int) -> list[Path]:
+    return [output / f"fold-{number}" for number in range(1, folds + 1)]
+
+
+@contextlib.contextmanager
+def _kept(stream: StreamSpec | None, config: TrainConfig, runs: Sequence[Path]) -> Iterator[None]:
+    """The first shard stays until all of these are trained: with few epochs it is the only one."""
+    if stream is None or all((run / RESULT_FILE).is_file() for run in runs):
+        yield
+        return
+    assert config.view is not None
+    with ExampleStream(stream, config.view, masks=config.says_where) as kept:
+        kept.at(1, 1)
+        yield
 
 
 def _of_same_fold(run: Path, split: Split) -> Path:
