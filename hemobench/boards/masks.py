@@ -16,11 +16,14 @@ from hemobench.compare.leaderboard import Breakdown, MetricScore
 from hemobench.compare.report import Disagreement, Disagreements
 from hemobench.datasets.case import Dataset
 from hemobench.evaluation.outline_page import SIZES_ML
-from hemobench.evaluation.scores import case_scores
+from hemobench.evaluation.scores import scored
 from hemobench.labels import SUBTYPES
 from hemobench.metrics.registry import METRICS
+from hemobench.stats import case_mean, mean_over_seeds
 from hemobench.training.result import CaseScores
 
+# By entry, its scores with each seed: one where it was not trained.
+Tests = Mapping[str, Sequence[CaseScores]]
 _SHOWN = ("dice", "nsd_2mm", "hd95_mm", "lesion_f1", "abs_volume_error_ml")
 _LISTED = 12
 
@@ -46,9 +49,9 @@ def masks_board(
         dataset, shown=shown, also=None, references=references, resamples=resamples, answered=lambda one, metric: True,
     )  # fmt: skip
     order = [entry.name for entry in board.entries if entry.name in tests]
-    breakdowns = [_by_size(tests, order, suffix), _by_type(common, tests, order)]
-    board = replace(board, breakdowns=tuple(one for one in breakdowns if one is not None))
-    return Task(board, runs, _disagreements(tests, order, suffix), "study")
+    single = {name: [test] for name, test in tests.items()}
+    board = replace(board, breakdowns=breakdowns(single, order, suffix, _types_present(common)))
+    return Task(board, runs, disagreements(single, order, suffix), "study")
 
 
 def _scores(entrant: Entrant, common: Common, dataset: Dataset) -> CaseScores:
@@ -61,9 +64,18 @@ def _scores(entrant: Entrant, common: Common, dataset: Dataset) -> CaseScores:
     )  # fmt: skip
 
 
-def _by_size(tests: Mapping[str, CaseScores], order: Sequence[str], suffix: str) -> Breakdown | None:
+def breakdowns(
+    tests: Tests, order: Sequence[str], suffix: str, present: NDArray[np.bool_] | None
+) -> tuple[Breakdown, ...]:
+    """Dice by size and by type. order: entries as on the board. present: which types each case has, (N, 5); None where
+    labels do not tell."""
+    found = [_by_size(tests, order, suffix), None if present is None else _by_type(tests, order, present)]
+    return tuple(one for one in found if one is not None)
+
+
+def _by_size(tests: Tests, order: Sequence[str], suffix: str) -> Breakdown | None:
     """Dice in bins of the true volume; None where millilitres are unknown."""
-    true = next(iter(tests.values())).values.get(f"volume_ml_true_{suffix}")
+    true = next(iter(tests.values()))[0].values.get(f"volume_ml_true_{suffix}")
     if true is None:
         return None
     groups = {
@@ -75,11 +87,8 @@ def _by_size(tests: Mapping[str, CaseScores], order: Sequence[str], suffix: str)
     return by_group("Dice by size of what is there", counts, rows, "Mean over the cases whose true volume lies there.")
 
 
-def _by_type(common: Common, tests: Mapping[str, CaseScores], order: Sequence[str]) -> Breakdown | None:
+def _by_type(tests: Tests, order: Sequence[str], present: NDArray[np.bool_]) -> Breakdown | None:
     """Dice of each type over the cases that have it; entries whose masks do not tell a type have none."""
-    present = _types_present(common)
-    if present is None:
-        return None
     rows = {
         name: [_mean(tests[name], f"dice_{kind}", present[:, place]) for place, kind in enumerate(SUBTYPES)]
         for name in order
@@ -100,18 +109,21 @@ def _types_present(common: Common) -> NDArray[np.bool_] | None:
     return np.asarray(rows)
 
 
-def _mean(test: CaseScores, metric: str, cases: NDArray[np.bool_]) -> MetricScore | None:
-    if metric not in test.values or not cases.any():
+def _mean(tests: Sequence[CaseScores], metric: str, cases: NDArray[np.bool_]) -> MetricScore | None:
+    """A metric over some cases (N,), the mean over seeds."""
+    if metric not in tests[0].values or not cases.any():
         return None
-    return metric_score(case_scores({metric: test.values[metric][cases]}, test.patient_ids[cases])[metric])
+    own = [case_mean(test.values[metric][cases]) for test in tests]
+    return metric_score(scored({metric: mean_over_seeds(own)}, tests[0].patient_ids[cases])[metric], seeds=len(own))
 
 
-def _disagreements(tests: Mapping[str, CaseScores], order: Sequence[str], suffix: str) -> Disagreements:
-    """Cases by how far the entries' Dice are apart; finding nothing where nothing is counts as a Dice of 1."""
-    dice = np.stack([tests[name].values[f"dice_{suffix}"] for name in order])
+def disagreements(tests: Tests, order: Sequence[str], suffix: str) -> Disagreements:
+    """Cases by how far the entries' Dice are apart; finding nothing where nothing is counts as a Dice of 1. Of several
+    seeds it is their mean."""
     # Both empty: undefined, and right.
-    spread = np.ptp(np.nan_to_num(dice, nan=1.0), axis=0)
-    first = tests[order[0]]
+    dice = np.stack([np.nan_to_num(_over_seeds(tests[name], f"dice_{suffix}"), nan=1.0) for name in order])
+    spread = np.ptp(dice, axis=0)
+    first = tests[order[0]][0]
     cases = []
     for place in np.argsort(-spread, kind="stable")[:_LISTED]:
         if spread[place] <= 0:
@@ -121,10 +133,18 @@ def _disagreements(tests: Mapping[str, CaseScores], order: Sequence[str], suffix
     return Disagreements(tuple(order), tuple(cases), "Cases by how far the entries' Dice are apart.")
 
 
-def _told(test: CaseScores, place: int, suffix: str) -> str:
-    dice = test.values[f"dice_{suffix}"][place]
-    volumes = test.values.get(f"volume_ml_pred_{suffix}")
-    amount = "" if volumes is None else f", {volumes[place]:.1f} mL"
+def _over_seeds(tests: Sequence[CaseScores], metric: str) -> NDArray[np.float64]:
+    """Mean (N,) over the seeds in which a case has a value, NaN where it has none."""
+    values = np.stack([test.values[metric] for test in tests])
+    known = np.isfinite(values)
+    counts = known.sum(axis=0)
+    sums = np.where(known, values, 0.0).sum(axis=0)
+    return np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def _told(tests: Sequence[CaseScores], place: int, suffix: str) -> str:
+    dice, volume = _over_seeds(tests, f"dice_{suffix}")[place], f"volume_ml_pred_{suffix}"
+    amount = f", {_over_seeds(tests, volume)[place]:.1f} mL" if volume in tests[0].values else ""
     return "nothing outlined" if math.isnan(dice) else f"Dice {dice:.2f}{amount}"
 
 

@@ -36,7 +36,7 @@ def disagreement_rows(studies: Sequence[str], entrants: Sequence[Entrant], datas
         number = number_of[study]
         try:
             loaded = dataset.cases[number].load()
-            masks = {one.name: _mask(one, number, loaded) for one in shown}
+            masks = {one.name: outlined(one, number, loaded) > 0 for one in shown}
         except UserError:
             continue
         columns.append(_column(study, loaded, masks))
@@ -45,12 +45,12 @@ def disagreement_rows(studies: Sequence[str], entrants: Sequence[Entrant], datas
                  if columns)
 
 
-def _mask(entrant: Entrant, number: int, loaded: Loaded) -> NDArray[np.bool_]:
-    """Where an entry outlines anything (D, H, W); nowhere for a missing mask that counts as empty."""
+def outlined(entrant: Entrant, number: int, loaded: Loaded) -> NDArray[np.uint8]:
+    """What an entry outlines in a case, our ids (D, H, W); nothing for a missing mask that counts as empty."""
     if number not in entrant.masks:
-        return np.zeros(loaded.image.shape, dtype=bool)
+        return np.zeros(loaded.image.shape, dtype=np.uint8)
     file = entrant.masks[number]
-    return np.asarray(read_mask(file.path, file.ids, loaded.image) > 0)
+    return read_mask(file.path, file.ids, loaded.image)
 
 
 def _column(study: str, loaded: Loaded, masks: Mapping[str, NDArray[np.bool_]]) -> list[ExampleCell]:

@@ -12,18 +12,21 @@ from numpy.typing import NDArray
 from hemobench.boards.entries import Entrant
 from hemobench.boards.shared_cases import Common, Task, by_group, in_common, metric_score, ranked
 from hemobench.compare.cases import type_words
-from hemobench.compare.leaderboard import Board, Breakdown
+from hemobench.compare.leaderboard import Breakdown
 from hemobench.compare.ranking import OPERATING
 from hemobench.compare.references import SLICE_POSITION, height_probabilities, relative_height
 from hemobench.compare.report import Disagreement, Disagreements
 from hemobench.datasets.case import Dataset
 from hemobench.evaluation.answers import Answer
-from hemobench.evaluation.scores import call_statistics, is_answered, scored
+from hemobench.evaluation.scores import Rule, call_statistics, is_answered, scored
 from hemobench.inference.context import study_logits
 from hemobench.labels import CLASSES
+from hemobench.stats import mean_over_seeds
 from hemobench.training.result import Predictions, SlicePredictions
 
 SLICE, STUDY = "slice", "study"
+# By entry, its answers with each seed: one where it was not trained.
+Tests = Mapping[str, Sequence[SlicePredictions]]
 _METRICS = ("auroc_any", "auroc_macro", "ap_any", "logloss_rsna")
 _ANY = CLASSES.index("any")
 _LISTED, _OF_ONE_STUDY = 12, 2
@@ -127,9 +130,10 @@ def _task(
         "classification", f"{title}: which haemorrhages does a {unit} show", common, tests, dataset,
         shown=shared(_METRICS), also=also, references=references, resamples=resamples, answered=answered,
     )  # fmt: skip
-    calls = _calls(common, tests, board, unit)
-    board = replace(board, breakdowns=(calls,) if calls is not None else ())
-    return Task(board, runs, _disagreements(common, tests, board, unit), unit)
+    order = [entry.name for entry in board.entries if entry.name in tests]
+    single, rules = {name: [test] for name, test in tests.items()}, {one.name: one.rule for one in common.entrants}
+    board = replace(board, breakdowns=calls_table(single, order, rules, unit))
+    return Task(board, runs, disagreements(single, order, rules, unit), unit)
 
 
 def _typed(common: Common) -> bool:
@@ -142,37 +146,33 @@ def _typed(common: Common) -> bool:
     return True
 
 
-def _calls(
-    common: Common, tests: Mapping[str, SlicePredictions], board: Board, unit: str
-) -> Breakdown | None:
-    """Sensitivity and specificity for any haemorrhage at each entry's own threshold."""
+def calls_table(
+    tests: Tests, order: Sequence[str], rules: Mapping[str, Rule], unit: str
+) -> tuple[Breakdown, ...]:
+    """Sensitivity and specificity for any haemorrhage at each entry's own threshold, the mean over seeds. order:
+    entries as on the board."""
     rows = {}
-    for name in _order(board, tests):
-        rule = next(one.rule for one in common.entrants if one.name == name)
-        test = tests[name]
-        given = np.asarray(test.probabilities, dtype=np.float64)
-        rates = call_statistics(given, test.targets, rule.thresholds[unit], ("any",))
-        found = scored(rates, test.patient_ids)
-        rows[name] = [metric_score(score) for score in found.values()]
-    positive = int((next(iter(tests.values())).targets[:, _ANY] > 0).sum())
-    every = len(next(iter(tests.values())).targets)
-    counts = {"sensitivity": positive, "specificity": every - positive}
-    return by_group("Calls of any haemorrhage at each entry's own threshold", counts, rows,
-                    f"Cases are the {'slices' if unit == SLICE else 'studies'} with and without one.")
+    for name in order:
+        own = [
+            call_statistics(np.asarray(test.probabilities, dtype=np.float64), test.targets,
+                            rules[name].thresholds[unit], ("any",))
+            for test in tests[name]
+        ]  # fmt: skip
+        rates = {rate: mean_over_seeds([statistics[rate] for statistics in own]) for rate in own[0]}
+        rows[name] = [metric_score(score) for score in scored(rates, tests[name][0].patient_ids).values()]
+    targets = tests[order[0]][0].targets
+    positive = int((targets[:, _ANY] > 0).sum())
+    counts = {"sensitivity": positive, "specificity": len(targets) - positive}
+    table = by_group("Calls of any haemorrhage at each entry's own threshold", counts, rows,
+                     f"Cases are the {'slices' if unit == SLICE else 'studies'} with and without one.")
+    return () if table is None else (table,)
 
 
-def _order(board: Board, tests: Mapping[str, SlicePredictions]) -> list[str]:
-    return [entry.name for entry in board.entries if entry.name in tests]
-
-
-def _disagreements(
-    common: Common, tests: Mapping[str, SlicePredictions], board: Board, unit: str
-) -> Disagreements:
-    """Slices or studies by how far the probabilities of any haemorrhage are apart, few of one study."""
-    order = _order(board, tests)
-    rules = {one.name: one.rule for one in common.entrants}
-    given = np.stack([tests[name].probabilities[:, _ANY] for name in order])
-    spread, first = np.ptp(given, axis=0), tests[order[0]]
+def disagreements(tests: Tests, order: Sequence[str], rules: Mapping[str, Rule], unit: str) -> Disagreements:
+    """Slices or studies by how far the probabilities of any haemorrhage are apart, few of one study. Of several seeds
+    it is their mean."""
+    given = {name: np.stack([test.probabilities[:, _ANY] for test in tests[name]]) for name in order}
+    spread, first = np.ptp([seeds.mean(axis=0) for seeds in given.values()], axis=0), tests[order[0]][0]
     cases: list[Disagreement] = []
     listed: dict[str, int] = {}
     for row in np.argsort(-spread, kind="stable"):
@@ -183,13 +183,16 @@ def _disagreements(
             continue
         listed[study] = listed.get(study, 0) + 1
         place = f", slice {first.slice_indices[row]}" if unit == SLICE else ""
-        answers = tuple(
-            f"{f'{100 * value:.0f}%, ' if rules[name].probabilities_given else ''}"
-            f"{'called' if value >= rules[name].thresholds[unit][_ANY] else 'not called'}"
-            for name, value in zip(order, given[:, row], strict=True)
-        )
+        answers = tuple(_told(seeds[:, row], rules[name], unit) for name, seeds in given.items())
         cases.append(Disagreement(f"{study}{place}", type_words(first.targets[row]), answers))
     caption = (f"{'Slices, at most two a study,' if unit == SLICE else 'Studies'} by how far the entries' answers for "
                "any haemorrhage are apart; calls at each entry's own threshold.")
     return Disagreements(tuple(order), tuple(cases), caption)
 
+
+def _told(given: NDArray[np.floating], rule: Rule, unit: str) -> str:
+    """What an entry says of one row, from its probabilities (S,) with each seed."""
+    called = int((given >= rule.thresholds[unit][_ANY]).sum())
+    some = f"called by {called} of {len(given)} seeds"
+    words = "called" if called == len(given) else some if called else "not called"
+    return f"{100 * given.mean():.0f}%, {words}" if rule.probabilities_given else words

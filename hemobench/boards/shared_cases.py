@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -45,17 +46,19 @@ class Task:
 
 
 def in_common(
-    entrants: Sequence[Entrant], dataset: Dataset, has: Callable[[Answer], bool], what: str
+    entrants: Sequence[Entrant], dataset: Dataset, has: Callable[[Answer], bool], what: str,
+    asked: Collection[int] = (),
 ) -> Common | None:
     """Who answers for which cases; None where nobody does. has: whether an answer serves the board, in words `what`.
+    asked: cases (their places) that others on the board answer anyway.
 
-    Raises: UserError where the entries have fewer than two patients in common.
+    Raises: UserError where the entries have fewer than two patients in common (and the board has more).
     """
     having = {one.name: {answer.number for answer in one.answers if has(answer)} for one in entrants}
     taking = tuple(one for one in entrants if having[one.name])
     if not taking:
         return None
-    every = set[int]().union(*having.values())
+    every = set(asked).union(*having.values())
     shared = set(every).intersection(*(having[one.name] for one in taking))
     cautions = [f"{one.name} says nothing of {what} and is not on this board." for one in entrants
                 if not having[one.name]]
@@ -64,7 +67,8 @@ def in_common(
         if lost:
             cautions.append(f"MISSING: {one.name} has no {what} for {len(lost)} of {len(every)} cases, which are left "
                             f"out for every entry: {few(lost)}.")
-    if len({dataset.cases[number].patient_id for number in shared}) < 2:
+    people, there = ({dataset.cases[number].patient_id for number in numbers} for numbers in (shared, asked))
+    if len(people) < min(2, len(there) or 2):
         raise UserError(f"{what}: {len(shared)} cases that all of {few([one.name for one in taking])} answer; expected "
                         "at least two patients; leave an entry out, or add --missing empty")
     return Common(taking, tuple(sorted(shared)), tuple(cautions))
@@ -118,10 +122,11 @@ def plain_settings(told: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value not in (None, "")}
 
 
-def metric_score(score: Mapping[str, Any]) -> MetricScore:
-    """A score of `evaluation.scores` as a board's."""
+def metric_score(score: Mapping[str, Any], seeds: int = 1) -> MetricScore:
+    """A score of `evaluation.scores` as a board's. seeds: how many it is the mean over; `undefined` is of one of them,
+    rounded up."""
     low, high = score["ci"]
-    return MetricScore(score["mean"], (low, high), float("nan"), score["n"], score["undefined"])
+    return MetricScore(score["mean"], (low, high), float("nan"), score["n"], math.ceil(score["undefined"] / seeds))
 
 
 def by_group(

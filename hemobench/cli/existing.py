@@ -1,22 +1,45 @@
-"""`hemobench compare --entry ...`: boards of checkpoints and of other tools' answers, on the same cases."""
+"""`hemobench compare --entry ...`: checkpoints and other tools' answers, on boards of their own or a suite's."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hemobench.errors import UserError, unknown_name
 
+if TYPE_CHECKING:
+    from hemobench.boards.mixed import MixedBoards
+    from hemobench.compare.suites import Suite
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What exists, as the command line asks for it: --entry, --missing, --allow-seen and --leave-out-seen."""
+
+    entries: tuple[str, ...]
+    missing: str | None
+    allow_seen: bool
+    leave_out_seen: bool
+
+    def words(self) -> list[str]:
+        """The same as words of a command."""
+        words = [word for entry in self.entries for word in ("--entry", entry)]
+        words += [] if self.missing in (None, "count") else ["--missing", str(self.missing)]
+        return [*words, *(["--allow-seen"] if self.allow_seen else []),
+                *(["--leave-out-seen"] if self.leave_out_seen else [])]
+
 
 def rank_existing(
-    suite: str | None, entries: Sequence[str], data: str | None, output: Path | None,
-    terms: tuple[str | None, bool, bool, str | None, bool], trained: Mapping[str, object],
+    suite: str | None, asked: Asked, data: str | None, output: Path | None, engine: str | None, pictures: bool,
+    trained: Mapping[str, object],
 ) -> None:
     """Rank entries on a data set: those of a board's YAML file `suite`, and those of the command line.
 
-    terms: --missing, --allow-seen, --leave-out-seen, --engine, --pictures. trained: options that mean suites to
-    train, and whether they were given. Raises: UserError where some were, and where nobody says on which data.
+    trained: options that mean suites to train, and whether they were given. Raises: UserError where some were, and
+    where nobody says on which data.
     """
     for option, given in trained.items():
         if given:
@@ -38,16 +61,36 @@ def rank_existing(
     data = data or file.data
     if not data:
         raise UserError("--entry without --data; expected the data set to rank on; add --data NAME:PATH")
-    missing, allow, leave_out, engine, pictures = terms
-    check_missing(missing or file.missing)
+    missing = asked.missing or file.missing
+    check_missing(missing)
     if engine is not None and engine not in KINDS:
         raise unknown_name("engine", engine, KINDS)
-    wanted = [*file.entries, *(parse_entry(text) for text in entries)]
+    wanted = [*file.entries, *(parse_entry(text) for text in asked.entries)]
     folder = output or Path("hemobench-results") / f"{SUITE}-{slug(data.partition(':')[0])}"
+    words = ["hemobench", "compare", *([suite] if suite else []), "--data", data]
+    words += replace(asked, missing=missing).words()
     compare_entries(
-        wanted, data, folder, Terms(missing or file.missing, allow, leave_out, engine or "auto", pictures),
-        command=_command(suite, entries, data, missing or file.missing, allow, leave_out, pictures), clock=clock,
+        wanted, data, folder, Terms(missing, asked.allow_seen, asked.leave_out_seen, engine or "auto", pictures),
+        command=shlex.join([*words, *([] if pictures else ["--no-pictures"])]), clock=clock,
     )  # fmt: skip
+
+
+def beside(suite: Suite, asked: Asked) -> MixedBoards | None:
+    """What exists and is to stand on a suite's boards; None where neither it nor the command line names any. Raises:
+    UserError for what cannot be meant."""
+    if not asked.entries and not any(board.existing for board in suite.boards):
+        refuse_existing(asked)
+        return None
+    from hemobench.boards.entries import parse_entry
+    from hemobench.boards.mixed import MixedBoards
+    from hemobench.boards.session import Terms
+    from hemobench.predictions.folder import COUNT, check_missing
+
+    missing = asked.missing or COUNT
+    check_missing(missing)
+    return MixedBoards(
+        [parse_entry(text) for text in asked.entries], Terms(missing, asked.allow_seen, asked.leave_out_seen)
+    )
 
 
 def names_board_file(suite: str) -> bool:
@@ -59,20 +102,10 @@ def names_board_file(suite: str) -> bool:
     return is_board_file(suite)
 
 
-def refuse_existing(given: Mapping[str, bool]) -> None:
-    """Raise UserError for options that mean entries and stand beside a suite."""
+def refuse_existing(asked: Asked) -> None:
+    """Raise UserError for options that mean entries and stand where there are none."""
+    given = {"--missing": asked.missing is not None, "--allow-seen": asked.allow_seen,
+             "--leave-out-seen": asked.leave_out_seen}
     for option, used in given.items():
         if used:
             raise UserError(f"{option} without --entry; expected it with entries that exist; leave it out")
-
-
-def _command(
-    suite: str | None, entries: Sequence[str], data: str, missing: str, allow: bool, leave_out: bool,
-    pictures: bool,
-) -> str:
-    words = ["hemobench", "compare", *([suite] if suite else [])]
-    words += [*(word for entry in entries for word in ("--entry", entry)), "--data", data]
-    words += [] if missing == "count" else ["--missing", missing]
-    words += [*(["--allow-seen"] if allow else []), *(["--leave-out-seen"] if leave_out else [])]
-    words += [] if pictures else ["--no-pictures"]
-    return shlex.join(words)

@@ -13,7 +13,7 @@ from hemobench.compare.cases import entry_cases
 from hemobench.compare.figures import Curve
 from hemobench.compare.leaderboard import Board
 from hemobench.compare.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, enlarged, overlay, png_data_uri
-from hemobench.compare.report import Confusion, Evidence, ExampleCell, ExampleRow
+from hemobench.compare.report import Confusion, Disagreements, Evidence, ExampleCell, ExampleRow
 from hemobench.labels import CLASSES, PAPER_CLASSES, SUBTYPES, to_paper_class
 from hemobench.training.evaluate import LOSS_MONITOR
 from hemobench.training.result import CaseScores, Pictures, Predictions, RunResult, SlicePredictions
@@ -24,22 +24,31 @@ SLICE_CALLS = ("none", "EDH", "IPH", "IVH", "SAH", "SDH", "multiple")
 CLASS_CALLS = SLICE_CALLS[1:]
 VOXEL_CALLS = ("background", "mask")
 MAX_EXAMPLES = 8
+# Who lacks one of them says nothing of some type, or only ranks and calls.
+_TYPES_ASKED = tuple(f"auroc_{name}" for name in SUBTYPES)
+_SURE = "ece_any"
 
 Runs = Mapping[str, Sequence[RunResult]]
 
 
-def board_evidence(board: Board, runs: Runs, *, notes: Sequence[str] = (), pictures: bool = True) -> Evidence:
+def board_evidence(
+    board: Board, runs: Runs, *, notes: Sequence[str] = (), pictures: bool = True,
+    disagreements: Disagreements | None = None,
+) -> Evidence:
     """Everything the report needs of a board whose entries' runs are given, name to one run a seed.
 
-    pictures: False leaves out every example picture, for pages about patients that are to be passed on.
+    pictures: False leaves out every example picture, for pages about patients that are to be passed on. Entries that
+    nobody trained have runs without a history, and no figure of what they do not answer.
     """
     runs = {entry.name: runs[entry.name] for entry in board.entries if entry.name in runs}
     every = [run for group in runs.values() for run in group]
+    curves = [(name, run) for name, group in runs.items() for run in group if run.history]
+    monitor = next((run.config.resolved().monitor for _, run in curves), None)
     return Evidence(
         board=board,
-        curves=tuple(_curve(name, run) for name, group in runs.items() for run in group),
-        validation_metric=every[0].config.resolved().monitor or board.rank_by,
-        confusions=tuple(_confusion(name, group) for name, group in runs.items()),
+        curves=tuple(_curve(name, run) for name, run in curves),
+        validation_metric=monitor or board.rank_by,
+        confusions=tuple(_confusion(name, group) for name, group in _with(runs, board, _TYPES_ASKED).items()),
         confusion_caption=_CONFUSION[_kind(every[0].test)],
         examples=example_rows(runs) if pictures else (),
         examples_caption=_EXAMPLES[_kind(every[0].test)],
@@ -47,10 +56,11 @@ def board_evidence(board: Board, runs: Runs, *, notes: Sequence[str] = (), pictu
         roc=roc_lines(runs),
         precision_recall=precision_recall_lines(runs),
         prevalence=prevalence(runs),
-        reliabilities=reliabilities(board, runs),
+        reliabilities=reliabilities(board, _with(runs, board, (_SURE,))),
         volumes=volumes(runs),
         cases=entry_cases(runs, pictures=pictures),
-        made_with=_made_with(every),
+        made_with=(*_made_with(every), *_whose(board, runs)),
+        disagreements=disagreements,
     )
 
 
@@ -70,6 +80,13 @@ _EXAMPLES = {
     "probability.",
     "masks": "Test slices with the true mask in green; below, each entry's predicted mask (first seed) in orange.",
 }
+
+
+def _with(runs: Runs, board: Board, metrics: Sequence[str]) -> Runs:
+    """The runs of the entries that have all of these metrics, as far as the board has them."""
+    held = {entry.name: entry.metrics for entry in board.entries}
+    asked = [metric for metric in metrics if any(metric in own for own in held.values())]
+    return {name: group for name, group in runs.items() if all(metric in held[name] for metric in asked)}
 
 
 def slice_confusion(predictions: SlicePredictions) -> NDArray[np.int64]:
@@ -158,14 +175,24 @@ def _dice(truth: NDArray[np.bool_], prediction: NDArray[np.bool_]) -> float | No
 
 
 def _made_with(runs: Sequence[RunResult]) -> tuple[str, ...]:
-    """Versions, commits and hardware of the runs, each kind once: boards may be finished on another day."""
+    """Versions, commits and hardware of the trained runs, each kind once: boards may be finished on another day."""
     lines = [
         f"hemobench {run.version} at commit {run.commit[:12]}, torch {run.hardware.get('torch', '?')}, "
         f"{run.hardware.get('device_name') or run.hardware.get('device', '?')}, {run.hardware.get('precision', '?')}, "
         f"{run.hardware.get('threads', '?')} threads a run"
         for run in runs
+        if run.history
     ]
     return tuple(dict.fromkeys(lines))
+
+
+def _whose(board: Board, runs: Runs) -> tuple[str, ...]:
+    """Of each entry that nobody trained for the board, whose answers these are."""
+    untrained = [entry for entry in board.entries if entry.name in runs and not runs[entry.name][0].history]
+    return tuple(
+        f"{entry.name}: {', '.join(f'{key} {value}' for key, value in entry.config.items() if isinstance(value, str))}"
+        for entry in untrained
+    )
 
 
 def _curve(name: str, run: RunResult) -> Curve:

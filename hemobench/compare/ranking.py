@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,15 @@ class BoardFacts:
 
 
 @dataclass(frozen=True)
+class Existing:
+    """What a board must know of an entry that nobody trained for it: its settings, and whether its answers can be
+    scored by a metric (that of the ranking they can)."""
+
+    told: Mapping[str, Any]
+    answers: Callable[[str], bool]
+
+
+@dataclass(frozen=True)
 class Scored:
     """What a seed is scored on: its test answers, and by metric what calibration made of them."""
 
@@ -65,10 +74,14 @@ def build_board(
     references: Mapping[str, Predictions] | None = None,
     *,
     folds: int = 1,
+    existing: Mapping[str, Existing] | None = None,
 ) -> Board:
     """Rank entries, name to one run a seed, by `facts.rank_by`; references stand below them without a rank.
 
-    With `folds` a seed has so many runs, one after the other, whose test answers are pooled (see `folds`).
+    With `folds` a seed has so many runs, one after the other, whose test answers are pooled (see `folds`). existing:
+    the entries that nobody trained for the board, by name. Such a one has a single run (a fold): its answers are the
+    same whichever seed the others were trained with, so no part of its variance comes from seeds and its spread over
+    them is NaN. Metrics that it does not answer it does not have.
 
     Raises:
         UserError: no entries, entries scored on different test cases, a metric that the runs do not hold.
@@ -83,22 +96,23 @@ def build_board(
         name: [_scored(seed, test, fits) for seed, test in zip(seeds[name], group, strict=True)]
         for name, group in tests.items()
     }
-    names = list(predictions)
-    summaries = {
-        metric: _summaries(metric, [predictions[name] for name in names], patient_ids, facts.resamples)
-        for metric in _computed(facts, tests, also)
-    }
-    entries = [
-        _ranked_entry(name, number, predictions, seeds[name], facts, summaries) for number, name in enumerate(names)
-    ]
+    names, existing = list(predictions), existing or {}
+    summaries = {}
+    for metric in _computed(facts, tests, also):
+        having = [name for name in names if name not in existing or existing[name].answers(metric)]
+        found = _summaries(metric, [predictions[name] for name in having], patient_ids, facts.resamples)
+        summaries[metric] = dict(zip(having, found, strict=True))
+    entries = [_ranked_entry(name, predictions, seeds[name], facts, summaries) for name in names]
+    entries = [_untrained(entry, existing[entry.name]) if entry.name in existing else entry for entry in entries]
     entries.sort(key=lambda entry: entry.rank or 0)
+    trained = [entry for entry in entries if entry.name not in existing]
     known = [metric for metric in summaries if metric not in CALIBRATED]
     rows = [_reference_entry(name, item, patient_ids, facts, known) for name, item in references.items()]
     patients, any_test = len(np.unique(patient_ids)), tests[names[0]][0]
     spread = spread_of(facts.rank_by, any_test) if folds > 1 else "a score"
     return Board(
         **{**vars(facts), "also": also}, entries=(*entries, *rows), patients=patients,
-        answer=words.answer(facts.rank_by, entries, patients), cautions=words.cautions(entries, patients, spread),
+        answer=words.answer(facts.rank_by, entries, patients), cautions=words.cautions(trained, patients, spread),
         method=words.method(len(entries), folds), abc2_agreement=abc2_agreement(any_test),
     )  # fmt: skip
 
@@ -172,15 +186,15 @@ def _is_exclusive(predictions: Predictions) -> bool:
 
 def _ranked_entry(
     name: str,
-    number: int,
     predictions: Mapping[str, Sequence[Scored]],
     seeds: Sequence[Sequence[RunResult]],
     facts: BoardFacts,
-    summaries: Mapping[str, Sequence[EntrySummary]],
+    summaries: Mapping[str, Mapping[str, EntrySummary]],
 ) -> Entry:
     names, own, runs = list(predictions), predictions[name], [run for folds in seeds for run in folds]
     higher_is_better(facts.rank_by)  # UserError for a metric without a better end
-    ranking = summaries[facts.rank_by][number]
+    ranking = summaries[facts.rank_by][name]
+    held = {metric: group[name] for metric, group in summaries.items() if name in group}
     better = ranking.p_better_than_next
     config = runs[0].config.resolved().to_mapping()
     config.pop("seed")
@@ -188,7 +202,7 @@ def _ranked_entry(
         name=name,
         rank=ranking.rank,
         rank_interval=ranking.rank_interval,
-        metrics={metric: _score(metric, group[number], own[0].test, len(own)) for metric, group in summaries.items()},
+        metrics={metric: _score(metric, summary, own[0].test, len(own)) for metric, summary in held.items()},
         p_better_than_next=None if math.isnan(better) else better,
         tied_with=tuple(names[other] for other in ranking.tied_with),
         parameters=runs[0].parameters,
@@ -196,7 +210,7 @@ def _ranked_entry(
         infer_ms_per_case=_mean([run.timings.get("infer_ms_per_case", math.nan) for run in runs]),
         config=config,
         seeds=tuple(folds[0].seed for folds in seeds),
-        seed_scores={metric: _by_seed(metric, own) for metric in summaries},
+        seed_scores={metric: _by_seed(metric, own) for metric in held},
         settled_from_next=ranking.settled_from_next,
         tied_with_best=ranking.tied_with_best,
         to_best=Gap(**vars(ranking.to_best)),
@@ -207,6 +221,11 @@ def _ranked_entry(
         calibration=tuple(pair for scored in own if FITTED in scored.fits for pair in scored.fits[FITTED].platt),
         volume_agreement=volume_agreement([scored.test for scored in own]),
     )
+
+
+def _untrained(entry: Entry, existing: Existing) -> Entry:
+    """An entry without what only training gives: seeds, parameters, a configuration, causes of its variance."""
+    return replace(entry, parameters=None, config=dict(existing.told), seeds=(), variance_shares={})
 
 
 def _variance_shares(summary: EntrySummary) -> dict[str, float]:

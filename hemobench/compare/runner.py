@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from hemobench.compare.costs import StageClock
-from hemobench.compare.external import open_elsewhere, score_elsewhere, sees_slices
+from hemobench.compare.external import Elsewhere, open_elsewhere, score_elsewhere, sees_slices
 from hemobench.compare.folds import fingerprint_of
 from hemobench.compare.leaderboard import Board, Leaderboard
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ranking import BoardFacts, build_board
 from hemobench.compare.references import SLICE_POSITION, slice_position_predictions
+from hemobench.compare.report import Disagreements
 from hemobench.compare.suites import FOLD_VALIDATION, IMAGE, PATIENT, BoardSpec, Suite
 from hemobench.compare.train_all import RUNS_FILE, RunsTable, train_all
 from hemobench.compare.work import RunTask, Workforce, slug
@@ -29,9 +30,9 @@ from hemobench.datasets.support import first_lines, unsupported
 from hemobench.datasets.views import view_to_mapping
 from hemobench.errors import UserError
 from hemobench.training.experiment import package_commit
-from hemobench.training.result import RunResult
+from hemobench.training.result import Predictions, RunResult
 
-__all__ = ["PreparedBoard", "SuiteResult", "Workforce", "run_suite", "slug", "with_data"]
+__all__ = ["Guests", "PreparedBoard", "Ranked", "SuiteResult", "Workforce", "run_suite", "slug", "with_data"]
 
 
 @dataclass(frozen=True)
@@ -57,12 +58,38 @@ class PreparedBoard:
 
 
 @dataclass(frozen=True)
+class Ranked:
+    """A board and its runs, entry name to one run a seed; on a cross-validated board to one a seed and fold, the folds
+    of the first seed first. disagreements: where its entries differ, of boards that tell."""
+
+    board: Board
+    runs: dict[str, list[RunResult]]
+    disagreements: Disagreements | None = None
+
+
+class Guests(Protocol):
+    """Entries that exist, on boards of a suite that trains (`boards.mixed`)."""
+
+    def check(self, boards: Sequence[BoardSpec], datasets: Sequence[Dataset], progress: SuiteProgress) -> None:
+        """Open them, before anything is decoded or trained. Raises: UserError where one serves no board."""
+
+    def ask(self, boards: Sequence[PreparedBoard], output: Path, progress: SuiteProgress) -> None:
+        """Their answers for all who are tested, before anything trains. Raises: UserError."""
+
+    def rank(
+        self, board: PreparedBoard, facts: BoardFacts, runs: Mapping[str, Sequence[RunResult]],
+        references: Mapping[str, Predictions],
+    ) -> Ranked | None:
+        """A board with them beside the trained runs; None for one on which there are none."""
+
+
+@dataclass(frozen=True)
 class SuiteResult:
-    """What a suite leaves: its leaderboard, and each board's runs, entry name to one run a seed; on a cross-validated
-    board to one a seed and fold, the folds of the first seed first."""
+    """What a suite leaves: its leaderboard, and of each board its runs and where its entries differ (see Ranked)."""
 
     leaderboard: Leaderboard
     runs: tuple[dict[str, list[RunResult]], ...]
+    disagreements: tuple[Disagreements | None, ...]
 
 
 def with_data(suite: Suite, spec: str | None) -> tuple[Suite, tuple[str, ...]]:
@@ -106,22 +133,28 @@ def run_suite(
     workforce: Workforce | None = None,
     skipped: Sequence[str] = (),
     tests: Sequence[str] = (),
+    guests: Guests | None = None,
     progress: SuiteProgress,
     clock: StageClock,
 ) -> SuiteResult:
     """Train what is not trained yet under `output`, then rank. tests: data sets, `NAME[:PATH]`, that every trained
-    network is scored on too, with a board of their own each.
+    network is scored on too, with a board of their own each. guests: entries that exist, beside the trained ones.
 
     Raises:
-        UserError: data that cannot be opened (before anything trains), runs that diverged or died (after all others
-        have been trained), a folder not writable.
+        UserError: data or guests that cannot be opened (before anything trains), runs that diverged or died (after all
+        others have been trained), a folder not writable.
     """
     workforce = workforce or Workforce()
+    if guests is None and any(board.existing for board in suite.boards):
+        raise UserError(f"suite '{suite.name}' has entries that exist; expected somebody to ask them; rank it with "
+                        "`python -m hemobench.compare`")
     if output.exists() and not output.is_dir():
         raise UserError(f"output {output} is a file; expected a folder, new or of an earlier run; give another one")
     with clock.stage("open data"):
         datasets = _open_all(suite.boards, progress)
         elsewhere = open_elsewhere(tests, suite.boards, datasets, progress)
+        if guests is not None:
+            guests.check(suite.boards, datasets, progress)
     # Not before: a mistake in the data leaves no empty folder behind.
     _make_folder(output / "runs")
     names = [board.dataset for board in suite.boards]
@@ -132,27 +165,41 @@ def run_suite(
         _prepare(spec, number, dataset, output, progress, clock)
         for number, (spec, dataset) in enumerate(zip(suite.boards, datasets, strict=True), start=1)
     ]
+    if guests is not None:
+        with clock.stage("answers of entries that exist"):
+            guests.ask(boards, output, progress)
     tasks = list(_tasks(boards, suite.seeds, output, workforce.threads))
     results = train_all(tasks, boards, suite, workforce, RunsTable(output / RUNS_FILE, len(tasks)), progress, clock)
     runs: list[dict[str, list[RunResult]]] = [{} for _ in boards]
     for task in tasks:
         runs[task.board].setdefault(task.entry, []).append(results[task.folder])
     with clock.stage("bootstrap and ranks"):
-        ranked = [_rank(board, group) for board, group in zip(boards, runs, strict=True)]
-    for board, group, internal in zip(boards, list(runs), list(ranked), strict=True):
-        for other in elsewhere:
-            with clock.stage(f"test on {other.name}"):
-                scored = score_elsewhere(board.spec, board.examples, board.folds, internal, group, other, output,
-                                         progress)
-            if scored is not None:
-                ranked.append(scored[0])
-                runs.append(scored[1])
+        ranked = [_rank(board, group, guests) for board, group in zip(boards, runs, strict=True)]
+    if guests is not None and elsewhere:
+        progress.line("boards of --test rank trained entries alone: entries that exist are not asked there")
+    ranked += _elsewhere(boards, runs, ranked, elsewhere, output, progress, clock)
     leaderboard = Leaderboard(
         suite=suite.name, title=suite.title, description=suite.description,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"), commit=package_commit() or "unknown",
-        seeds=suite.seeds, boards=tuple(ranked), skipped=tuple(skipped),
+        seeds=suite.seeds, boards=tuple(one.board for one in ranked), skipped=tuple(skipped),
     )  # fmt: skip
-    return SuiteResult(leaderboard, tuple(runs))
+    return SuiteResult(leaderboard, tuple(one.runs for one in ranked), tuple(one.disagreements for one in ranked))
+
+
+def _elsewhere(
+    boards: Sequence[PreparedBoard], runs: Sequence[dict[str, list[RunResult]]], at_home: Sequence[Ranked],
+    elsewhere: Sequence[Elsewhere], output: Path, progress: SuiteProgress, clock: StageClock,
+) -> list[Ranked]:
+    """The boards of the trained networks on other data."""
+    found = []
+    for board, group, internal in zip(boards, runs, at_home, strict=True):
+        for other in elsewhere:
+            with clock.stage(f"test on {other.name}"):
+                scored = score_elsewhere(board.spec, board.examples, board.folds, internal.board, group, other, output,
+                                         progress)
+            if scored is not None:
+                found.append(Ranked(*scored))
+    return found
 
 
 def _open_all(boards: Sequence[BoardSpec], progress: SuiteProgress) -> list[Dataset]:
@@ -239,7 +286,7 @@ def _tasks(boards: Sequence[PreparedBoard], seeds: Sequence[int], output: Path, 
                 yield RunTask(index, entry.name, config, folder, board.dataset, split, threads, fold)
 
 
-def _rank(board: PreparedBoard, runs: dict[str, list[RunResult]]) -> Board:
+def _rank(board: PreparedBoard, runs: dict[str, list[RunResult]], guests: Guests | None) -> Ranked:
     spec = board.spec
     facts = BoardFacts(
         task=spec.task, title=spec.title, data=board.dataset.info.name,
@@ -250,7 +297,8 @@ def _rank(board: PreparedBoard, runs: dict[str, list[RunResult]]) -> Board:
     references = {}
     if sees_slices(runs):
         references[SLICE_POSITION] = slice_position_predictions(board.examples, board.folds)
-    return build_board(facts, runs, references, folds=spec.folds)
+    mixed = None if guests is None else guests.rank(board, facts, runs, references)
+    return mixed or Ranked(build_board(facts, runs, references, folds=spec.folds), runs)
 
 
 def _division(board: PreparedBoard) -> dict[str, Any]:

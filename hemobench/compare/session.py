@@ -15,7 +15,7 @@ from hemobench.compare.leaderboard import Board, Leaderboard, write_leaderboard
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.references import SLICE_POSITION
 from hemobench.compare.report import Costs, write_report
-from hemobench.compare.runner import SuiteResult, Workforce, run_suite
+from hemobench.compare.runner import Guests, SuiteResult, Workforce, run_suite
 from hemobench.compare.suites import Suite
 from hemobench.compare.tables import make_console, print_board, timing_table
 
@@ -27,14 +27,16 @@ def compare_suite(
     workforce: Workforce | None = None,
     skipped: Sequence[str] = (),
     tests: Sequence[str] = (),
+    guests: Guests | None = None,
     pictures: bool = True,
     command: str,
     clock: StageClock,
 ) -> Leaderboard:
     """Train, rank and report a suite under `output`; boards go to stdout, progress to stderr.
 
-    `skipped` names boards that were left out and why; `tests` other data sets to score all networks on; `pictures`
-    whether the report shows examples; `command` is what it says to repeat. Raises: UserError.
+    `skipped` names boards that were left out and why; `tests` other data sets to score all networks on; `guests` what
+    exists and is ranked beside them; `pictures` whether the report shows examples; `command` is what it says to repeat.
+    Raises: UserError.
     """
     console, notes = make_console(), make_console(stderr=True)
     with MemoryWatch() as memory:
@@ -42,8 +44,9 @@ def compare_suite(
             for reason in skipped:
                 progress.line(f"left out: {reason}")
             result = run_suite(
-                suite, output, workforce=workforce, skipped=skipped, tests=tests, progress=progress, clock=clock
-            )
+                suite, output, workforce=workforce, skipped=skipped, tests=tests, guests=guests, progress=progress,
+                clock=clock,
+            )  # fmt: skip
         write_leaderboard(result.leaderboard, output)
         write_tables(result.leaderboard, output)
         with clock.stage("report"):
@@ -57,8 +60,11 @@ def compare_suite(
 def _report(
     result: SuiteResult, output: Path, command: str, clock: StageClock, memory: MemoryWatch, pictures: bool
 ) -> None:
-    boards = zip(result.leaderboard.boards, result.runs, strict=True)
-    evidence = [board_evidence(board, runs, notes=_notes(board), pictures=pictures) for board, runs in boards]
+    boards = zip(result.leaderboard.boards, result.runs, result.disagreements, strict=True)
+    evidence = [
+        board_evidence(board, runs, notes=_notes(board), pictures=pictures, disagreements=disagreements)
+        for board, runs, disagreements in boards
+    ]
     costs = Costs(clock.stages(), clock.total_seconds, memory.peak_gb, describe_machine())
     write_report(output / "report.html", result.leaderboard, evidence, costs, command)
 

@@ -5,6 +5,8 @@ which is the baseline with one small, named difference. A split is by patient. T
 `by: image` divides pictures, as many papers do; `by: both` lets an entry with `split_by: image` learn from other
 pictures of the test patients (`image_splits.paired_splits`). Both are marked as leaks. `folds: K` in place of
 `fractions` tests every patient, by K networks for each entry and seed that learnt from others (see `folds`).
+
+Beside entries to train a board may hold some that exist, a checkpoint or a folder of predictions (`boards.mixed`).
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ FOLD_VALIDATION = 0.15
 PATIENT, IMAGE, BOTH = "patient", "image", "both"
 WATCHED = ("validation", "test")
 LEAKING_ROW = " [LEAK: split by image]"
+EXISTING = ("checkpoint", "predictions")
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,21 @@ class EntrySpec:
 
 
 @dataclass(frozen=True)
+class ExistingSpec:
+    """One row of a board that nobody trains for it. kind: one of EXISTING. where: a folder, or a Hub id."""
+
+    name: str
+    kind: str
+    where: str
+
+
+@dataclass(frozen=True)
 class BoardSpec:
     """One table of a suite: which patients, which split, what is trained and which metric ranks it.
 
     split_by: "patient", or the leaks "image" and "both". watch: the part that the best epoch is chosen on. folds: how
     many runs each entry and seed has, one to test each fold of the patients; 1 is a single split. fractions: about
-    those of one fold where there are several.
+    those of one fold where there are several. existing: rows beside the entries that it trains.
     """
 
     task: str
@@ -71,6 +83,7 @@ class BoardSpec:
     split_by: str = PATIENT
     watch: str = WATCHED[0]
     folds: int = 1
+    existing: tuple[ExistingSpec, ...] = ()
 
     @property
     def dataset_name(self) -> str:
@@ -196,6 +209,7 @@ def _board(fields: Fields) -> BoardSpec:
         for number, item in enumerate(fields.items("metrics", [rank_by]))
     )
     baseline = fields.mapping("baseline")
+    entries, existing = _entries(fields, split_by)
     board = BoardSpec(
         task=task,
         title=fields.text("title", f"{task} on {dataset}"),
@@ -208,10 +222,11 @@ def _board(fields: Fields) -> BoardSpec:
         metrics=metrics if rank_by in metrics else (rank_by, *metrics),
         resamples=fields.whole_number("resamples", 1000, at_least=10),
         baseline=baseline,
-        entries=_entries(fields, split_by),
+        entries=entries,
         split_by=split_by,
         watch=watch,
         folds=folds,
+        existing=existing,
     )
     split.done()
     fields.done()
@@ -263,7 +278,8 @@ def _fractions(split: Fields, watch: str) -> tuple[float, float, float]:
 
 def _check_configs(board: BoardSpec, fields: Fields) -> None:
     """Build each entry's configuration, network, loss and weights once, so that a wrong name stops here."""
-    for number, entry in enumerate(board.entries):
+    trained = [number for number, item in enumerate(fields.items("entries")) if not _exists(item)]
+    for number, entry in zip(trained, board.entries, strict=True):
         for where, mapping in (("baseline", board.baseline), (f"entries[{number}]", entry.difference)):
             taken = [key for key in BOARD_KEYS if key in mapping]
             if taken:
@@ -308,13 +324,40 @@ def _metric(fields: Fields, name: Any, task: str, key: str) -> str:
     return str(name)
 
 
-def _entries(fields: Fields, split_by: str) -> tuple[EntrySpec, ...]:
+def _entries(fields: Fields, split_by: str) -> tuple[tuple[EntrySpec, ...], tuple[ExistingSpec, ...]]:
+    """The entries to train, and those that exist."""
     entries: list[EntrySpec] = []
+    existing: list[ExistingSpec] = []
+    names: list[str] = []
     for number, item in enumerate(fields.items("entries")):
         entry = Fields(item, file=fields.file, where=f"{fields.path('entries')}[{number}]")
-        own = entry.one_of("split_by", (PATIENT, IMAGE), "unit of a split", PATIENT) if split_by == BOTH else split_by
-        leaks = split_by == BOTH and own == IMAGE
-        entries.append(EntrySpec(entry.text("name") + LEAKING_ROW * leaks, entry.rest(), own))
-        if entries[-1].name in [earlier.name for earlier in entries[:-1]]:
+        if _exists(item):
+            existing.append(_existing(entry, item))
+            names.append(existing[-1].name)
+        else:
+            own = split_by
+            if split_by == BOTH:
+                own = entry.one_of("split_by", (PATIENT, IMAGE), "unit of a split", PATIENT)
+            leaks = split_by == BOTH and own == IMAGE
+            entries.append(EntrySpec(entry.text("name") + LEAKING_ROW * leaks, entry.rest(), own))
+            names.append(entries[-1].name)
+        if names[-1] in names[:-1]:
             raise entry.error("name", "a name that no other entry of this board has")
-    return tuple(entries)
+    if not entries:
+        raise fields.error("entries", "at least one to train beside those that exist; a file of these alone has `data` "
+                           "and `entries` and no boards")
+    return tuple(entries), tuple(existing)
+
+
+def _exists(item: Mapping[str, Any]) -> bool:
+    return any(kind in item for kind in EXISTING)
+
+
+def _existing(entry: Fields, item: Mapping[str, Any]) -> ExistingSpec:
+    name = entry.text("name")
+    given = [(kind, entry.text(kind)) for kind in EXISTING if kind in item]
+    if len(given) > 1:
+        raise entry.error(EXISTING[1], f"one of {' and '.join(EXISTING)}")
+    for key in entry.rest():
+        raise entry.error(key, f"nothing to train beside {given[0][0]}, which exists as it is")
+    return ExistingSpec(name, *given[0])

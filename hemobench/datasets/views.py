@@ -241,12 +241,26 @@ def _render_volume(
     grey = display_channels(volume, view, where)
     grid = network_grid(volume, view, view.shape)
     image = resample(grey, grid)
+    target = _on_grid(mask, view, grid)
+    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)[None], target[None, None]
+
+
+def render_mask(
+    labels: NDArray[np.uint8], image: Volume, view: SegmentationView, *, spacing_known: bool = True
+) -> NDArray[np.uint8]:
+    """A label map (D, H, W) of an image on the view's grid, `view.shape`, as `render` brings the true one there: ids of
+    types (1..5, UNTYPED) where the view's target is subtypes, 1 for whatever is above 0 elsewhere."""
+    volume = image if spacing_known else assumed_scale(image)
+    mask = labels if view.target == "subtypes" else labels > 0
+    return _on_grid(mask, view, network_grid(volume, view, view.shape))
+
+
+def _on_grid(mask: NDArray[Any], view: SegmentationView, grid: AxisGrid) -> NDArray[np.uint8]:
     labels = (*LABEL_IDS.values(), UNTYPED) if view.target == "subtypes" else (1,)
     shares = resample(np.stack([np.asarray(mask == label, dtype=np.float32) for label in labels]), grid)
     # 0.5 itself counts, less one rounding error of the interpolation.
     filled = shares.sum(axis=0) >= 0.5 - 1e-4
-    target = np.where(filled, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
-    return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)[None], target[None, None]
+    return np.where(filled, shares.argmax(axis=0) + 1, 0).astype(np.uint8)
 
 
 def typed_blood(loaded: Loaded) -> NDArray[np.uint8] | None:

@@ -32,6 +32,7 @@ LOWEST_LEFT_OUT = 0.25
 STUDY, PATIENT = "_study", "_patient"
 _ANY = ("auroc_any", "ap_any", "sens_at_spec90_any", "brier_any", "ece_any")
 _CALIBRATION = ("brier", "ece", "logloss")
+_OF_ALL = ("auroc_macro", "logloss_rsna", "accuracy_exact")
 _TYPES = ("auroc_macro", *(f"auroc_{name}" for name in SUBTYPES), "logloss_rsna")
 
 
@@ -218,7 +219,7 @@ def is_answered(name: str, rule: Rule, level: str) -> bool:
     """Whether a rule's numbers can be scored by a metric: of all types, of one, or of how well they are calibrated."""
     if name.startswith(_CALIBRATION) and not rule.probabilities_given:
         return False
-    needed = CLASSES if name in ("auroc_macro", "logloss_rsna") else (name.rpartition("_")[2],)
+    needed = CLASSES if name in _OF_ALL else ("any",) if name == "accuracy" else (name.rpartition("_")[2],)
     return all(one in rule.classes[level] for one in needed)
 
 

@@ -37,6 +37,10 @@ _AT_ONCE = 16
 WHAT = "NIfTI masks (.nii.gz, .nii), DICOM SEG (.dcm), or a CSV of probabilities"
 
 
+class NothingFitsError(UserError):
+    """A folder of answers to other cases than those of a data set."""
+
+
 @dataclass(frozen=True)
 class MaskFile:
     """A case's mask and what its ids stand for; None where a DICOM SEG says it itself."""
@@ -92,8 +96,9 @@ def open_predictions(
     as the folder. missing: one of MISSING. left_out: cases that the data set no longer has, whose answers are nobody's
     concern.
 
-    Raises UserError for a folder that is missing, empty or answers for no case; for a name that may mean several cases,
-    two answers to one case, ids without a meaning, and numbers that are no probabilities.
+    Raises NothingFitsError for a folder that answers for no case. Raises UserError for one that is missing or empty;
+    for a name that may mean several cases, two answers to one case, ids without a meaning, and numbers that are no
+    probabilities.
     """
     if not folder.is_dir():
         raise UserError(f"no folder {folder}; expected one that holds {WHAT}; check the path")
@@ -111,9 +116,10 @@ def open_predictions(
     remarks += more + [f"{path.name} holds no probabilities and is left out" for path, table in read.items()
                        if table is None]
     if not masks and by_slice is None and by_study is None:
-        raise UserError(f"nothing in {folder} fits a case of '{dataset.info.name}' (there: {few(strangers, 3)}; cases: "
-                        f"{few([case.study_id for case in dataset.cases], 3)}); expected files named after the cases; "
-                        "rename them")
+        raise NothingFitsError(
+            f"nothing in {folder} fits a case of '{dataset.info.name}' (there: {few(strangers, 3)}; cases: "
+            f"{few([case.study_id for case in dataset.cases], 3)}); expected files named after the cases; rename them"
+        )
     if strangers:
         remarks.append(f"{len(strangers)} of the folder's answers fit no case and are left out: {few(strangers)}")
     slices, slice_classes = by_slice or ({}, ())

@@ -66,7 +66,6 @@ def collect(
 
 def subject_of(predictions: Predictions, dataset: Dataset) -> Subject:
     """Whose answers they are, how they are to be read and what a reader must know of them."""
-    known = classes_of(predictions)
     notes = [] if dataset.info.phantom else [TAUGHT_BY]
     if predictions.seen:
         notes = [f"SEEN: {predictions.seen} of these people made the networks, says {MADE_BY}; these scores are no "
@@ -83,8 +82,12 @@ def subject_of(predictions: Predictions, dataset: Dataset) -> Subject:
                      "said of calibration")
     told = {"name": predictions.name, "revision": None, "sha256": predictions.fingerprint, "commit": "",
             "version": hemobench.__version__, "kind": "predictions"}
-    rule = Rule.plain(predictions.thresholds, known, not predictions.outlines_alone)
-    return Subject(predictions.name, told, rule, None, tuple(notes))
+    return Subject(predictions.name, told, rule_of(predictions), None, tuple(notes))
+
+
+def rule_of(predictions: Predictions) -> Rule:
+    """How their numbers are to be read: as they are, with the folder's thresholds."""
+    return Rule.plain(predictions.thresholds, classes_of(predictions), not predictions.outlines_alone)
 
 
 def claim_of(predictions: Predictions, dataset: Dataset) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -98,6 +99,14 @@ def classification_statistic(
         of_studies.undefined,
         partial(_study_clusters, of_studies, first, study),
     )
+
+
+@overload
+def mean_over_seeds(statistics: Sequence[WeightedStatistic]) -> WeightedStatistic: ...
+
+
+@overload
+def mean_over_seeds(statistics: Sequence[RowStatistic]) -> RowStatistic: ...
 
 
 def mean_over_seeds(statistics: Sequence[RowStatistic]) -> RowStatistic:

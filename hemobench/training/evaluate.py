@@ -96,20 +96,32 @@ def case_scores(
         row = int(part[0])
         probabilities = problem.probabilities(logits)[0].cpu().numpy()
         mask = sure_pieces(probabilities[0] >= threshold, probabilities[0], least)
-        target = np.asarray(problem.targets[row, 0])
-        table = segmentation_metrics(
-            mask, target.astype(np.bool_), examples.steps_mm(row), suffix=examples.view.suffix
-        )
-        if problem.typed:
-            predicted, all_typed = np.where(mask, probabilities[1:].argmax(axis=0) + 1, 0), target.max() < UNTYPED
-            for label, name in enumerate(problem.outputs[1:], start=1):
-                dice = voxel_counts(predicted == label, target == label).dice
-                table[f"dice_{name}"] = dice if all_typed else math.nan
+        types = probabilities[1:].argmax(axis=0) + 1 if problem.typed else None
+        table = case_table(examples, row, mask, types)
         tables.append(table)
         masks[row] = np.packbits(mask)
     names = tables[0] if tables else {}
     values = {name: np.asarray([table[name] for table in tables], dtype=np.float64) for name in names}
     return CaseScores(values, examples.patient_ids[rows], examples.study_ids[rows]), masks
+
+
+def case_table(
+    examples: Examples, row: int, mask: NDArray[np.bool_], types: NDArray[np.integer] | None = None
+) -> dict[str, float]:
+    """All segmentation metrics of a mask (D, H, W) of one case, on the examples' own grid, whoever made it.
+
+    types: ids 1..5 (D, H, W) of what the mask marks, for a view of subtypes: `dice_<type>` comes with them, NaN where
+    the truth does not tell all of its own.
+    """
+    assert isinstance(examples.view, SegmentationView)
+    target = np.asarray(examples.targets[row, 0])
+    table = segmentation_metrics(mask, target.astype(np.bool_), examples.steps_mm(row), suffix=examples.view.suffix)
+    if types is not None:
+        predicted, all_typed = np.where(mask, types, 0), target.max() < UNTYPED
+        for label, name in enumerate(examples.view.outputs[1:], start=1):
+            dice = voxel_counts(predicted == label, target == label).dice
+            table[f"dice_{name}"] = dice if all_typed else math.nan
+    return table
 
 
 def pooled_dice_by_threshold(

@@ -101,7 +101,6 @@ def test_a_file_of_entries_says_the_same(
     ("arguments", "words"),
     [
         (("--entry", "net"), "--entry without --data"),
-        (("weights", "--entry", "net", "--data", "phantom"), "SUITE with --entry"),
         (("--entry", "net", "--data", "phantom", "--seeds", "2"), "--seeds with --entry"),
         (("--entry", "net", "--data", "phantom", "--engine", "ray"), "unknown engine 'ray'"),
         (("--entry", "net", "--data", "phantom", "--missing", "zero"), "unknown --missing 'zero'"),

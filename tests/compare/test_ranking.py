@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from hemobench.compare.ranking import BoardFacts, build_board
+from hemobench.compare.ranking import BoardFacts, Existing, build_board
 from hemobench.errors import UserError
 
 SEGMENTATION = BoardFacts(
@@ -122,3 +122,32 @@ def test_a_board_is_a_pure_function_of_its_runs(segmentation_run):
     rng = np.random.default_rng(0)
     runs = {name: [segmentation_run(rng.uniform(0.3, 0.9, 6), seed) for seed in (0, 1)] for name in "abc"}
     assert build_board(SEGMENTATION, runs) == build_board(SEGMENTATION, runs)
+
+
+def test_what_nobody_trained_has_one_answer_beside_every_seed(segmentation_run):
+    dice = [0.3, 0.5, 0.4, 0.4] * 3
+    trained = [segmentation_run(np.add(dice, step), seed=seed) for seed, step in enumerate((0.0, 0.3))]
+    exists = Existing({"kind": "predictions"}, lambda metric: metric == "dice_any")
+    board = build_board(SEGMENTATION, {"trained": trained, "exists": [segmentation_run(dice)]},
+                        existing={"exists": exists})  # fmt: skip
+    first, row = board.entries
+    assert (first.name, row.name) == ("trained", "exists")
+    assert set(row.metrics) == set(row.seed_scores) == {"dice_any"}  # what it does not answer it does not have
+    assert (row.seeds, row.parameters, row.config, row.variance_shares) == ((), None, {"kind": "predictions"}, {})
+    score = row.metrics["dice_any"]
+    assert score.mean == pytest.approx(0.4)
+    assert math.isnan(score.sd_seeds)
+    # Its interval is that of the patients, as if it stood alone; two seeds that lie 0.3 apart widen the other's.
+    alone = build_board(SEGMENTATION, {"exists": [segmentation_run(dice)]}).entries[0]
+    assert score.ci == pytest.approx(alone.metrics["dice_any"].ci)
+    low, high = first.metrics["dice_any"].ci
+    assert high - low > 0.3 > score.ci[1] - score.ci[0]
+    # Their difference has the trained entry's seeds in it: 0.15 with seeds so far apart is not settled.
+    assert row.to_best.difference == pytest.approx(-0.15)
+    assert row.to_best.low < 0 < row.to_best.high
+    same = [replace(run, test=trained[0].test) for run in trained]
+    settled = build_board(SEGMENTATION, {"trained": same, "exists": [segmentation_run(np.subtract(dice, 0.15))]},
+                          existing={"exists": exists})  # fmt: skip
+    assert settled.entries[0].settled_from_next
+    assert any(line.startswith("Two seeds") for line in board.cautions)
+    assert not any("exists" in line for line in board.cautions)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hemobench.datasets.case import Loaded
-from hemobench.datasets.views import ClassificationView, SegmentationView, head_box, render
+from hemobench.datasets.views import ClassificationView, SegmentationView, head_box, render, render_mask
 from hemobench.errors import UserError
 from hemobench.labels import SUBTYPES, UNTYPED
 from hemobench.volume import Volume
@@ -91,3 +91,16 @@ def test_a_head_without_millimetres_is_scaled_to_an_average_one() -> None:
     assert (target[0, 0] == 5).sum() == 2 * 16
     _, nominal = render(Loaded(Volume(voxels, np.eye(4)), label_map, None), view, "case a")
     assert (nominal[0, 0] == 5).sum() < 2 * 4
+
+
+@pytest.mark.parametrize("spacing_known", [True, False])
+@pytest.mark.parametrize("target", ["subtypes", "haemorrhage"])
+def test_anybodys_mask_comes_onto_the_grid_as_the_true_one_does(target: str, spacing_known: bool) -> None:
+    label_map = np.zeros((2, 8, 8), dtype=np.uint8)
+    label_map[0, 0:3, 0:2], label_map[1, 4:6, 3:7] = 2, 5
+    # Of a coarser grid than the image's, and 194 mm of head where millimetres are nominal.
+    view = SegmentationView(target, (1, 2, 2) if spacing_known else (1, 50, 50), (2, 4, 4))
+    _, true = render(Loaded(IMAGE, label_map, None), view, "case a", spacing_known=spacing_known)
+    found = render_mask(label_map, IMAGE, view, spacing_known=spacing_known)
+    np.testing.assert_array_equal(found, true[0, 0])
+    assert set(np.unique(found)) == ({0, 2, 5} if target == "subtypes" else {0, 1})
