@@ -59,10 +59,15 @@ def board_table(board: Board) -> pd.DataFrame:
     return pd.DataFrame(rows).astype(dict.fromkeys(("rank", "rank_low", "rank_high", "parameters"), "Int64"))
 
 
-def board_view(leaderboard: Leaderboard, number: int, *, own: bool = False, refusal: str = "") -> dict[str, Any]:
+AS_SHIPPED = "hemobench, as shipped"
+
+
+def board_view(
+    leaderboard: Leaderboard, number: int, *, source: str = AS_SHIPPED, refusal: str = ""
+) -> dict[str, Any]:
     """Everything that the table's script writes, as text and numbers that JSON takes.
 
-    `number` of the board, `own` for a visitor's file, `refusal` for the line about a file that was not taken.
+    `number` of the board, `source`: where it comes from, `refusal` for the line about one that was not taken.
     """
     board = leaderboard.boards[number]
     return {
@@ -70,10 +75,10 @@ def board_view(leaderboard: Leaderboard, number: int, *, own: bool = False, refu
         "title": board.title,
         "description": leaderboard.description,
         "marks": list(board.marks),
-        "facts": [{"name": name, "value": value} for name, value in _facts(leaderboard, board, own)],
+        "facts": [{"name": name, "value": value} for name, value in _facts(leaderboard, board, source)],
         "columns": _columns(board),
         "rows": [_row(board, entry) for entry in board.entries],
-        "notes": [*_tie_notes(board), *(f"Left out: {reason}" for reason in leaderboard.skipped)],
+        "notes": [*_tie_notes(board), *board.cautions, *(f"Left out: {reason}" for reason in leaderboard.skipped)],
         "settings": [
             {"name": entry.name, "text": json.dumps({**entry.config, "seeds": list(entry.seeds)}, indent=1)}
             for entry in board.entries
@@ -129,8 +134,8 @@ def _inked(figure: go.Figure, dark: bool) -> go.Figure:
 _FEW_BUTTONS = ["zoom2d", "pan2d", "select2d", "lasso2d", "zoomIn2d", "zoomOut2d", "autoScale2d"]
 
 
-def _facts(leaderboard: Leaderboard, board: Board, own: bool) -> Iterable[tuple[str, str]]:
-    yield "From", "your file" if own else "hemobench, as shipped"
+def _facts(leaderboard: Leaderboard, board: Board, source: str) -> Iterable[tuple[str, str]]:
+    yield "From", source
     yield "Suite", leaderboard.suite
     yield "Data", f"{board.data} ({board.task})"
     counts = [board.split.get(f"{part}_patients") for part in ("train", "validation", "test")]
@@ -199,6 +204,8 @@ def _rank_cell(entry: Entry) -> dict[str, Any]:
 def _name_cell(entry: Entry) -> dict[str, Any]:
     tied = len(entry.tied_with)
     below = f"tied with {entry.tied_with[0]}" if tied == 1 else f"tied with {tied} others" if tied else ""
+    who = entry.config.get("measured_by")
+    below = ", ".join([*([f"measured by {who}"] if who else []), *([below] if below else [])])
     return {**_cell(entry.name, None, REFERENCE_ROW if entry.rank is None else below), "sort": entry.name.lower()}
 
 

@@ -99,6 +99,10 @@ def _board(value: Any, where: str) -> Board:
         resamples=_whole(board.get("resamples"), f"{where}.resamples", 0),
         entries=entries,
         leaky=_flag(board.get("leaky", False), f"{where}.leaky"),
+        cautions=tuple(
+            _text(one, f"{where}.cautions", _TEXT_LETTERS)
+            for one in _list(board.get("cautions", []), f"{where}.cautions", MOST_ENTRIES)
+        ),
     )
 
 

@@ -1,17 +1,22 @@
-"""The tab "Leaderboard": a board as a table and figures, from the shipped file or from one dropped in. Wiring alone.
+"""The tab "Leaderboard": a board as a table and figures, from the shipped file, from one dropped in or from the Hub.
+Wiring alone.
 
-Nothing is kept of a visitor: the dropped file's path is in the browser, and every change reads it again.
+Nothing is kept of a visitor: the dropped file's path, or the board's id, is in the browser, and every change reads it
+again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
+from demo.hub_board import open_board
 from demo.leaderboard import (
+    AS_SHIPPED,
     SHIPPED,
     board_view,
     choices,
@@ -19,15 +24,22 @@ from demo.leaderboard import (
     read_leaderboard,
     types_figure,
 )
-from demo.texts import LEADERBOARD_DROP, LEADERBOARD_DROP_WORDS, LEADERBOARD_INTRO, LEADERBOARD_LEGEND
+from demo.texts import (
+    LEADERBOARD_DROP,
+    LEADERBOARD_DROP_WORDS,
+    LEADERBOARD_HUB_WORDS,
+    LEADERBOARD_INTRO,
+    LEADERBOARD_LEGEND,
+)
 from hemobench.compare.leaderboard import Leaderboard
 from hemobench.errors import UserError
 
 _FOLDER = Path(__file__).parent
+_COMMIT_DIGITS = 12
 # Read in milliseconds, so it need not wait behind scans.
 _AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 # Whether the page is dark is known in the browser; the figures' ink depends on it.
-_WITH_DARK = "(file, board) => [file, board, document.body.classList.contains('dark')]"
+_WITH_DARK = "(file, hub, board) => [file, hub, board, document.body.classList.contains('dark')]"
 Shown = list[Any]
 
 
@@ -43,6 +55,10 @@ def leaderboard_tab(shipped: Path = SHIPPED) -> None:
             # Every kind of file is taken here, so that another kind is refused in words and not by a bare "Error".
             file = gr.File(label=LEADERBOARD_DROP, file_count="single", height=132, elem_id="board-file")
             gr.Markdown(LEADERBOARD_DROP_WORDS, container=False, elem_classes="board-drop")
+            hub = gr.Textbox(label="A board on the Hub", placeholder="user/name", elem_id="board-hub", max_lines=1)
+            opening = gr.Button("Open", size="sm", elem_id="board-open")
+            gr.Markdown(LEADERBOARD_HUB_WORDS, container=False, elem_classes="board-drop")
+            opened = gr.Textbox("", visible=False)
             dark = gr.Checkbox(visible=False)
         with gr.Column(elem_classes="scan-main"):
             view = _table(board_view(first, 0))
@@ -55,36 +71,56 @@ def leaderboard_tab(shipped: Path = SHIPPED) -> None:
                     types = gr.Plot(types_figure(first.boards[0]), show_label=False, elem_id="board-types")
             gr.Markdown(LEADERBOARD_LEGEND, container=False, elem_classes="board-legend")
 
-    def show(path: str | None, number: int | None, is_dark: bool) -> Shown:
-        leaderboard, refusal = _chosen(path, first)
-        index = number if isinstance(number, int) and 0 <= number < len(leaderboard.boards) else 0
-        own = path is not None and not refusal
-        figure = types_figure(leaderboard.boards[index], dark=is_dark)
+    def show(path: str | None, identifier: str, number: int | None, is_dark: bool) -> Shown:
+        chosen = _chosen(path, identifier, first)
+        boards = chosen.leaderboard.boards
+        index = number if isinstance(number, int) and 0 <= number < len(boards) else 0
+        figure = types_figure(boards[index], dark=is_dark)
         return [
-            gr.Radio(choices(leaderboard.boards), value=index),
-            board_view(leaderboard, index, own=own, refusal=refusal),
-            ranking_figure(leaderboard.boards[index], dark=is_dark),
+            gr.Radio(choices(boards), value=index),
+            board_view(chosen.leaderboard, index, source=chosen.source, refusal=chosen.refusal),
+            ranking_figure(boards[index], dark=is_dark),
             gr.Column(visible=figure is not None),
             figure,
+            chosen.identifier,
         ]
 
-    def show_first(path: str | None, number: int | None, is_dark: bool) -> Shown:
-        return show(path, 0, is_dark)
+    def show_file(path: str | None, identifier: str, number: int | None, is_dark: bool) -> Shown:
+        return show(path, "", 0, is_dark)
 
-    outputs = [board, view, ranking, types_column, types]
-    wired: dict[str, Any] = {"inputs": [file, board, dark], "outputs": outputs, "js": _WITH_DARK, **_AT_ONCE}
-    board.input(show, **wired)
-    gr.on([file.upload, file.clear], show_first, **wired)
+    def show_shared(path: str | None, identifier: str, number: int | None, is_dark: bool) -> Shown:
+        return [*show(None, identifier, 0, is_dark), gr.File(value=None)]
+
+    outputs = [board, view, ranking, types_column, types, opened]
+    wired: dict[str, Any] = {"js": _WITH_DARK, **_AT_ONCE}
+    board.input(show, [file, opened, board, dark], outputs, **wired)
+    gr.on([file.upload, file.clear], show_file, [file, opened, board, dark], outputs, **wired)
+    gr.on([hub.submit, opening.click], show_shared, [file, hub, board, dark], [*outputs, file], **wired)
 
 
-def _chosen(path: str | None, first: Leaderboard) -> tuple[Leaderboard, str]:
-    """The dropped leaderboard, or the shipped one; and why a dropped one was not taken."""
-    if path is None:
-        return first, ""
+@dataclass(frozen=True)
+class _Chosen:
+    """A leaderboard to show, where it comes from, and why another was not taken. identifier: of one from the Hub, at
+    its commit."""
+
+    leaderboard: Leaderboard
+    source: str = AS_SHIPPED
+    refusal: str = ""
+    identifier: str = ""
+
+
+def _chosen(path: str | None, identifier: str, first: Leaderboard) -> _Chosen:
+    """The dropped leaderboard, the one on the Hub, or the shipped one."""
     try:
-        return read_leaderboard(Path(path)), ""
+        if path is not None:
+            return _Chosen(read_leaderboard(Path(path)), "your file")
+        if identifier.strip():
+            leaderboard, found = open_board(identifier)
+            name, _, commit = found.partition("@")
+            return _Chosen(leaderboard, f"{name} on the Hub, commit {commit[:_COMMIT_DIGITS]}", identifier=found)
     except UserError as error:
-        return first, f"{_sentences(str(error))} Shown below is the shipped leaderboard."
+        return _Chosen(first, refusal=f"{_sentences(str(error))} Shown below is the shipped leaderboard.")
+    return _Chosen(first)
 
 
 def _sentences(line: str) -> str:

@@ -17,6 +17,10 @@ LEADERBOARD_DROP_WORDS = (
     "Drop the `leaderboard.json` that `python -m hemobench.compare` writes. It is read here, shown to you alone, and "
     f"deleted after {KEEP_S // 60} minutes."
 )
+LEADERBOARD_HUB_WORDS = (
+    "A leaderboard that somebody shared by `python -m hemobench.hub push-board`. What it says, and who measured it, is "
+    "that person's word."
+)
 LEADERBOARD_LEGEND = """
 **How to read it**
 

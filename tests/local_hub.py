@@ -25,7 +25,10 @@ LARGE = (".safetensors",)  # what the Hub keeps in LFS, known by its SHA-256
 
 @dataclass
 class Repository:
-    """Commits by their id, and what branches and tags point to. summaries: of commits that came over HTTP."""
+    """A model repository, or, under the name `datasets/user/name`, one of data.
+
+    Commits by their id, and what branches and tags point to. summaries: of commits that came over HTTP.
+    """
 
     commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
     references: dict[str, str] = field(default_factory=dict)
@@ -112,12 +115,23 @@ def _handler_of(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
         def _answer(self) -> None:
             hub.requests.append((self.command, self.path))
             parts = [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
-            if parts[:2] == ["api", "models"] and len(parts) >= 4:
-                self._answer_api("/".join(parts[2:4]), parts[4:])
+            if parts == ["api", "whoami-v2"]:
+                self._answer_who()
+            elif parts[0] == "api" and parts[1] in ("models", "datasets") and len(parts) >= 4:
+                self._answer_api(_named(parts[1], parts[2:4]), parts[4:])
+            elif len(parts) >= 6 and parts[0] == "datasets" and parts[3] == "resolve":
+                self._answer_file("/".join(parts[:3]), parts[4], "/".join(parts[5:]))
             elif len(parts) >= 5 and parts[2] == "resolve":
                 self._answer_file("/".join(parts[:2]), parts[3], "/".join(parts[4:]))
             else:
                 self._refuse(404, "EntryNotFound")
+
+        def _answer_who(self) -> None:
+            """A token `hf_someone` is someone's."""
+            token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
+            if not token:
+                return self._refuse(401, "")
+            return self._send_json({"name": token.removeprefix("hf_"), "type": "user"})
 
         def _answer_api(self, name: str, rest: list[str]) -> None:
             repository = hub.repositories.get(name)
@@ -160,7 +174,8 @@ def _handler_of(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
                 return self._send_json({"errors": [], "warnings": []})
             if parts == ["api", "repos", "create"]:
                 return self._create(json.loads(body))
-            name = "/".join(parts[2:4]) if parts[0] == "api" else "/".join(parts[:2]).removesuffix(".git")
+            git = "/".join(parts[: 3 if parts[0] == "datasets" else 2]).removesuffix(".git")
+            name = _named(parts[1], parts[2:4]) if parts[0] == "api" else git
             repository = hub.repositories.get(name)
             if repository is None:
                 return self._refuse(404, "RepoNotFound")
@@ -178,7 +193,7 @@ def _handler_of(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
             return self._commit(name, repository, parts[5], body)
 
         def _create(self, wanted: dict[str, object]) -> None:
-            name = f"{wanted['organization']}/{wanted['name']}"
+            name = _named(f"{wanted.get('type', 'model')}s", [f"{wanted['organization']}/{wanted['name']}"])
             url = {"url": f"{hub.endpoint}/{name}", "name": name, "id": name}
             if name in hub.repositories:
                 return self._send_json({**url, "error": "You already created this model repo"}, 409)
@@ -194,11 +209,14 @@ def _handler_of(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
             return {"transfer": "basic", "objects": objects}
 
         def _commit(self, name: str, repository: Repository, branch: str, body: bytes) -> None:
-            files = dict(repository.commits[repository.references[branch]])
+            head = repository.references[branch]
+            files = dict(repository.commits[head])
             for line in body.splitlines():
                 item = json.loads(line)
                 key, value = item["key"], item["value"]
                 if key == "header":
+                    if value.get("parentCommit") not in (None, head):
+                        return self._refuse(412, "PreconditionFailed")
                     repository.summaries.append(value["summary"])
                 elif key == "file":
                     files[value["path"]] = base64.b64decode(value["content"])
@@ -255,6 +273,10 @@ def _handler_of(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
 
     return Handler
+
+
+def _named(kind: str, parts: list[str]) -> str:
+    return "/".join([*(["datasets"] if kind == "datasets" else []), *parts])
 
 
 def _tree_entry(path: str, content: bytes) -> dict[str, object]:

@@ -23,8 +23,8 @@ from hemobench.predictions import measure
 from hemobench.predictions.folder import EMPTY, MaskFile, Predictions, open_predictions, plain_thresholds
 from hemobench.predictions.ids import OURS
 
-CHECKPOINT, PREDICTIONS = "checkpoint", "predictions"
-KINDS = (CHECKPOINT, PREDICTIONS)
+CHECKPOINT, PREDICTIONS, BOARD = "checkpoint", "predictions", "board"
+KINDS = (CHECKPOINT, PREDICTIONS, BOARD)
 FOLDER = "entries"
 NOTHING = "nothing outlined (no image)"
 
@@ -43,7 +43,7 @@ class Entrant:
     """An entry with its answers, one a case in their order, and how they are to be read.
 
     told: what the settings of the board say of it. remarks: lines that a reader of its scores must know. masks: files
-    of its masks by the case's place, to draw them.
+    of its masks by the case's place, to draw them. measured_by: who measured it, "" for this command.
     """
 
     name: str
@@ -52,10 +52,11 @@ class Entrant:
     told: Mapping[str, Any]
     remarks: tuple[str, ...]
     masks: Mapping[int, MaskFile]
+    measured_by: str = ""
 
 
 def parse_entry(text: str) -> Wanted:
-    """`[NAME=][checkpoint:|predictions:]WHERE`. Raises UserError for an entry that names nothing.
+    """`[NAME=][checkpoint:|predictions:]WHERE`, or `board:WHERE`. Raises UserError for an entry that names nothing.
 
     >>> parse_entry("BLAST-CT=predictions:made"), parse_entry("user/name").kind
     (Wanted(kind='predictions', name='BLAST-CT', where='made'), 'checkpoint')
@@ -65,8 +66,11 @@ def parse_entry(text: str) -> Wanted:
     kind, colon, where = rest.partition(":")
     kind, where = (kind, where) if colon and kind in KINDS else (CHECKPOINT, rest)
     if not where.strip() or (equals and not name and rest != text):
-        raise UserError(f"--entry '{text}'; expected [NAME=]FOLDER, [NAME=]user/name or [NAME=]predictions:FOLDER; "
-                        "correct it")
+        raise UserError(f"--entry '{text}'; expected [NAME=]FOLDER, [NAME=]user/name, [NAME=]predictions:FOLDER or "
+                        "board:user/name; correct it")
+    if kind == BOARD and name:
+        raise UserError(f"--entry '{text}': a board brings the names of its entries; expected board:WHERE; leave "
+                        f"'{name}=' out")
     return Wanted(kind, name, where.strip())
 
 
@@ -87,9 +91,10 @@ def without_known(
 
 def ask_all(
     wanted: Sequence[Wanted], checkpoints: Mapping[int, Checkpoint], dataset: Dataset, output: Path, *, missing: str,
-    engine: str, progress: SuiteProgress, left_out: Sequence[Case] = (),
+    engine: str, progress: SuiteProgress, left_out: Sequence[Case] = (), truths: bool = False,
 ) -> tuple[list[Entrant], Entrant | None]:
-    """Every entry's answers to every case, and those of outlining nothing where some entry outlines.
+    """Every entry's answers to every case, and those of outlining nothing where some entry outlines, or where `truths`
+    asks for them, since they hold the labels of every case.
 
     left_out: cases that nobody is asked about, though folders may answer for them. Answers are kept under
     `output/entries`: what is there already is not asked again. Raises: UserError for two entries of one name, and where
@@ -106,6 +111,7 @@ def ask_all(
     entrants: dict[int, Entrant] = {}
     for place, checkpoint in checkpoints.items():
         entrants[place] = _ask_checkpoint(names[place], checkpoint, dataset, output, engine, progress)
+    outlines = outlines or truths
     sources = [*opened.values(), *([_nothing()] if outlines else [])]
     read = _read_predictions(sources, dataset, output, progress)
     entrants |= dict(zip(opened, read, strict=False))

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
-from hemobench.boards.entries import Entrant, Wanted, ask_all, open_checkpoints, without_known
+from hemobench.boards.entries import BOARD, Entrant, Wanted, ask_all, open_checkpoints, without_known
 from hemobench.boards.masks import masks_board
 from hemobench.boards.pictures import CAPTION, disagreement_rows
 from hemobench.boards.probabilities import slices_board, studies_board
+from hemobench.boards.record import Record, check_same_data, entrants_of, open_record, write_record
 from hemobench.boards.shared_cases import Task
 from hemobench.compare.answer_curves import precision_recall_lines, prevalence, reliabilities, roc_lines, volumes
 from hemobench.compare.cases import entry_cases
@@ -23,6 +24,7 @@ from hemobench.compare.references import SLICE_POSITION
 from hemobench.compare.report import Costs, Evidence, ExampleRow, write_report
 from hemobench.compare.session import print_costs
 from hemobench.compare.tables import make_console, print_board
+from hemobench.compare.work import slug
 from hemobench.datasets.case import Dataset
 from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.support import first_lines
@@ -87,22 +89,28 @@ def rank_entries(
     wanted: Sequence[Wanted], data: str, output: Path, terms: Terms, progress: SuiteProgress, clock: StageClock
 ) -> tuple[Leaderboard, list[Task], tuple[ExampleRow, ...]]:
     """The boards of these entries, what a report needs of each, and pictures of masks that differ; answers are kept
-    under `output`."""
+    under `output`, and what is needed to rank others against them (`boards.record`)."""
     with clock.stage("open"):
-        checkpoints = open_checkpoints(wanted)
+        own = [one for one in wanted if one.kind != BOARD]
+        records = {one.where: open_record(one.where) for one in wanted if one.kind == BOARD}
+        checkpoints = open_checkpoints(own)
         dataset = _opened(data, progress)
         kept = without_known(
             list(checkpoints.values()), dataset, allow=terms.allow_seen, leave_out=terms.leave_out_seen
         )
+        for record in records.values():
+            check_same_data(record, kept)
     staying = {case.study_id for case in kept.cases}
     left_out = [case for case in dataset.cases if case.study_id not in staying]
     if left_out:
         progress.line(f"{len(left_out)} cases of people whom a checkpoint knows are left out for all entries")
     with clock.stage("answers"):
         entrants, nothing = ask_all(
-            wanted, checkpoints, kept, output, missing=terms.missing, engine=terms.engine, progress=progress,
-            left_out=left_out,
+            own, checkpoints, kept, output, missing=terms.missing, engine=terms.engine, progress=progress,
+            left_out=left_out, truths=bool(records),
         )
+        entrants += _shared(records, nothing, progress)
+        _check_names(entrants)
     with clock.stage("bootstrap and ranks"):
         tasks, skipped = _boards(entrants, nothing, kept, terms.resamples)
     for reason in skipped:
@@ -118,7 +126,28 @@ def rank_entries(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"), commit=package_commit() or "unknown",
         seeds=(0,), boards=tuple(task.board for task in tasks), skipped=skipped, protocol=_PROTOCOL,
     )  # fmt: skip
-    return leaderboard, tasks, _pictures(tasks, entrants, kept) if terms.pictures else ()
+    examples = _pictures(tasks, entrants, kept) if terms.pictures else ()
+    write_record(output, entrants, kept, pictures=bool(examples))
+    return leaderboard, tasks, examples
+
+
+def _shared(records: Mapping[str, Record], nothing: Entrant | None, progress: SuiteProgress) -> list[Entrant]:
+    """The entries of boards that others measured. nothing: an answer a case, with its labels."""
+    found: list[Entrant] = []
+    for where, record in records.items():
+        assert nothing is not None
+        found += entrants_of(record, nothing.answers)
+        progress.line(f"{len(record.rows)} entries from the board {where}")
+    return found
+
+
+def _check_names(entrants: Sequence[Entrant]) -> None:
+    names: dict[str, str] = {}
+    for one in entrants:
+        if slug(one.name) in names:
+            raise UserError(f"two entries '{one.name}', one of them from a board; expected a name of its own for each; "
+                            "say --entry NAME=...")
+        names[slug(one.name)] = one.name
 
 
 def _pictures(tasks: Sequence[Task], entrants: Sequence[Entrant], dataset: Dataset) -> tuple[ExampleRow, ...]:
@@ -126,8 +155,11 @@ def _pictures(tasks: Sequence[Task], entrants: Sequence[Entrant], dataset: Datas
     found = next((task for task in tasks if task.board.task == "segmentation"), None)
     if found is None:
         return ()
-    of_name = {one.name: one for one in entrants}
-    ordered = [of_name[name] for name in found.disagreements.entries]
+    # The masks of entries that others measured are with them.
+    of_name = {one.name: one for one in entrants if not one.measured_by}
+    ordered = [of_name[name] for name in found.disagreements.entries if name in of_name]
+    if not ordered:
+        return ()
     return disagreement_rows([case.case for case in found.disagreements.cases], ordered, dataset)
 
 

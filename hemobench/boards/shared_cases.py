@@ -114,7 +114,17 @@ def ranked(
         for entry in board.entries
     )  # fmt: skip
     remarks = tuple(dict.fromkeys(line for one in common.entrants for line in one.remarks))
-    return replace(board, entries=entries, cautions=(*common.cautions, *remarks, *board.cautions)), runs
+    cautions = (*common.cautions, *_measured_by(common.entrants), *remarks, *board.cautions)
+    return replace(board, entries=entries, cautions=cautions), runs
+
+
+def _measured_by(entrants: Sequence[Entrant]) -> list[str]:
+    """Lines on who measured what, where that were several."""
+    people = sorted({one.measured_by for one in entrants if one.measured_by})
+    lines = [f"Measured by {who}: {', '.join(one.name for one in entrants if one.measured_by == who)}."
+             for who in people]
+    own = [one.name for one in entrants if not one.measured_by]
+    return [*lines, f"Measured here: {', '.join(own)}."] if lines and own else lines
 
 
 def plain_settings(told: Mapping[str, Any]) -> dict[str, Any]:

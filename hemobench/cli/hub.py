@@ -1,4 +1,4 @@
-"""`hemobench hub`: checkpoints to and from the Hugging Face Hub, their cards' metadata, the page of all."""
+"""`hemobench hub`: checkpoints to and from the Hugging Face Hub, their cards, the page of all, and leaderboards."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 
 from hemobench.io.atomic import replacing
 
-app = typer.Typer(help="Share checkpoints through the Hugging Face Hub.", add_completion=False)
+app = typer.Typer(help="Share checkpoints and leaderboards through the Hugging Face Hub.", add_completion=False)
 
 
 @app.command("push")
@@ -42,6 +42,26 @@ def pull(
     name, _, revision = repository.partition("@")
     folder = pull_checkpoint(name, revision=revision or None, output=output, local_files_only=offline)
     typer.echo(f"checkpoint in {folder}")
+
+
+@app.command("push-board")
+def push_board(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `compare --entry` wrote.")],
+    repository: Annotated[str, typer.Argument(metavar="USER/NAME", help="A data set; made where there is none.")],
+    private: Annotated[bool, typer.Option("--private", help="For nobody else; a public one is refused then.")] = False,
+    names_are_public: Annotated[
+        bool, typer.Option("--names-are-public", help="Of data named by your files: no name says who a patient is.")
+    ] = False,
+) -> None:
+    """Share a leaderboard: its scores, its report and what others need to rank their entries beside it.
+
+    A board that is there already only grows: make the new one by `compare --entry board:USER/NAME --entry MINE`.
+    """
+    from hemobench.hub.board import push_board as push
+
+    done = push(folder, repository, private=private, names_are_public=names_are_public)
+    typer.echo(f"pushed to {done.repository}, commit {done.commit}")
+    typer.echo(done.url)
 
 
 @app.command("card")

@@ -74,6 +74,10 @@ class Case:
     signature: str = ""
 
 
+YOUR_OWN = "your own"
+"""The licence of data sets that are any folder of the right form."""
+
+
 @dataclass(frozen=True)
 class DatasetInfo:
     """What is known of a data set without opening it. `phantom` is True for generated patients.
@@ -93,6 +97,11 @@ class DatasetInfo:
     lineage: str
     phantom: bool
     masks: tuple[str, ...] = ()
+
+    @property
+    def yours(self) -> bool:
+        """Whether it is whatever somebody put into a folder, whose names may be patients'."""
+        return self.licence == YOUR_OWN
 
 
 @dataclass(frozen=True)

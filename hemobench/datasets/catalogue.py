@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hemobench.datasets.case import DatasetInfo
+from hemobench.datasets.case import YOUR_OWN, DatasetInfo
 
 PHANTOM = DatasetInfo(
     name="phantom",
@@ -74,7 +74,7 @@ FREESURFER = DatasetInfo(
     title="Anybody's MRI scans with FreeSurfer's segmentation, as recon-all leaves them",
     tasks=("segmentation",),
     labels="ventricles per voxel, by FreeSurfer: no radiologist drew them",
-    licence="your own",
+    licence=YOUR_OWN,
     size="any",
     citation="your own; Fischl 2012, NeuroImage 62:774",
     where="your disk: folders with T1.mgz or norm.mgz, and aseg.mgz or aparc+aseg.mgz",
@@ -87,7 +87,7 @@ IMAGE_FOLDER = DatasetInfo(
     title="A folder of PNG or JPEG pictures with a table of labels, or one folder a class",
     tasks=("classification", "segmentation"),
     labels="as the table says: any, five types; masks where there are some",
-    licence="your own",
+    licence=YOUR_OWN,
     size="any",
     citation="your own",
     where="on your disk: image-folder:PATH",
@@ -176,7 +176,7 @@ NIFTI_FOLDER = DatasetInfo(
     title="Your own NIfTI scans, with masks, with a table of labels, or both",
     tasks=("classification", "segmentation"),
     labels="what the copy has: five types or blood of any type per voxel, five types per study or slice",
-    licence="your own",
+    licence=YOUR_OWN,
     size="any",
     citation="your own",
     where="your disk: images/{study}.nii.gz, masks/{study}.nii.gz, labels.csv; other patterns by options",

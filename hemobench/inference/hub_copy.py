@@ -1,19 +1,29 @@
-"""A checkpoint's files from the Hugging Face Hub, through its client's cache."""
+"""Files of a checkpoint, or of a shared board, from the Hugging Face Hub, through its client's cache."""
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
 from hemobench.errors import UserError
 
+_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+
+
+def is_repository(name: str) -> bool:
+    """Whether a name has the form `user/name`."""
+    return _REPOSITORY.fullmatch(name) is not None
+
 
 def hub_copy(
-    repository: str, revision: str | None, files: Sequence[str], *, local_files_only: bool = False
+    repository: str, revision: str | None, files: Sequence[str], *, local_files_only: bool = False,
+    dataset: bool = False,
 ) -> tuple[Path, str]:
-    """Folder with these files of a model repository, and the commit that the revision stands for.
+    """Folder with these files of a model repository, or of a `dataset` one, which holds a board, and the commit that
+    the revision stands for.
 
     Files that were fetched before come from the cache, also offline; with `local_files_only` (or the client's own
     HF_HUB_OFFLINE) nothing is asked of the Hub.
@@ -26,13 +36,14 @@ def hub_copy(
         # The endpoint is named because the client reads its variable only once, when it is imported.
         folder = snapshot_download(
             repository, revision=revision, allow_patterns=list(files), endpoint=hub_endpoint(),
-            local_files_only=local_files_only,
+            local_files_only=local_files_only, repo_type="dataset" if dataset else None,
         )
     except hub_errors() as error:
         where = f"{repository}@{revision}" if revision else repository
         reason = (str(error).strip().splitlines() or [""])[0][:160]
-        raise UserError(f"checkpoint {where} is no folder here and cannot be fetched ({type(error).__name__}: {reason})"
-                        "; expected a model repository on the Hub or in its cache; check the name, the revision "
+        what, kind = ("board", "dataset") if dataset else ("checkpoint", "model")
+        raise UserError(f"{what} {where} is no folder here and cannot be fetched ({type(error).__name__}: {reason})"
+                        f"; expected a {kind} repository on the Hub or in its cache; check the name, the revision "
                         "and the network") from error
     return Path(folder), Path(folder).name
 

@@ -18,6 +18,8 @@ from demo.theme import page_css, page_theme
 from hemobench.compare.leaderboard import Board, Entry, Leaderboard, MetricScore, to_json
 from hemobench.inference.surface import Surface
 
+from ..local_hub import LocalHub
+
 HOSTILE = "<img src=x onerror=\"document.title='taken'\"><b>bold</b> %{x}"
 TABLE = ".leaderboard tbody"
 # The last letter of every line but the last, in each entry's name and the line below it.
@@ -136,6 +138,34 @@ def test_a_dropped_file_is_shown_and_leaves_again(page: Any, tabs: str, tmp_path
     ).first.click()
     page.locator(f"{TABLE} th", has_text="alpha").wait_for()
     assert "as shipped" in page.locator(".leaderboard .facts").inner_text()
+
+
+def test_a_board_on_the_hub_is_opened_by_its_id(
+    page: Any, tabs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = (replace(entry("epsilon", 1, 0.85, 0.3), config={"measured_by": "alice"}), entry("zeta", 2, 0.8, 0.4))
+    shared = leaderboard(replace(board("Shared", *rows), cautions=("MISSING: zeta lacks one.",)), board("Other", *rows))
+    with LocalHub() as hub:
+        hub.point_client_at(monkeypatch, tmp_path / "hub-cache")
+        hub.commit("datasets/alice/heads", {"leaderboard.json": to_json(shared).encode()})
+        page.goto(tabs)
+        page.wait_for_selector(TABLE)
+        page.get_by_label("A board on the Hub").fill("alice/heads")
+        page.locator("#board-open").click()
+        page.locator(f"{TABLE} th", has_text="epsilon").wait_for()
+        shown = page.locator("#board-view").inner_text()
+        for words in ("alice/heads on the Hub, commit ", "measured by alice", "MISSING: zeta lacks one."):
+            assert words in shown
+        asked = len(hub.requests)
+        page.get_by_label("Other").check()
+        page.locator("#board-view h2", has_text="Other").wait_for()
+        assert len(hub.requests) == asked, "another of its boards is shown without asking the Hub again"
+        page.get_by_label("A board on the Hub").fill("alice/nothing")
+        page.get_by_label("A board on the Hub").press("Enter")
+        alert = page.locator("#board-view [role=alert]")
+        alert.wait_for()
+        assert "No public board alice/nothing could be fetched" in alert.inner_text()
+        assert names(page) == ["alpha", "beta", "zero"]
 
 
 @pytest.mark.parametrize("text", ["{", '{"schema": "other"}', "no json"])

@@ -1,0 +1,182 @@
+"""Boards to the Hub: a data set repository with a leaderboard, its report and what others need to add their entries."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hemobench.boards.record import ANSWERS, RECORD, Record, Row, contents_of, read_record
+from hemobench.errors import UserError
+from hemobench.hub.transfer import PICKLES, Pushed
+from hemobench.inference.hub_copy import hub_endpoint, hub_errors, is_repository
+
+LEADERBOARD, REPORT, TABLES, CARD = "leaderboard.json", "report.html", "leaderboard.md", "README.md"
+TAGS = ("hemobench", "leaderboard", "medical-imaging", "intracranial-hemorrhage")
+_MEASURED = "Measured "  # how a board's lines on who measured what begin
+_SHORT = 12
+
+
+def push_board(
+    folder: str | Path, repository: str, *, private: bool = False, names_are_public: bool = False,
+    token: str | None = None,
+) -> Pushed:
+    """Put the board in a folder on the Hub as the data set repository `user/name`, in one commit.
+
+    Entries that nobody has claimed yet are marked as measured by the user who pushes. A board that is there already may
+    grow and is never replaced: it has to be of the same data, and its rows, but the pusher's own, must be in the new
+    one as they are. names_are_public: of data that is any folder of files, that no file's name says who a patient is.
+
+    Raises: UserError for a folder that holds no board or one that was changed, for reports with pictures of patients,
+    for case names that nobody has vouched for, for a board that would lose others' rows, and where the Hub refuses.
+    """
+    if not is_repository(repository):
+        raise UserError(f"repository '{repository}'; expected user/name; correct it")
+    directory = Path(folder).expanduser()
+    record = read_record(directory)
+    _check_shareable(record, names_are_public)
+    answers = contents_of(record)
+    leaderboard, report, tables = (_read(directory / name) for name in (LEADERBOARD, REPORT, TABLES))
+    try:
+        from huggingface_hub import HfApi
+
+        api = HfApi(endpoint=hub_endpoint(), token=token)
+        who = str(api.whoami()["name"])
+        api.create_repo(repository, repo_type="dataset", private=private, exist_ok=True)
+        info = api.dataset_info(repository)
+        if private and not info.private:
+            raise ValueError("the repository is public already and --private was asked for; make it private or rename")
+        there = [one.rfilename for one in info.siblings or ()]
+        if RECORD in there:
+            _check_grows(_fetched(api, repository, str(info.sha)), record, who)
+        claimed = _claimed(record, who)
+        contents = {
+            **answers, REPORT: report, LEADERBOARD: _named(leaderboard, claimed), RECORD: _text(claimed.to_mapping()),
+            CARD: _card(claimed, tables.decode("utf-8"), repository).encode(),
+        }
+        return _commit(api, repository, contents, there, str(info.sha), len(record.rows))
+    except hub_errors() as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"the board in {directory} was not pushed to {repository} ({type(error).__name__}: {reason}); "
+                        "expected a Hub that takes it; log in by `hf auth login`, check name and network, and push "
+                        "again") from error
+
+
+def _check_shareable(record: Record, names_are_public: bool) -> None:
+    if record.pictures:
+        raise UserError("the board's report shows slices of patients; expected a board without pictures to pass on; "
+                        "run the same `compare` again with --no-pictures, which keeps all answers")
+    if record.own_names and not names_are_public:
+        raise UserError(f"the cases of '{record.data}' are named by your files, and leaderboard and report name some; "
+                        "expected that no name says who a patient is; look, and add --names-are-public")
+
+
+def _check_grows(before: Record, now: Record, who: str) -> None:
+    """Raise UserError where a push would lose or change what others measured."""
+    if (before.fingerprint, before.cases) != (now.fingerprint, now.cases):
+        raise UserError(f"the repository's board is of {before.cases} cases of '{before.data}' (fingerprint "
+                        f"{before.fingerprint[:_SHORT]}), this one of {now.cases} of '{now.data}' "
+                        f"({now.fingerprint[:_SHORT]}); expected the same data; push to another repository")
+    rows = {row.name: row for row in now.rows}
+    for row in before.rows:
+        mine = rows.get(row.name)
+        if row.measured_by == who and (mine is None or not mine.measured_by or mine == row):
+            continue  # whoever measured a row may measure it again, or take it back
+        if mine != row:
+            raise UserError(f"the repository's board has '{row.name}', measured by {row.measured_by}, and this one "
+                            f"{'lacks it' if mine is None else 'has another'}; expected it as it is; run `compare` "
+                            "again with --entry board:USER/NAME")
+
+
+def _fetched(api: Any, repository: str, commit: str) -> Record:
+    path = api.hf_hub_download(repository, RECORD, repo_type="dataset", revision=commit)
+    return read_record(Path(path).parent)
+
+
+def _claimed(record: Record, who: str) -> Record:
+    return dataclasses.replace(record, rows=tuple(
+        row if row.measured_by else dataclasses.replace(row, measured_by=who) for row in record.rows
+    ))  # fmt: skip
+
+
+def _named(leaderboard: bytes, record: Record) -> bytes:
+    """leaderboard.json in which each row that was measured says by whom."""
+    people = {row.name: row.measured_by for row in record.rows}
+    content = json.loads(leaderboard)
+    for board in content["boards"]:
+        for entry in board["entries"]:
+            if entry["name"] in people:
+                entry["config"] = {**entry.get("config", {}), "measured_by": people[entry["name"]]}
+        others = [line for line in board["cautions"] if not line.startswith(_MEASURED)]
+        board["cautions"] = [*_people_lines(record), *others]
+    return _text(content)
+
+
+def _people_lines(record: Record) -> list[str]:
+    people = dict.fromkeys(row.measured_by for row in record.rows)
+    return [f"Measured by {who}: {', '.join(row.name for row in record.rows if row.measured_by == who)}."
+            for who in people]
+
+
+def _card(record: Record, tables: str, repository: str) -> str:
+    """The repository's page: what the board is of, who measured what, the tables, and how to add to it."""
+    title, *below = tables.splitlines()
+    title = title.lstrip("# ")
+    below = [line for line in below if not line.startswith(f"- {_MEASURED}")]
+    front = {"tags": [*TAGS, *(["phantom"] if record.phantom else [])], "pretty_name": title}
+    kind = "generated phantoms, no patients: not a clinical score" if record.phantom else "real patients"
+    rows = [f"| {_cell(row.name)} | {_cell(row.measured_by)} | {_told(row, 'kind')} "
+            f"| `{_told(row, 'sha256')[:_SHORT]}` | `{row.sha256[:_SHORT]}` |" for row in record.rows]
+    return "\n".join([
+        f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---", f"# {title}", "",
+        f"A leaderboard of hemobench: {record.cases} cases of `{record.data}`, {kind}. Every entry answered for the "
+        "same cases, and entries are compared patient by patient. Research use only, never a diagnosis. Scores are as "
+        "honest as those who measured them.", "",
+        f"Fingerprint of the data: `{record.fingerprint}`. The data itself, its labels and its pictures are not here.",
+        "", "## Who measured what", "", "| entry | measured by | kind | weights or files | answers |",
+        "|:---|:---|:---|:---|:---|", *rows, *below, "", "## To add an entry", "",
+        "Whoever has the same data runs, without any network or mask of the entries above:", "", "```sh",
+        f"python -m hemobench.compare --entry board:{repository} --entry MINE --data {record.data}:FOLDER "
+        "--no-pictures --output board", f"python -m hemobench.hub push-board board {repository}", "```", "",
+    ])  # fmt: skip
+
+
+def _told(row: Row, name: str) -> str:
+    return _cell(str(row.told.get(name) or ""))
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _commit(
+    api: Any, repository: str, contents: Mapping[str, bytes], there: list[str], parent: str, rows: int
+) -> Pushed:
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    dangerous = [name for name in there if name.endswith(PICKLES)]
+    if dangerous:
+        raise ValueError(f"the repository holds {dangerous[0]}, which can run code; delete it there, or push elsewhere")
+    operations: list[Any] = [CommitOperationAdd(path, content) for path, content in contents.items()]
+    operations += [CommitOperationDelete(name) for name in there
+                   if name.startswith(f"{ANSWERS}/") and name not in contents]
+    # Refused by the Hub where somebody else has pushed since the rows were compared.
+    done = api.create_commit(repository, operations, commit_message=f"board of {rows} entries", repo_type="dataset",
+                             parent_commit=parent)
+    return Pushed(repository, str(done.oid), str(done.commit_url))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({type(error).__name__}); expected what `compare --entry` wrote; run "
+                        "it again") from error
+
+
+def _text(content: Any) -> bytes:
+    return f"{json.dumps(content, indent=1)}\n".encode()
