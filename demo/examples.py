@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from hemobench.datasets.case import Loaded
-from hemobench.datasets.phantom import PhantomSpec, plan_patient
-from hemobench.datasets.phantom.generate import render_plan
 from hemobench.errors import UserError
 from hemobench.inference.overview.style import millilitres
 from hemobench.io.atomic import replacing
@@ -136,6 +134,10 @@ def make_examples(folder: Path = FOLDER, recipes: Sequence[Recipe] = RECIPES) ->
 
 
 def _render(recipe: Recipe) -> Loaded:
+    # Here: whoever shows the examples should not load torch, which makes them.
+    from hemobench.datasets.phantom import PhantomSpec, plan_patient
+    from hemobench.datasets.phantom.generate import render_plan
+
     if recipe.product == "t1":
         spec = PhantomSpec(patients=1, seed=recipe.seed, product="t1")
         return render_plan(spec, plan_patient(spec, 0))

@@ -43,7 +43,7 @@ from hemobench.evaluation.own_grid import pooled_dice_on_scans
 from hemobench.evaluation.phantom_contrast import contrast_section
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from hemobench.inference.config import CheckpointConfig
-from hemobench.inference.engine import TorchEngine
+from hemobench.inference.torch_engine import TorchEngine
 from hemobench.models import context_of, count_parameters
 from hemobench.models.timm_unet import LocatingClassifier
 from hemobench.training.batches import BatchSource

@@ -1,4 +1,4 @@
-"""Scaling and shifting along the axes of a stack, anti-aliased: three small matrix products instead of a filter.
+"""Scaling and shifting along the axes of a stack, anti-aliased: three sparse matrix products instead of a filter.
 
 The usual change of spacing moves no axis into another, so it is one matrix an axis. Each row holds a triangle around
 the place that is sampled, as wide as the spacing that it averages over (Pillow's and torch's "antialias" rule):
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 
 from hemobench.volume import Volume
 
@@ -68,45 +68,56 @@ def resample(voxels: NDArray[np.float32], grid: AxisGrid, fill: float = 0.0) -> 
 
     A sample inside the box of an edge voxel takes the edge's value, a sample outside every box takes `fill`.
     """
-    plain = np.ascontiguousarray(voxels, dtype=np.float32)
-    values = torch.from_numpy(plain if plain.flags.writeable else plain.copy())
+    values = np.asarray(voxels, dtype=np.float32)
     if fill:
-        values = values - fill
+        values = values - np.float32(fill)
     sizes = voxels.shape[-3:]
     # Slices first where that leaves fewer of them, else last: the order changes the cost alone.
     axes = (0, 1, 2) if grid.shape[0] <= sizes[0] else (1, 2, 0)
     for axis in axes:
         weights = _weights(sizes[axis], round(grid.ratio[axis], 9), round(grid.offset[axis], 6), grid.shape[axis])
         values = _along(values, weights, axis - 3)
-    return (values + fill if fill else values).numpy()
+    return np.ascontiguousarray(values + np.float32(fill) if fill else values)
 
 
-def _along(values: torch.Tensor, weights: torch.Tensor, axis: int) -> torch.Tensor:
-    """The matrix (out, in) applied along a negative axis, reading only what it weighs."""
-    used = weights.any(dim=0).nonzero().flatten()
-    if len(used) == 0:
-        shape = list(values.shape)
-        shape[axis] = len(weights)
-        return values.new_zeros(shape)
-    first, last = int(used[0]), int(used[-1]) + 1
-    values, weights = values.narrow(axis, first, last - first), weights[:, first:last]
-    if len(weights) == weights.shape[1] and torch.equal(weights, torch.eye(len(weights))):
-        return values
+def resized(planes: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    """Planes (..., H, W) filling (..., *shape) as torch's and Pillow's anti-aliased bilinear does: edges stay edges."""
+    values = np.asarray(planes, dtype=np.float32)
+    for axis, count in zip((-2, -1), shape, strict=True):
+        ratio = values.shape[axis] / count
+        values = _along(values, _weights(values.shape[axis], ratio, (ratio - 1) / 2, count), axis)
+    return values
+
+
+def _along(values: NDArray[np.float32], weights: csr_array, axis: int) -> NDArray[np.float32]:
+    """The matrix (out, in) applied along a negative axis."""
+    if _is_cut(weights):
+        first = int(weights.indices[0])
+        return np.moveaxis(np.moveaxis(values, axis, 0)[first : first + weights.shape[0]], 0, axis)
+    *outer, rows, columns = values.shape if axis != -3 else (*values.shape[:-2], values.shape[-2] * values.shape[-1])
+    planes = values.reshape(-1, rows, columns)
     if axis == -1:
-        return values @ weights.T
-    if axis == -2:
-        return weights @ values
-    flat = values.flatten(-2)
-    return (weights @ flat).unflatten(-1, values.shape[-2:])
+        found = np.stack([(weights @ np.ascontiguousarray(plane.T)).T for plane in planes])
+        return found.reshape(*outer, rows, weights.shape[0])
+    found = np.stack([weights @ np.ascontiguousarray(plane) for plane in planes])
+    return found.reshape(*outer, weights.shape[0], *values.shape[axis + 1 :])
+
+
+def _is_cut(weights: csr_array) -> bool:
+    """Whether a matrix takes a run of what there is as it is."""
+    return bool(
+        weights.nnz == weights.shape[0] and (weights.data == 1).all() and (np.diff(weights.indices) == 1).all()
+        and (np.diff(weights.indptr) == 1).all()
+    )
 
 
 @lru_cache(maxsize=64)
-def _weights(size: int, ratio: float, offset: float, count: int) -> torch.Tensor:
-    """(count, size): how much each source voxel counts for each sample; a row outside the source is zero."""
+def _weights(size: int, ratio: float, offset: float, count: int) -> csr_array:
+    """(count, size): how much each source voxel counts for each sample; a row outside the source is empty."""
     place = offset + ratio * np.arange(count)
     inside = (place >= -0.5 - 1e-6) & (place <= size - 0.5 + 1e-6)
     reach = max(1.0, ratio)
     triangle = 1 - np.abs(np.arange(size)[None] - np.clip(place, 0, size - 1)[:, None]) / reach
     weights = np.maximum(0, triangle) * inside[:, None]
     total = weights.sum(axis=1, keepdims=True)
-    return torch.from_numpy((weights / np.where(total > 0, total, 1)).astype(np.float32))
+    return csr_array((weights / np.where(total > 0, total, 1)).astype(np.float32))

@@ -21,12 +21,12 @@ from hemobench.errors import UserError
 from hemobench.export import export_run
 from hemobench.inference.checkpoint import MANIFEST, PEOPLE, Checkpoint
 from hemobench.inference.shipped import shipped_folder
+from hemobench.io.json_files import read_json, write_json
 from hemobench.training.crossfit import EVERYBODY, crossfit, everybody, train_folds
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter, counting
 from hemobench.training.problem import check_config
 from hemobench.training.recipes import Recipe, load_recipe, stream_of
-from hemobench.training.result import read_json, write_json
 
 
 def make_checkpoint(

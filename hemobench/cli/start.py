@@ -7,11 +7,12 @@ from pathlib import Path
 from hemobench.errors import UserError
 from hemobench.inference.checkpoint import MANIFEST, PEOPLE, open_checkpoint
 from hemobench.inference.shipped import shipped_folder
+from hemobench.io.json_files import write_json
 from hemobench.training.checkpointing import load_tensors, save_tensors
 from hemobench.training.crossfit import EVERYBODY
 from hemobench.training.loop import BEST
 from hemobench.training.recipes import Recipe
-from hemobench.training.result import RESULT_FILE, write_json
+from hemobench.training.result import RESULT_FILE
 
 
 def start_of(recipe: Recipe, given: Path | None, run: Path) -> Path | None:

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hemobench.datasets.case import Case
@@ -167,6 +167,13 @@ class _Part:
     rows: int
 
 
+def _on_one_thread() -> None:
+    """Processes share the cores, so each computes on one; torch, which only phantoms need, reads it when it loads."""
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
 def _rendered(
     cases: tuple[Case, ...], view: View, building: Path, masks: bool, jobs: int
 ) -> Iterator[tuple[int, _Part]]:
@@ -177,8 +184,7 @@ def _rendered(
         return
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     pool = ProcessPoolExecutor(
-        min(jobs, len(cases)), mp_context=multiprocessing.get_context(method), initializer=torch.set_num_threads,
-        initargs=(1,),
+        min(jobs, len(cases)), mp_context=multiprocessing.get_context(method), initializer=_on_one_thread,
     )
     try:
         pending: dict[Future[_Part], int] = {

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hemobench.datasets.case import Loaded
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import LABEL_IDS, SUBTYPES, UNTYPED, slice_labels_from_label_map, with_any
-from hemobench.resampling import AxisGrid, grid_around, resample
+from hemobench.resampling import AxisGrid, grid_around, resample, resized
 from hemobench.volume import GREY, Volume
 from hemobench.windows import WINDOWS, apply_window
 
@@ -220,13 +219,10 @@ def resize_to_square(grey: NDArray[np.float32], pixel_mm: tuple[float, ...], siz
     height_mm, width_mm = grey.shape[1] * pixel_mm[0], grey.shape[2] * pixel_mm[1]
     longer = max(height_mm, width_mm)
     rows, columns = (max(1, round(size * side / longer)) for side in (height_mm, width_mm))
-    small = torch.nn.functional.interpolate(
-        torch.from_numpy(np.ascontiguousarray(grey, dtype=np.float32))[:, None], size=(rows, columns),
-        mode="bilinear", align_corners=False, antialias=True,
-    )[:, 0]
+    small = resized(grey, (rows, columns))
     square = np.zeros((grey.shape[0], size, size), dtype=np.uint8)
     top, left = (size - rows) // 2, (size - columns) // 2
-    square[:, top : top + rows, left : left + columns] = (small.clamp(0, 1) * 255).round().to(torch.uint8).numpy()
+    square[:, top : top + rows, left : left + columns] = np.rint(np.clip(small, 0, 1) * 255)
     return square
 
 

@@ -25,10 +25,10 @@ from hemobench.errors import UserError
 from hemobench.evaluation.answers import slice_truth
 from hemobench.evaluation.overlap import overlap_metrics
 from hemobench.inference.config import CheckpointConfig
-from hemobench.inference.engine import TorchEngine
 from hemobench.inference.grids import to_source
 from hemobench.inference.lesions import DEFAULT_RULES, lesions_of, occupied_box
 from hemobench.inference.networks import BloodField, blood_field, outlined, summary_of
+from hemobench.inference.torch_engine import TorchEngine
 from hemobench.pieces import TOUCHING, highest_by_piece
 from hemobench.training.crossfit import CrossFitted
 from hemobench.training.experiment import load_model

@@ -32,8 +32,8 @@ from hemobench.evaluation.scores import (
 from hemobench.inference.checkpoint import Checkpoint
 from hemobench.inference.engine import shared_engine
 from hemobench.io.atomic import replacing
+from hemobench.io.json_files import read_json, write_json
 from hemobench.labels import CLASSES
-from hemobench.training.result import read_json, write_json
 
 SCHEMA = 1
 METRICS, PREDICTIONS, SLICES, MASKS = "metrics.json", "predictions.csv", "slices.csv", "masks"

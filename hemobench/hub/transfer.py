@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import uuid
 from collections.abc import Iterator, Mapping
@@ -28,11 +27,11 @@ from hemobench.inference.checkpoint import (
     read_manifest,
 )
 from hemobench.inference.config import CheckpointConfig
-from hemobench.inference.hub_copy import hub_copy, hub_endpoint, hub_errors
+from hemobench.inference.hub_copy import hub_copy, hub_endpoint, hub_errors, is_repository
 from hemobench.inference.timm_layout import without_timm_keys
 from hemobench.inference.vouched import as_written, is_pointer, is_vouched, refuse_pointer, restated
 from hemobench.io.atomic import replacing
-from hemobench.training.result import read_json, write_json
+from hemobench.io.json_files import read_json, write_json
 
 # What a checkpoint's folder may hold: text, pictures of its card, and weights that cannot run code.
 ENDINGS = (".safetensors", ".json", ".md", ".png", ".jpg", ".csv")
@@ -42,7 +41,6 @@ ATTRIBUTES = ".gitattributes"
 _OF_THE_CLONE = (".git", ATTRIBUTES, ".gitignore", ".cache", EVAL_RESULTS)
 # The first line of a repository's .gitattributes: later ones, those of large files, add to it.
 _AS_IT_IS = "* -text\n"
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ def push(
     Raises: UserError for a folder that is not whole or holds what is no part of it, for cards without intended use and
     metrics without intervals, and where the Hub refuses or cannot be reached.
     """
-    if not _REPOSITORY.fullmatch(repository):
+    if not is_repository(repository):
         raise UserError(f"repository '{repository}'; expected user/name; correct it")
     directory = Path(folder).expanduser()
     if not directory.is_dir():
@@ -95,7 +93,7 @@ def pull(
     Files come through the client's cache, so a second pull needs no network. The folder appears by a rename when all is
     there and right. Raises: UserError where it cannot be fetched, is not whole, or `output` holds something else.
     """
-    if not _REPOSITORY.fullmatch(repository):
+    if not is_repository(repository):
         raise UserError(f"repository '{repository}'; expected user/name or user/name@revision; correct it")
     directory = Path(output).expanduser() if output is not None else Path(repository.partition("/")[2])
     check_replaceable(directory)

@@ -11,12 +11,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load, save
-from torch import nn
+from typing import TYPE_CHECKING, Any
 
 from hemobench.datasets.people import People
 from hemobench.errors import UserError
@@ -24,8 +19,11 @@ from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.hub_copy import hub_copy
 from hemobench.inference.timm_layout import load_plain, plain_names, timm_keys, without_timm_keys
 from hemobench.inference.vouched import as_written, entry_of, refuse_pointer
-from hemobench.models import create_model
-from hemobench.training.result import read_json, write_json
+from hemobench.io.json_files import read_json, write_json
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 __all__ = ["FILES", "Checkpoint", "CheckpointConfig", "open_checkpoint", "write_checkpoint"]
 
@@ -66,6 +64,11 @@ class Checkpoint:
 
         Raises: UserError where the weights' file has changed since the checkpoint was opened or does not fit.
         """
+        from safetensors import SafetensorError
+        from safetensors.torch import load
+
+        from hemobench.models import create_model
+
         config = self.config
         content = _checked(self.directory / WEIGHTS, self.sha256)
         model = create_model(
@@ -120,6 +123,8 @@ def write_checkpoint(
     if directory.exists() and not _replaceable(directory):
         raise UserError(f"{directory} exists and is no checkpoint; expected a new folder or a checkpoint's; "
                         "name another")
+    from safetensors.torch import save
+
     directory.parent.mkdir(parents=True, exist_ok=True)
     part = directory.with_name(f".part-{uuid.uuid4().hex}")
     part.mkdir()
@@ -209,6 +214,8 @@ def _json_object(content: bytes, path: Path) -> dict[str, Any]:
 
 def _plain_state(model: nn.Module, half: bool) -> dict[str, torch.Tensor]:
     """State dict for safetensors: on the CPU, contiguous, sharing no memory."""
+    import torch
+
     plain = {}
     for name, tensor in plain_names(model, model.state_dict()).items():
         value = tensor.detach().cpu()

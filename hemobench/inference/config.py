@@ -11,7 +11,7 @@ from typing import Any
 from hemobench.datasets.views import ClassificationView, View, view_from_mapping, view_to_mapping
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES, SUBTYPES
-from hemobench.models.registry import context_of
+from hemobench.models.names import context_of
 
 SCHEMA = 1
 # What a checkpoint does in the study pipeline: its task and its outputs in their order.

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import OrderedDict
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
+from hemobench.datasets.home import cpu_bf16_flag
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.checkpoint import Checkpoint
 from hemobench.inference.openvino_engine import OpenVinoEngine, has_openvino, network_of
-from hemobench.training.hardware import batch_layout, fast_bf16, to_layout
 
 KINDS = ("auto", "openvino", "torch")
 PRECISIONS = ("auto", "bf16", "fp32")
@@ -26,6 +26,8 @@ PRECISIONS = ("auto", "bf16", "fp32")
 FP32_TOLERANCE, FP32_MEAN_TOLERANCE = 0.01, 1e-5
 BF16_TOLERANCE, BF16_MEAN_TOLERANCE = 0.15, 0.004
 _MOST_SHARED = 8
+# What the drivers of NVIDIA (in a container of WSL too) and AMD leave on Linux.
+_GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
 _shared: OrderedDict[tuple[str, str, str], Engine] = OrderedDict()
 _shared_lock = threading.Lock()
 
@@ -59,13 +61,24 @@ def load_engine(
         raise unknown_name("engine", kind, KINDS)
     if precision not in PRECISIONS:
         raise unknown_name("precision", precision, PRECISIONS)
-    device = torch.device("cuda" if torch.cuda.is_available() and kind != "openvino" else "cpu")
     if kind == "openvino" and not has_openvino():
         raise UserError("engine 'openvino' without OpenVINO; expected it installed; pip install openvino or use torch")
-    chosen = precision if precision != "auto" else "bf16" if fast_bf16(device)[0] else "fp32"
-    if kind == "openvino" or (kind == "auto" and device.type == "cpu" and has_openvino()):
+    if kind == "openvino" or (kind == "auto" and has_openvino() and not _has_cuda()):
+        chosen = precision if precision != "auto" else "bf16" if cpu_bf16_flag() else "fp32"
         return OpenVinoEngine(checkpoint, chosen, threads)
-    return TorchEngine(checkpoint.build_model(), checkpoint.config.context, chosen, device, threads)
+    # Only here: whoever has OpenVINO and no GPU reads and judges a scan without loading torch.
+    from hemobench.inference.torch_engine import load_torch_engine
+
+    return load_torch_engine(checkpoint, precision, threads)
+
+
+def _has_cuda() -> bool:
+    """Whether torch sees a GPU; it is asked only where there may be one."""
+    if sys.platform == "linux" and "torch" not in sys.modules and not any(path.exists() for path in _GPU_DEVICES):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def shared_engine(checkpoint: Checkpoint, kind: str = "auto") -> Engine:
@@ -78,26 +91,3 @@ def shared_engine(checkpoint: Checkpoint, kind: str = "auto") -> Engine:
                 _shared.popitem(last=False)
         _shared.move_to_end(key)
         return _shared[key]
-
-
-class TorchEngine:
-    """A network in torch: bf16 autocast with channels-last weights, or plain fp32. context: see `Engine`."""
-
-    def __init__(
-        self, model: nn.Module, context: int | None, precision: str, device: torch.device, threads: int | None = None
-    ) -> None:
-        if threads is not None:
-            torch.set_num_threads(threads)
-        self.context = context
-        self._device, self._low = device, precision == "bf16"
-        self._model = to_layout(model.to(device), self._low)
-        version = torch.__version__.split("+")[0]
-        where = f"{torch.get_num_threads()} threads" if device.type == "cpu" else device.type
-        self.description = f"torch {version} {precision}, {where}"
-
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (B, K) or (B, K, *spatial) of a batch (B, C, *spatial); neither is kept."""
-        with torch.inference_mode(), torch.autocast(self._device.type, torch.bfloat16, enabled=self._low):
-            images = torch.from_numpy(np.ascontiguousarray(batch, dtype=np.float32)).to(self._device)
-            logits: NDArray[np.float32] = self._model(batch_layout(images, self._low)).float().cpu().numpy()
-        return logits

@@ -11,22 +11,22 @@ import sys
 import tempfile
 import threading
 import warnings
-from functools import cached_property
+from functools import cached_property, lru_cache
 from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-import hemobench.models
+import hemobench
 from hemobench.datasets.home import cache_home, usable_cores
 from hemobench.inference.checkpoint import Checkpoint
 from hemobench.inference.config import CheckpointConfig
 
 PRECISIONS = {"bf16": "bf16", "fp32": "f32"}
 _TRACED_SLICES = 3  # of a slice-wise network, whose number of slices stays free: more would only take longer
+_COMPILED = "compiled"  # beneath a graph's folder
 _MOST_GRAPHS = 4  # a checkpoint's view has one plane size; callers of their own may have some
 _log = logging.getLogger(__name__)
 
@@ -72,6 +72,8 @@ class OpenVinoEngine:
             while len(self._graphs) >= _MOST_GRAPHS:
                 del self._graphs[next(iter(self._graphs))]
             self._graphs[sizes] = self._core.compile_model(self._model(sizes), "CPU", {
+                # Compiled once for this CPU, precision and number of threads; of another, OpenVINO makes its own.
+                **({"CACHE_DIR": str(self._folder(sizes) / _COMPILED)} if self._folder(sizes).is_dir() else {}),
                 "INFERENCE_PRECISION_HINT": PRECISIONS[self._precision],
                 "INFERENCE_NUM_THREADS": self._threads,
                 "PERFORMANCE_HINT": "LATENCY",
@@ -82,7 +84,7 @@ class OpenVinoEngine:
 
     def _model(self, sizes: tuple[int, ...]) -> Any:
         """The network as an OpenVINO model, from the cache or traced and left there."""
-        folder = cache_home() / "cache" / f"engine-{_key(self._checkpoint, sizes, self._version)}"
+        folder = self._folder(sizes)
         if folder.is_dir():
             try:
                 return self._core.read_model(folder / "model.xml")
@@ -96,6 +98,9 @@ class OpenVinoEngine:
             # The cache saves seconds of the next start and nothing else.
             _log.debug("OpenVINO model not kept in %s: %s", folder, error)
         return model
+
+    def _folder(self, sizes: tuple[int, ...]) -> Path:
+        return cache_home() / "cache" / f"engine-{_key(self._checkpoint, sizes, self._version)}"
 
     @cached_property
     def _core(self) -> Any:
@@ -118,6 +123,8 @@ def _openvino() -> Any:
 
 def _traced(checkpoint: Checkpoint, sizes: tuple[int, ...]) -> Any:
     """Trace the network. Its paddings depend on the plane's size, which is a constant of the trace therefore."""
+    import torch
+
     openvino = _openvino()
     config = checkpoint.config
     example = torch.zeros(1, config.in_channels, *(size if size > 0 else _TRACED_SLICES for size in sizes))
@@ -155,7 +162,8 @@ def network_of(config: CheckpointConfig) -> str:
     return json.dumps(parts, sort_keys=True)
 
 
+@lru_cache(maxsize=1)
 def _models_source() -> str:
-    folder = Path(hemobench.models.__file__).parent
+    folder = Path(hemobench.__file__).parent / "models"
     files = sorted(folder.glob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from hemobench.inference.engine import Engine
@@ -65,6 +64,7 @@ def _in_chunks(engine: Engine, volume: NDArray[np.float32], context: int) -> Log
 def _in_windows(
     engine: Engine, volume: NDArray[np.float32], patch: tuple[int, int, int], overlap: float
 ) -> Logits:
+    import torch
     from monai.inferers.utils import sliding_window_inference
 
     def predictor(window: torch.Tensor) -> torch.Tensor:

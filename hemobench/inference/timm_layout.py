@@ -7,13 +7,15 @@ normalisation, the names of the labels. Ours and timm's keys are different words
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeGuard
-
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from hemobench.datasets.views import ClassificationView
 from hemobench.inference.config import CheckpointConfig
-from hemobench.models.backbones import TimmClassifier
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from hemobench.models.backbones import TimmClassifier
 
 PREFIX = "backbone."
 KEYS = ("architecture", "num_classes", "num_features", "global_pool", "label_names", "model_args", "pretrained_cfg")
@@ -62,6 +64,8 @@ def without_timm_keys(mapping: Mapping[str, Any]) -> dict[str, Any]:
 
 def _plain(model: nn.Module) -> TypeGuard[TimmClassifier]:
     """Whether timm alone can compute a network; one that also looks at maps it cannot."""
+    from hemobench.models.backbones import TimmClassifier
+
     return type(model) is TimmClassifier
 
 
@@ -76,5 +80,5 @@ def load_plain(model: nn.Module, state: Mapping[str, Tensor]) -> None:
     of this model's."""
     wrapped = any(name.startswith(PREFIX) for name in state)
     target = model.backbone if _plain(model) and not wrapped else model
-    assert isinstance(target, nn.Module)
-    target.load_state_dict(dict(state))
+    load: Any = target.load_state_dict
+    load(dict(state))

@@ -1,5 +1,20 @@
-"""Networks behind one registry."""
+"""Networks behind one registry, which is loaded, with torch and timm, when the first network is asked for."""
 
-from hemobench.models.registry import context_of, count_parameters, create_model, known_models
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from hemobench.models.names import context_of
+
+if TYPE_CHECKING:
+    from hemobench.models.registry import count_parameters, create_model, known_models
 
 __all__ = ["context_of", "count_parameters", "create_model", "known_models"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'hemobench.models' has no attribute '{name}'")
+    from hemobench.models import registry
+
+    return getattr(registry, name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from torch import nn
@@ -11,8 +11,9 @@ from torch import nn
 from hemobench.errors import UserError, unknown_name
 from hemobench.models.backbones import create_backbone
 from hemobench.models.monai_networks import create_monai_network, known_networks
+from hemobench.models.names import FAMILY
 from hemobench.models.paper_cnn import PaperCNN
-from hemobench.models.timm_unet import FAMILY, create_locating_classifier, create_timm_unet
+from hemobench.models.timm_unet import create_locating_classifier, create_timm_unet
 from hemobench.models.unet import UNet, UNet2D, UNet3D
 
 TASKS = ("classification", "segmentation")
@@ -106,19 +107,6 @@ def create_model(
         if option not in known:
             raise unknown_name(f"option of model '{name}'", option, known)
     return build(in_channels, num_outputs, image_size, **options)
-
-
-def context_of(model: str, options: Mapping[str, Any]) -> int | None:
-    """Slices on each side that a slice-wise network looks at; None for a network that is none.
-
-    >>> context_of("unet2.5d", {}), context_of("timm-unet:resnet18", {"context": 2}), context_of("unet3d", {})
-    (1, 2, None)
-    """
-    if model == "unet2.5d":
-        return int(options.get("context", 1))
-    if model == "unet2d":
-        return 0
-    return int(options.get("context", 0)) if model.startswith(f"{FAMILY}:") else None
 
 
 def count_parameters(model: nn.Module, *, trainable: bool = False) -> int:

@@ -16,10 +16,10 @@ from torch.nn import functional as F
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES
 from hemobench.models.backbones import TimmClassifier, create_backbone
+from hemobench.models.names import FAMILY
 from hemobench.models.padding import check_rank, crop_to, pad_to_multiple, set_bias_prior
 from hemobench.models.unet import fold_slices
 
-FAMILY = "timm-unet"
 MAP_OUTPUTS = 6
 """Blood of any type, then each type given that it is blood."""
 _WIDTHS = (16, 32, 64, 96)
@@ -27,8 +27,6 @@ _BLOOD_PRIOR = 0.01
 _STRIDE = 32  # of the coarsest features
 _SUBPIXELS = 4  # of a place in maps of stride 2
 EVIDENCE = ("head", "both")
-ANSWER_OPTIONS = ("evidence", "mirrored")
-"""Options that say how a network answers once it is trained; training is the same with any."""
 # Of a map's pixels, those that speak for the slice: 12 of 96 x 96, some 80 mm2 of a head.
 _SPOT_SHARE = 1 / 768
 

@@ -31,11 +31,11 @@ from hemobench.inference.config import JOINT_SLICE, JOINT_STUDY
 from hemobench.inference.networks import threshold_of
 from hemobench.inference.study import analyse
 from hemobench.io.atomic import replacing
+from hemobench.io.json_files import read_json, write_json
 from hemobench.io.nifti import write_nifti
 from hemobench.labels import CLASSES, LABEL_IDS
 from hemobench.predictions.folder import LEVELS, MADE_BY, THRESHOLDS_FILE
 from hemobench.predictions.ids import IDS_FILE
-from hemobench.training.result import read_json, write_json
 
 MASKS, SLICES, STUDIES = "masks", "slices.csv", "studies.csv"
 _SCHEMA = 1

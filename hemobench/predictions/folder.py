@@ -19,6 +19,7 @@ from hemobench.datasets.case import Case, Dataset
 from hemobench.datasets.home import usable_cores
 from hemobench.datasets.nifti_pairs import stem_of
 from hemobench.errors import UserError, unknown_name
+from hemobench.io.json_files import read_json
 from hemobench.labels import CLASSES, LABEL_IDS, SUBTYPES
 from hemobench.predictions.dicom_seg import seg_header
 from hemobench.predictions.ids import IDS_FILE, IdMap, binary_or_ours, read_ids
@@ -26,7 +27,6 @@ from hemobench.predictions.masks import ids_in, is_dicom
 from hemobench.predictions.names import CaseNames, few, file_names
 from hemobench.predictions.slice_names import slice_names
 from hemobench.predictions.tables import Table, list_tables, read_table
-from hemobench.training.result import read_json
 
 COUNT, EMPTY = "count", "empty"
 MISSING = (COUNT, EMPTY)

@@ -7,12 +7,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from hemobench.augment import PRESETS
 from hemobench.datasets.views import (
     ClassificationView,
     SegmentationView,
@@ -22,9 +22,7 @@ from hemobench.datasets.views import (
     view_to_mapping,
 )
 from hemobench.errors import UserError, unknown_name
-from hemobench.losses import WHERE_LOSSES
-from hemobench.models.registry import context_of
-from hemobench.models.timm_unet import ANSWER_OPTIONS
+from hemobench.models.names import ANSWER_OPTIONS, context_of
 
 TASKS = ("classification", "segmentation")
 OPTIMIZERS = ("adam", "adamw")
@@ -81,7 +79,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, known in _CHOICES.items():
+        for name, known in _choices().items():
             if getattr(self, name) not in known:
                 raise unknown_name(name, str(getattr(self, name)), known)
         for name in _COUNTS:
@@ -123,6 +121,8 @@ class TrainConfig:
     @property
     def says_where(self) -> bool:
         """Whether a classifier learns from label maps of its slices too."""
+        from hemobench.losses import WHERE_LOSSES
+
         return self.loss in WHERE_LOSSES
 
     def resolved(self) -> TrainConfig:
@@ -207,10 +207,17 @@ def read_options(path: Path) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
-_CHOICES: dict[str, tuple[str, ...]] = {
-    "task": TASKS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "sampling": SAMPLINGS, "precision": PRECISIONS,
-    "augment": tuple(PRESETS),
-}
+@lru_cache(maxsize=1)
+def _choices() -> dict[str, tuple[str, ...]]:
+    # Here, since it loads torch: who only reads a result should not wait for that.
+    from hemobench.augment import PRESETS
+
+    return {
+        "task": TASKS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "sampling": SAMPLINGS, "precision": PRECISIONS,
+        "augment": tuple(PRESETS),
+    }
+
+
 _KINDS: dict[str, str] = {item.name: str(item.type) for item in dataclasses.fields(TrainConfig)}
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import functools
 import platform
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from hemobench.datasets.home import CPUINFO, cpu_bf16_flag
 from hemobench.errors import UserError
 
-_CPU_FLAGS = ("amx_bf16", "avx512_bf16")
-_CPUINFO = Path("/proc/cpuinfo")
 _LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 
@@ -52,35 +50,16 @@ def fast_bf16(device: torch.device) -> tuple[bool, str]:
         supported = torch.cuda.is_bf16_supported(including_emulation=False)
         return supported, f"{_device_name(device)} {'has' if supported else 'lacks'} bf16 units"
     if device.type == "cpu":
-        flag = _cpu_bf16_flag()
+        flag = cpu_bf16_flag()
         return flag is not None, f"the CPU has {flag}" if flag else "the CPU has neither amx_bf16 nor avx512_bf16"
     return False, f"bf16 is not relied on for {device.type}"
-
-
-def _cpu_bf16_flag() -> str | None:
-    """The instruction set that makes bf16 fast on this CPU. torch's own checks are private, so each may be absent."""
-    for check, flag in (("_is_amx_tile_supported", "amx_bf16"), ("_is_avx512_bf16_supported", "avx512_bf16")):
-        supported = getattr(torch.cpu, check, None)
-        if supported is not None and supported():
-            return flag
-    return cpuinfo_bf16_flag(_CPUINFO.read_text(encoding="utf-8")) if _CPUINFO.is_file() else None
-
-
-def cpuinfo_bf16_flag(cpuinfo: str) -> str | None:
-    """First bf16 instruction set named in the text of /proc/cpuinfo.
-
-    >>> cpuinfo_bf16_flag("flags : fpu avx512f avx512_bf16")
-    'avx512_bf16'
-    """
-    words = set(cpuinfo.split())
-    return next((flag for flag in _CPU_FLAGS if flag in words), None)
 
 
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    if device.type == "cpu" and _CPUINFO.is_file():
-        for line in _CPUINFO.read_text(encoding="utf-8").splitlines():
+    if device.type == "cpu" and CPUINFO.is_file():
+        for line in CPUINFO.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or device.type

@@ -9,6 +9,7 @@ import math
 import random
 import struct
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,7 +25,6 @@ from hemobench.training.checkpointing import load_tensors, load_training_state, 
 from hemobench.training.config import TrainConfig
 from hemobench.training.hardware import (
     batch_layout,
-    cpuinfo_bf16_flag,
     fast_bf16,
     guard_shallow_convolutions,
     plan_compute,
@@ -63,14 +63,14 @@ def test_very_short_runs_have_a_rate(total: int) -> None:
         assert 0 < learning_rate_at(step, total, "onecycle", 1.0) <= 1.0
 
 
-def test_the_plan_follows_what_the_cpu_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    for check in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
-        monkeypatch.setattr(torch.cpu, check, lambda: False, raising=False)
-    monkeypatch.setattr("hemobench.training.hardware._CPUINFO", Path("/nowhere"))
+def test_the_plan_follows_what_the_cpu_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    monkeypatch.setattr("hemobench.datasets.home.CPUINFO", cpuinfo)
+    cpuinfo.write_text("model name : x\nflags : fpu avx512f\n")
     plain = plan_compute("auto", CPU)
     assert (plain.precision, plain.channels_last) == ("fp32", False)
     assert "neither" in plain.reason
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True, raising=False)
+    cpuinfo.write_text("model name : x\nflags : fpu avx512f avx512_bf16\n")
     fast = plan_compute("auto", CPU)
     assert (fast.precision, fast.channels_last) == ("bf16", True)
     assert "avx512_bf16" in fast.reason
@@ -78,16 +78,16 @@ def test_the_plan_follows_what_the_cpu_has(monkeypatch: pytest.MonkeyPatch) -> N
     json.dumps(fast.to_mapping())
 
 
-def test_torch_without_its_private_checks_falls_back_to_cpuinfo(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_where_the_system_does_not_say_torch_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hemobench.datasets.home.CPUINFO", Path("/nowhere"))
+    assert fast_bf16(CPU)[0] is False  # a Linux that hides it has it for nobody
+    monkeypatch.setattr("hemobench.datasets.home.sys", SimpleNamespace(platform="win32"))
+    for check, there in (("_is_amx_tile_supported", False), ("_is_avx512_bf16_supported", True)):
+        monkeypatch.setattr(torch.cpu, check, lambda there=there: there, raising=False)
+    assert fast_bf16(CPU) == (True, "the CPU has avx512_bf16")
     for check in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
         monkeypatch.delattr(torch.cpu, check, raising=False)
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text("model name : x\nflags : fpu amx_bf16 avx512_bf16\n")
-    monkeypatch.setattr("hemobench.training.hardware._CPUINFO", cpuinfo)
-    assert fast_bf16(CPU) == (True, "the CPU has amx_bf16")
-    assert cpuinfo_bf16_flag("flags : avx512f") is None
+    assert fast_bf16(CPU)[0] is False
 
 
 def test_bf16_on_a_device_without_it_is_one_line() -> None:
