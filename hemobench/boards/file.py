@@ -1,4 +1,5 @@
-"""A board of what exists as a YAML file: `data`, `entries` of kinds `checkpoint:` and `predictions:`, and its terms."""
+"""A board of what exists as a YAML file: `data`, `entries` of kinds `checkpoint:`, `predictions:` and `board:`, and
+its terms."""
 
 from __future__ import annotations
 
@@ -6,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hemobench.boards.entries import KINDS, Wanted
+from hemobench.boards.entries import BOARD, KINDS, Wanted
 from hemobench.compare.strict_yaml import Fields, Source, read_yaml
 from hemobench.predictions.folder import COUNT, MISSING
 
@@ -48,4 +49,6 @@ def _entry(value: Any, source: Source, number: int) -> Wanted:
     kinds = [kind for kind in KINDS if given[kind]]
     if len(kinds) != 1:
         raise fields.error(KINDS[0], f"one of {' and '.join(KINDS)}")
+    if name and kinds[0] == BOARD:
+        raise fields.error("name", "none beside a board, which brings the names of its entries")
     return Wanted(kinds[0], name, given[kinds[0]])
