@@ -298,7 +298,7 @@ def test_what_cannot_stand_on_a_board_is_one_line_before_anything_is_decoded(pla
         (both, ["predictions:nowhere"], "no folder nowhere"),
         (both, [f"predictions:{tmp_path / 'stranger'}"], "fits a case of 'nifti-folder'"),
         (both, [f"cnn={table}"], "two entries 'cnn' on board 'Slices'"),
-        (both, ["board:somebody/board"], "board:somebody/board beside a suite that trains; expected checkpoints"),
+        (both, ["board:somebody/board"], "board:somebody/board"),
         ([slices(place / "scans", rank_by="logloss_rsna")], [table], "no answers that logloss_rsna, by which"),
         ([slices(place / "scans", rank_by="ece_any")], [f"predictions:{place / 'right'}"], "no answers that ece_any"),
         ([masks(place / "scans", {"name": "t", "predictions": str(place / "table")})], [],
