@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hemobench.datasets.case import Loaded
-from hemobench.datasets.views import ClassificationView, resize_to_square
+from hemobench.datasets.views import ClassificationView, square_slices
 from hemobench.labels import UNKNOWN
 
 _HALF = 128
@@ -28,9 +28,9 @@ def slice_masks(loaded: Loaded, view: ClassificationView, targets: NDArray[np.ui
     bleeding = np.flatnonzero((loaded.label_map > 0).any(axis=(1, 2)))
     if not len(bleeding):
         return found
-    maps, pixel_mm = loaded.label_map[bleeding], loaded.image.spacing_mm[1:]
+    maps = loaded.label_map[bleeding]
     shares = np.stack([
-        resize_to_square(np.asarray(maps == label, dtype=np.float32), pixel_mm, view.size) for label in labels
+        square_slices(np.asarray(maps == label, dtype=np.float32), loaded.image, view) for label in labels
     ]).astype(np.int64)
     filled = shares.sum(axis=0) >= _HALF
     found[bleeding, 0] = np.where(filled, labels[shares.argmax(axis=0)], 0)

@@ -32,11 +32,14 @@ class ClassificationView:
     """Every slice of a study as one example: (windows, size, size) grey uint8, target (6,) = five types and `any`.
 
     The longer side of the slice in millimetres becomes `size` pixels, the shorter one is padded with black, so shapes
-    are kept. Averaging is anti-aliased and happens after windowing, as on a display.
+    are kept. With `field`, a square about the head becomes `size` pixels instead, `field` times as long as the longer
+    side of the head in the whole stack: whatever the scanner's field of view, the head is as large and in the middle.
+    Averaging is anti-aliased and happens after windowing, as on a display.
     """
 
     windows: tuple[str, ...] = ("brain", "subdural", "bone")
     size: int = 128
+    field: float | None = None
 
     def __post_init__(self) -> None:
         if not self.windows:
@@ -45,6 +48,8 @@ class ClassificationView:
             _check_window(name)
         if not 8 <= self.size <= 2048:
             raise UserError(f"view.size is {self.size}; expected 8 to 2048 pixels; give e.g. 128")
+        if self.field is not None and not 1 <= self.field <= 4:
+            raise UserError(f"view.field is {self.field}; expected 1 to 4 lengths of the head; give e.g. 1.2")
 
     @property
     def channels(self) -> int:
@@ -124,8 +129,10 @@ def default_view(task: str, target: str = "haemorrhage") -> View:
 
 
 def view_to_mapping(view: View) -> dict[str, Any]:
-    """JSON-able form; `view_from_mapping` reads it back."""
-    return {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(view).items()}
+    """JSON-able form; `view_from_mapping` reads it back. A field that is not asked for is left out, as it was before
+    there was one: caches and checkpoints are known by this."""
+    values = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(view).items()}
+    return {key: v for key, v in values.items() if (key, v) != ("field", None)}
 
 
 def view_from_mapping(task: str, mapping: Mapping[str, Any]) -> View:
@@ -153,6 +160,8 @@ def _coerced(key: str, value: Any) -> Any:
         if isinstance(value, bool) or int(value) != value:
             raise ValueError(f"size {value!r} is no whole number")
         return int(value)
+    if key == "field":
+        return None if value is None else float(value)
     if key == "windows":
         return (value,) if isinstance(value, str) else tuple(str(name) for name in value)
     if key == "spacing_mm":
@@ -210,8 +219,22 @@ def slice_images(volume: Volume, view: ClassificationView, where: str) -> NDArra
     for channel, name in enumerate(view.windows):
         # Pictures without units had their window applied by whoever made them: every channel shows them as they are.
         grey = np.clip(volume.voxels, 0, 1) if volume.modality == GREY else apply_window(volume.voxels, WINDOWS[name])
-        images[:, channel] = resize_to_square(grey, volume.spacing_mm[1:], view.size)
+        images[:, channel] = square_slices(grey, volume, view)
     return images
+
+
+def square_slices(planes: NDArray[np.float32], volume: Volume, view: ClassificationView) -> NDArray[np.uint8]:
+    """Slices (D, H, W) of values from 0 to 1 on a volume's grid as a classifier's squares (D, S, S), 0 to 255."""
+    if view.field is None:
+        return resize_to_square(planes, volume.spacing_mm[1:], view.size)
+    _, *sides = head_box(volume)
+    spacing_mm = volume.spacing_mm[1:]
+    head_mm = max((last - first + 1) * step for (first, last), step in zip(sides, spacing_mm, strict=True))
+    pixel_mm = view.field * head_mm / view.size
+    centre = (0.0, *((first + last) / 2 for first, last in sides))
+    grid = grid_around(planes.shape, (1.0, *spacing_mm), centre, (1.0, pixel_mm, pixel_mm), (1, view.size, view.size))
+    whole = AxisGrid(grid.ratio, (0.0, *grid.offset[1:]), (len(planes), *grid.shape[1:]))
+    return np.rint(np.clip(resample(planes, whole), 0, 1) * 255).astype(np.uint8)
 
 
 def resize_to_square(grey: NDArray[np.float32], pixel_mm: tuple[float, ...], size: int) -> NDArray[np.uint8]:
