@@ -149,15 +149,15 @@ def main() -> None:
     for number, case in enumerate(cases, start=1):
         name = case.study_id.replace("/", "_")
         path = given.output / f"{name}.nii.gz"
-        if path.is_file() and name in measured:
+        if path.is_file():
             continue
         seconds = run(case, networks, path)
         measured[name] = f"{seconds:.2f}"
         with replacing(times) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(measured.items())
         print(f"{number} of {len(cases)}: {seconds:.1f} s", file=sys.stderr, flush=True)
-    mean = np.mean([float(value) for value in measured.values()])
-    print(f"{len(measured)} cases, {len(networks)} networks, {mean:.1f} s a case in the mean")
+    median = np.median([float(value) for value in measured.values()])
+    print(f"{len(cases)} cases, {len(networks)} networks; {median:.1f} s a case, the median of {len(measured)}")
 
 
 if __name__ == "__main__":

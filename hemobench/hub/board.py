@@ -10,12 +10,13 @@ from typing import Any
 
 import yaml
 
-from hemobench.boards.record import ANSWERS, RECORD, Record, Row, contents_of, read_record
+from hemobench.boards.record import ANSWERS, MEASURED_BY, RECORD, Record, Row, contents_of, read_record
 from hemobench.errors import UserError
+from hemobench.hub.trained_board import LEADERBOARD, REPORT, trained_record
 from hemobench.hub.transfer import PICKLES, Pushed
 from hemobench.inference.hub_copy import hub_endpoint, hub_errors, is_repository
 
-LEADERBOARD, REPORT, TABLES, CARD = "leaderboard.json", "report.html", "leaderboard.md", "README.md"
+TABLES, CARD = "leaderboard.md", "README.md"
 TAGS = ("hemobench", "leaderboard", "medical-imaging", "intracranial-hemorrhage")
 _MEASURED = "Measured "  # how a board's lines on who measured what begin
 _SHORT = 12
@@ -37,9 +38,10 @@ def push_board(
     if not is_repository(repository):
         raise UserError(f"repository '{repository}'; expected user/name; correct it")
     directory = Path(folder).expanduser()
-    record = read_record(directory)
+    grows = (directory / RECORD).is_file()
+    record = read_record(directory) if grows else trained_record(directory)
     _check_shareable(record, names_are_public)
-    answers = contents_of(record)
+    answers = contents_of(record) if grows else {}
     leaderboard, report, tables = (_read(directory / name) for name in (LEADERBOARD, REPORT, TABLES))
     try:
         from huggingface_hub import HfApi
@@ -52,11 +54,14 @@ def push_board(
             raise ValueError("the repository is public already and --private was asked for; make it private or rename")
         there = [one.rfilename for one in info.siblings or ()]
         if RECORD in there:
-            _check_grows(_fetched(api, repository, str(info.sha)), record, who)
+            _check_grows(read_record(_fetched(api, repository, RECORD, str(info.sha)).parent), record, who)
+        elif LEADERBOARD in there:
+            _check_own(_fetched(api, repository, LEADERBOARD, str(info.sha)), repository, who)
         claimed = _claimed(record, who)
         contents = {
-            **answers, REPORT: report, LEADERBOARD: _named(leaderboard, claimed), RECORD: _text(claimed.to_mapping()),
-            CARD: _card(claimed, tables.decode("utf-8"), repository).encode(),
+            **answers, **({RECORD: _text(claimed.to_mapping())} if grows else {}), REPORT: report,
+            LEADERBOARD: _named(leaderboard, claimed),
+            CARD: _card(claimed, tables.decode("utf-8"), repository if grows else "").encode(),
         }
         return _commit(api, repository, contents, there, str(info.sha), len(record.rows))
     except hub_errors() as error:
@@ -92,9 +97,18 @@ def _check_grows(before: Record, now: Record, who: str) -> None:
                             "again with --entry board:USER/NAME")
 
 
-def _fetched(api: Any, repository: str, commit: str) -> Record:
-    path = api.hf_hub_download(repository, RECORD, repo_type="dataset", revision=commit)
-    return read_record(Path(path).parent)
+def _check_own(leaderboard: Path, repository: str, who: str) -> None:
+    """Raise UserError where a push would replace a leaderboard with rows that others measured."""
+    boards = json.loads(leaderboard.read_bytes())["boards"]
+    people = {entry["config"].get(MEASURED_BY) for board in boards for entry in board["entries"] if entry["rank"]}
+    others = sorted(map(str, people - {who}))
+    if others:
+        raise UserError(f"{repository} holds a leaderboard that {', '.join(others)} measured; expected a repository of "
+                        "your own; push to another")
+
+
+def _fetched(api: Any, repository: str, name: str, commit: str) -> Path:
+    return Path(api.hf_hub_download(repository, name, repo_type="dataset", revision=commit))
 
 
 def _claimed(record: Record, who: str) -> Record:
@@ -110,7 +124,7 @@ def _named(leaderboard: bytes, record: Record) -> bytes:
     for board in content["boards"]:
         for entry in board["entries"]:
             if entry["name"] in people:
-                entry["config"] = {**entry.get("config", {}), "measured_by": people[entry["name"]]}
+                entry["config"] = {**entry.get("config", {}), MEASURED_BY: people[entry["name"]]}
         others = [line for line in board["cautions"] if not line.startswith(_MEASURED)]
         board["cautions"] = [*_people_lines(record), *others]
     return _text(content)
@@ -123,7 +137,8 @@ def _people_lines(record: Record) -> list[str]:
 
 
 def _card(record: Record, tables: str, repository: str) -> str:
-    """The repository's page: what the board is of, who measured what, the tables, and how to add to it."""
+    """The repository's page: what the board is of, who measured what, the tables, and, of one that grows in
+    `repository`, how to add to it."""
     title, *below = tables.splitlines()
     title = title.lstrip("# ")
     below = [line for line in below if not line.startswith(f"- {_MEASURED}")]
@@ -133,16 +148,22 @@ def _card(record: Record, tables: str, repository: str) -> str:
             f"| `{_told(row, 'sha256')[:_SHORT]}` | `{row.sha256[:_SHORT]}` |" for row in record.rows]
     return "\n".join([
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---", f"# {title}", "",
-        f"A leaderboard of hemobench: {record.cases} cases of `{record.data}`, {kind}. Every entry answered for the "
-        "same cases, and entries are compared patient by patient. Research use only, never a diagnosis. Scores are as "
-        "honest as those who measured them.", "",
+        f"A leaderboard of hemobench: {record.cases} cases of {record.data}, {kind}. Every entry of a board answered "
+        "for the same cases, and entries are compared patient by patient. Research use only, never a diagnosis. "
+        "Scores are as honest as those who measured them.", "",
         f"Fingerprint of the data: `{record.fingerprint}`. The data itself, its labels and its pictures are not here.",
         "", "## Who measured what", "", "| entry | measured by | kind | weights or files | answers |",
-        "|:---|:---|:---|:---|:---|", *rows, *below, "", "## To add an entry", "",
-        "Whoever has the same data runs, without any network or mask of the entries above:", "", "```sh",
-        f"python -m hemobench.compare --entry board:{repository} --entry MINE --data {record.data}:FOLDER "
-        "--no-pictures --output board", f"python -m hemobench.hub push-board board {repository}", "```", "",
+        "|:---|:---|:---|:---|:---|", *rows, *below, "", *(_to_add(record.data, repository) if repository else ()),
     ])  # fmt: skip
+
+
+def _to_add(data: str, repository: str) -> tuple[str, ...]:
+    return (
+        "## To add an entry", "", "Whoever has the same data runs, without any network or mask of the entries above:",
+        "", "```sh",
+        f"python -m hemobench.compare --entry board:{repository} --entry MINE --data {data}:FOLDER --no-pictures "
+        "--output board", f"python -m hemobench.hub push-board board {repository}", "```", "",
+    )  # fmt: skip
 
 
 def _told(row: Row, name: str) -> str:

@@ -146,6 +146,27 @@ def test_a_board_only_grows(hub: LocalHub, as_somebody: Call) -> None:
     assert sorted(path for path in shared(hub) if path.startswith("answers/")) == ["answers/two.jsonl"]
 
 
+def test_a_leaderboard_of_trained_networks_is_shared_and_stays_its_owners(hub: LocalHub, as_somebody: Call) -> None:
+    push = ("push-board", "out", "alice/trained")
+    assert as_somebody("alice", compare_app, "smoke", "--jobs", "1", "-o", "out")[0] == 0
+    code, _, err = as_somebody("alice", hub_app, *push)
+    assert code == 0, err
+    repository = hub.repositories["datasets/alice/trained"]
+    files = repository.commits[repository.references["main"]]
+    assert set(files) - {".gitattributes"} == {"leaderboard.json", "report.html", "README.md"}
+    board = json.loads(files["leaderboard.json"])["boards"][0]
+    assert {entry["config"].get("measured_by") for entry in board["entries"] if entry["rank"]} == {"alice"}
+    card = files["README.md"].decode()
+    row = next(line for line in card.splitlines() if line.startswith("| ") and "| alice | trained |" in line)
+    assert len(row.split("|")[-2].strip(" `")) == 12, "the answers behind it are told by their hash"
+    assert "To add an entry" not in card
+    assert as_somebody("alice", hub_app, *push)[0] == 0
+    assert as_somebody("bob", compare_app, "smoke", "--jobs", "1", "-o", "out")[0] == 0
+    code, _, err = as_somebody("bob", hub_app, *push)
+    assert code == 2
+    assert "alice/trained holds a leaderboard that alice measured" in err
+
+
 def test_what_would_tell_of_patients_is_refused(hub: LocalHub, as_somebody: Call) -> None:
     entries = ("--entry", "predictions:two", "--entry", "predictions:one")
     assert as_somebody("alice", compare_app, *entries, *DATA[:-1], "-o", "out")[0] == 0
@@ -196,7 +217,7 @@ def test_a_push_without_a_board_or_a_name_is_one_line(
 ) -> None:
     code, _, err = as_somebody("alice", hub_app, "push-board", "one", "alice/heads")
     assert code == 2
-    assert "expected a board's board.json" in err
+    assert "leaderboard.json is no leaderboard; expected a folder that `compare` wrote" in err
     code, _, err = as_somebody("alice", hub_app, "push-board", "one", "heads")
     assert code == 2
     assert "expected user/name" in err
