@@ -129,6 +129,7 @@ def test_a_dropped_file_is_shown_and_leaves_again(page: Any, tabs: str, tmp_path
     page.goto(tabs)
     page.wait_for_selector(TABLE)
     page.get_by_label("Second board").check()
+    page.locator(f"{TABLE} th", has_text="gamma").wait_for()
     drop(page, own)
     page.locator(f"{TABLE} th", has_text="delta").wait_for()
     assert "your file" in page.locator(".leaderboard .facts").inner_text()

@@ -85,10 +85,10 @@ def test_a_killed_run_ends_in_the_same_bits(tmp_path: Path) -> None:
             process.send_signal(signal.SIGKILL)
             break
     assert process.wait(timeout=60) == -signal.SIGKILL
-    # Two epochs are finished; the third was under way.
+    # Two epochs are finished and the third was under way, or, where this process was slow to hear of it, just over.
     assert not (killed / RESULT_FILE).exists()
     with (killed / HISTORY).open() as stream:
-        assert [row["epoch"] for row in csv.DictReader(stream)] == ["1", "2"]
+        assert [row["epoch"] for row in csv.DictReader(stream)] in (["1", "2"], ["1", "2", "3"])
     for output in (killed, whole):
         subprocess.run([sys.executable, str(script), str(config), str(output)], env=environment, check=True,
                        stdout=subprocess.DEVNULL, timeout=120)
