@@ -152,7 +152,7 @@ def _facts(leaderboard: Leaderboard, board: Board, source: str) -> Iterable[tupl
 def _columns(board: Board) -> list[dict[str, Any]]:
     columns: list[dict[str, Any]] = [
         {"key": "rank", "label": "Rank", "title": "Rank, and below it the ranks it has in 95% of the resamples"},
-        {"key": "entry", "label": "Entry", "title": "What was trained"},
+        {"key": "entry", "label": "Entry", "title": "What was trained, or measured"},
     ]
     chance = {"key": "better", "label": "P(better than next)", "falling": True,
               "title": "Share of the resamples in which it beats the next entry"}  # fmt: skip
@@ -174,7 +174,8 @@ def _columns(board: Board) -> list[dict[str, Any]]:
         "train_seconds": "Time to train one seed",
         "infer_ms_per_case": "Time to look at one test unit",
     }
-    columns += [{"key": key, "label": label, "title": titles[key]} for key, label in _COSTS]
+    told = [(key, label) for key, label in _COSTS if any(getattr(entry, key) is not None for entry in board.entries)]
+    columns += [{"key": key, "label": label, "title": titles[key]} for key, label in told]
     return columns
 
 

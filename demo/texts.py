@@ -9,8 +9,8 @@ RESEARCH = RESEARCH_ONLY
 REFERENCE_ROW = "outside the ranking, trained on no image"
 
 LEADERBOARD_INTRO = (
-    "Which design choice is better, by how much, and is the difference real. Every entry of a board was trained on the "
-    "same patients and scored once on the same test patients."
+    "Which network or tool is better, by how much, and is the difference real. Every entry of a board was scored on "
+    "the same test patients; those that were trained for it learnt from the same other patients."
 )
 LEADERBOARD_DROP = "Your own leaderboard.json"
 LEADERBOARD_DROP_WORDS = (
