@@ -27,6 +27,8 @@ from hemobench.evaluation.answers import Answer, SliceAnswer, StudyAnswer
 from hemobench.evaluation.scores import Rule
 from hemobench.inference.hub_copy import hub_copy, is_repository
 from hemobench.labels import CLASSES
+from hemobench.metrics.registry import METRICS, metric_range
+from hemobench.predictions.folder import STRANGERS
 
 SCHEMA = "hemobench.board/1"
 RECORD, ANSWERS = "board.json", "answers"
@@ -59,7 +61,8 @@ class Row:
 @dataclass(frozen=True)
 class Record:
     """A board's data and entries. own_names: whether its cases are named by files of the user's, which may say who a
-    patient is. pictures: whether its report shows slices of patients."""
+    patient is. pictures: whether its report shows slices of patients. files: SHA-256, by name, of what lies beside it.
+    """
 
     folder: Path
     data: str
@@ -69,12 +72,14 @@ class Record:
     own_names: bool
     pictures: bool
     rows: tuple[Row, ...]
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def to_mapping(self) -> dict[str, Any]:
         """What `board.json` holds."""
         rows = [{**dataclasses.asdict(row), "rule": dataclasses.asdict(row.rule)} for row in self.rows]
         return {"schema": SCHEMA, "data": self.data, "fingerprint": self.fingerprint, "phantom": self.phantom,
-                "cases": self.cases, "own_names": self.own_names, "pictures": self.pictures, "rows": rows}
+                "cases": self.cases, "own_names": self.own_names, "pictures": self.pictures, "rows": rows,
+                "files": dict(self.files)}
 
 
 def open_record(where: str) -> Record:
@@ -100,7 +105,8 @@ def write_record(folder: Path, entrants: Sequence[Entrant], dataset: Dataset, *,
         told = {name: value for name, value in one.told.items() if value is not None and name != MEASURED_BY}
         rows.append(Row(one.name, one.measured_by, told, one.rule, one.remarks, file, _sha256(text.encode())))
     record = Record(
-        folder, dataset.info.name, dataset.fingerprint, dataset.info.phantom, len(dataset.cases), dataset.info.yours,
+        folder, dataset.info.name, dataset.fingerprint, dataset.info.phantom, len(dataset.cases),
+        dataset.info.yours or any(STRANGERS in remark for one in entrants for remark in one.remarks),
         pictures and not dataset.info.phantom, tuple(rows),
     )  # fmt: skip
     write_text(folder / RECORD, json.dumps(record.to_mapping(), indent=1) + "\n")
@@ -111,12 +117,19 @@ def write_record(folder: Path, entrants: Sequence[Entrant], dataset: Dataset, *,
     return record
 
 
+def vouch_for(folder: Path, names: Sequence[str]) -> None:
+    """Let the record in a folder say what these files beside it are, so that a change of them is seen."""
+    record = read_record(folder)
+    files = {name: _sha256((folder / name).read_bytes()) for name in names}
+    write_text(folder / RECORD, json.dumps(dataclasses.replace(record, files=files).to_mapping(), indent=1) + "\n")
+
+
 def read_record(folder: Path) -> Record:
     """The board in a folder, whoever wrote it; answers are read by `answers_of`. Raises UserError, one line."""
     path = folder / RECORD
     try:
         content = json.loads(_limited(path).decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{RECORD} is no JSON that can be read; expected a board's; {_REMEDY}") from error
     fields = Fields(content, file=Source(RECORD))
     if fields.value("schema") != SCHEMA:
@@ -132,8 +145,11 @@ def read_record(folder: Path) -> Record:
     if len({slug(row.name) for row in rows}) < len(rows):
         raise fields.error("rows", "no name twice")
     data, fingerprint = _short(fields, "data"), _short(fields, "fingerprint")
+    files = fields.mapping("files")
+    if not all(isinstance(value, str) and _SHA256.fullmatch(value) for value in files.values()):
+        raise fields.error("files", "SHA-256 by name")
     return Record(folder, data, fingerprint, flags[0], fields.whole_number("cases", at_least=1), flags[1], flags[2],
-                  rows)
+                  rows, files)
 
 
 def contents_of(record: Record) -> dict[str, bytes]:
@@ -239,7 +255,7 @@ def _answers(content: bytes, row: Row, truths: Sequence[Answer]) -> list[Answer]
             if type(number) is not int or not 0 <= number < len(truths) or number in found:
                 raise ValueError("number")
             found[number] = _answer(value, truths[number])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"answers of '{row.name}' hold a line that is no answer to a case of this data; expected "
                             f"one a case; {_REMEDY}") from error
     if len(found) < len(truths):
@@ -260,10 +276,15 @@ def _answer(value: Mapping[str, Any], truth: Answer) -> Answer:
         study = StudyAnswer(_logits([value["study"]], 1)[0], targets, labels.typed)
     if "metrics" in value:
         metrics = {name: math.nan if one is None else float(one) for name, one in value["metrics"].items()}
-        if not all(_METRIC.fullmatch(name) for name in metrics) or any(map(math.isinf, metrics.values())):
+        if not all(_METRIC.fullmatch(name) and _is_possible(name, one) for name, one in metrics.items()):
             raise ValueError("metrics")
     missing = slices is None and study is None and metrics is None
     return Answer(truth.number, slices, metrics, "no answer" if missing else None, study)
+
+
+def _is_possible(metric: str, value: float) -> bool:
+    least, most = metric_range(metric) if metric in METRICS else (-math.inf, math.inf)
+    return math.isnan(value) or (math.isfinite(value) and least <= value <= most)
 
 
 def _logits(rows: Any, count: int) -> tuple[tuple[float, ...], ...]:

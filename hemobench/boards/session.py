@@ -12,7 +12,7 @@ from hemobench.boards.entries import BOARD, Entrant, Wanted, ask_all, open_check
 from hemobench.boards.masks import masks_board
 from hemobench.boards.pictures import CAPTION, disagreement_rows
 from hemobench.boards.probabilities import slices_board, studies_board
-from hemobench.boards.record import Record, check_same_data, entrants_of, open_record, write_record
+from hemobench.boards.record import Record, check_same_data, entrants_of, open_record, vouch_for, write_record
 from hemobench.boards.shared_cases import Task
 from hemobench.compare.answer_curves import precision_recall_lines, prevalence, reliabilities, roc_lines, volumes
 from hemobench.compare.cases import entry_cases
@@ -79,6 +79,7 @@ def compare_entries(
             evidence = [_evidence(task, examples) for task in tasks]
             costs = Costs(clock.stages(), clock.total_seconds, memory.peak_gb, describe_machine())
             write_report(output / "report.html", leaderboard, evidence, costs, command)
+        vouch_for(output, ("leaderboard.json", "leaderboard.md", "report.html"))
     for board in leaderboard.boards:
         print_board(console, board)
     print_costs(console, clock, memory, output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -10,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hemobench.cli.existing import Asked, beside, names_board_file, rank_existing, refuse_existing
+from hemobench.cli.told import told
 from hemobench.errors import unknown_name
 
 ENGINES = ("local", "ray")
@@ -151,7 +151,7 @@ def _command(
     words += [word for test in tests for word in ("--test", test)]
     words += asked.words()
     words += [] if threads == 1 else ["--threads", str(threads)]
-    return shlex.join(words)
+    return told(words)
 
 
 def _list_suites(jobs: int | None, threads: int) -> None:

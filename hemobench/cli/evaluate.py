@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from hemobench.cli.existing import check_seen_once
 from hemobench.cli.opening import opened
 from hemobench.cli.progress import reporting_progress
 from hemobench.datasets.registry import parse_spec
@@ -75,6 +76,7 @@ def evaluate(
 
     if engine not in KINDS:
         raise unknown_name("engine", engine, KINDS)
+    check_seen_once(allow_seen, leave_out_seen)
     options = [column_options(spec, image_column, patient_column, label or ()) for spec in data]
     if checkpoint.startswith(PREDICTIONS):
         told = {"--masks": masks, "--allow-seen": allow_seen, "--leave-out-seen": leave_out_seen}

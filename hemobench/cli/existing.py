@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hemobench.cli.told import told
 from hemobench.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def rank_existing(
         raise UserError("--entry without --data; expected the data set to rank on; add --data NAME:PATH")
     missing = asked.missing or file.missing
     check_missing(missing)
+    check_seen_once(asked.allow_seen, asked.leave_out_seen)
     if engine is not None and engine not in KINDS:
         raise unknown_name("engine", engine, KINDS)
     wanted = [*file.entries, *(parse_entry(text) for text in asked.entries)]
@@ -71,7 +72,7 @@ def rank_existing(
     words += replace(asked, missing=missing).words()
     compare_entries(
         wanted, data, folder, Terms(missing, asked.allow_seen, asked.leave_out_seen, engine or "auto", pictures),
-        command=shlex.join([*words, *([] if pictures else ["--no-pictures"])]), clock=clock,
+        command=told([*words, *([] if pictures else ["--no-pictures"])]), clock=clock,
     )  # fmt: skip
 
 
@@ -88,9 +89,17 @@ def beside(suite: Suite, asked: Asked) -> MixedBoards | None:
 
     missing = asked.missing or COUNT
     check_missing(missing)
+    check_seen_once(asked.allow_seen, asked.leave_out_seen)
     return MixedBoards(
         [parse_entry(text) for text in asked.entries], Terms(missing, asked.allow_seen, asked.leave_out_seen)
     )
+
+
+def check_seen_once(allow: bool, leave_out: bool) -> None:
+    """Raise UserError where people whom a checkpoint knows are to be kept and left out."""
+    if allow and leave_out:
+        raise UserError("--allow-seen and --leave-out-seen; expected one of them: people whom a checkpoint knows are "
+                        "kept and marked, or left out; leave one off")
 
 
 def names_board_file(suite: str) -> bool:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import yaml
 
 from hemobench.boards.record import ANSWERS, MEASURED_BY, RECORD, Record, Row, contents_of, read_record
 from hemobench.errors import UserError
-from hemobench.hub.trained_board import LEADERBOARD, REPORT, trained_record
+from hemobench.hub.trained_board import LEADERBOARD, REPORT, shows_pictures, trained_record
 from hemobench.hub.transfer import PICKLES, Pushed
 from hemobench.inference.hub_copy import hub_endpoint, hub_errors, is_repository
 
@@ -20,6 +22,10 @@ TABLES, CARD = "leaderboard.md", "README.md"
 TAGS = ("hemobench", "leaderboard", "medical-imaging", "intracranial-hemorrhage")
 _MEASURED = "Measured "  # how a board's lines on who measured what begin
 _SHORT = 12
+_WITH_PICTURES = (
+    "the board's report shows slices of patients; expected a board without pictures to pass on; run the same `compare` "
+    "again with --no-pictures, which keeps all answers"
+)
 
 
 def push_board(
@@ -42,7 +48,9 @@ def push_board(
     record = read_record(directory) if grows else trained_record(directory)
     _check_shareable(record, names_are_public)
     answers = contents_of(record) if grows else {}
-    leaderboard, report, tables = (_read(directory / name) for name in (LEADERBOARD, REPORT, TABLES))
+    leaderboard, report, tables = (_read(directory / name, record) for name in (LEADERBOARD, REPORT, TABLES))
+    if not record.phantom and shows_pictures(report):
+        raise UserError(_WITH_PICTURES)
     try:
         from huggingface_hub import HfApi
 
@@ -53,15 +61,20 @@ def push_board(
         if private and not info.private:
             raise ValueError("the repository is public already and --private was asked for; make it private or rename")
         there = [one.rfilename for one in info.siblings or ()]
+        if RECORD in there and not grows:
+            raise UserError(f"{repository} holds a board that others add to, and {directory} has no {RECORD}; expected "
+                            "what `compare --entry` wrote; push to another repository")
         if RECORD in there:
             _check_grows(read_record(_fetched(api, repository, RECORD, str(info.sha)).parent), record, who)
         elif LEADERBOARD in there:
             _check_own(_fetched(api, repository, LEADERBOARD, str(info.sha)), repository, who)
         claimed = _claimed(record, who)
+        named = _named(leaderboard, claimed)
+        written = {LEADERBOARD: _sha256(named), REPORT: _sha256(report)}
+        claimed = dataclasses.replace(claimed, files=written)
         contents = {
-            **answers, **({RECORD: _text(claimed.to_mapping())} if grows else {}), REPORT: report,
-            LEADERBOARD: _named(leaderboard, claimed),
-            CARD: _card(claimed, tables.decode("utf-8"), repository if grows else "").encode(),
+            **answers, **({RECORD: _text(claimed.to_mapping())} if grows else {}), REPORT: report, LEADERBOARD: named,
+            CARD: _card(claimed, tables.decode("utf-8", "replace"), repository if grows else "").encode(),
         }
         return _commit(api, repository, contents, there, str(info.sha), len(record.rows))
     except hub_errors() as error:
@@ -73,11 +86,11 @@ def push_board(
 
 def _check_shareable(record: Record, names_are_public: bool) -> None:
     if record.pictures:
-        raise UserError("the board's report shows slices of patients; expected a board without pictures to pass on; "
-                        "run the same `compare` again with --no-pictures, which keeps all answers")
+        raise UserError(_WITH_PICTURES)
     if record.own_names and not names_are_public:
-        raise UserError(f"the cases of '{record.data}' are named by your files, and leaderboard and report name some; "
-                        "expected that no name says who a patient is; look, and add --names-are-public")
+        raise UserError(f"leaderboard and report of '{record.data}' name cases, or answers that fit none, as your "
+                        "files are named; expected that no name says who a patient is; look, and add "
+                        "--names-are-public")
 
 
 def _check_grows(before: Record, now: Record, who: str) -> None:
@@ -87,6 +100,12 @@ def _check_grows(before: Record, now: Record, who: str) -> None:
                         f"{before.fingerprint[:_SHORT]}), this one of {now.cases} of '{now.data}' "
                         f"({now.fingerprint[:_SHORT]}); expected the same data; push to another repository")
     rows = {row.name: row for row in now.rows}
+    known = {row.name for row in before.rows}
+    forged = [row for row in now.rows if row.name not in known and row.measured_by not in ("", who)]
+    if forged:
+        raise UserError(f"'{forged[0].name}' is said to be measured by {forged[0].measured_by}, and the repository's "
+                        f"board does not have it; expected new rows to be {who}'s own; run `compare` again with "
+                        "--entry board:USER/NAME, or push to a repository of your own")
     for row in before.rows:
         mine = rows.get(row.name)
         if row.measured_by == who and (mine is None or not mine.measured_by or mine == row):
@@ -171,7 +190,12 @@ def _told(row: Row, name: str) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", r"\|").replace("<", "&lt;").replace("\n", " ")
+    """Text that Markdown takes as it is, in a table."""
+    return re.sub(r"([|*_`\[\]!()])", r"\\\1", " ".join(text.split())).replace("<", "&lt;")
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _commit(
@@ -191,9 +215,14 @@ def _commit(
     return Pushed(repository, str(done.oid), str(done.commit_url))
 
 
-def _read(path: Path) -> bytes:
+def _read(path: Path, record: Record) -> bytes:
+    """A file of the folder, which is what the record vouches for where it does. Raises UserError."""
     try:
-        return path.read_bytes()
+        content = path.read_bytes()
+        if record.files and record.files.get(path.name) != _sha256(content):
+            raise UserError(f"{path} is not what {RECORD} says; expected it as `compare` wrote it; run `compare` "
+                            "again, which keeps all answers")
+        return content
     except OSError as error:
         raise UserError(f"{path} cannot be read ({type(error).__name__}); expected what `compare --entry` wrote; run "
                         "it again") from error

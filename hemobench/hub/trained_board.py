@@ -42,7 +42,12 @@ def trained_record(folder: Path) -> Record:
     report = (folder / REPORT).read_bytes() if (folder / REPORT).is_file() else b""
     yours = any(name not in known_datasets() or dataset_info(name).yours for name in data)
     return Record(folder, " and ".join(data), prints, phantom, patients, yours,
-                  not phantom and _PICTURE in report.rpartition(_BODY)[2], rows)
+                  not phantom and shows_pictures(report), rows)
+
+
+def shows_pictures(report: bytes) -> bool:
+    """Whether a report's page holds pictures."""
+    return _PICTURE in report.rpartition(_BODY)[2]
 
 
 def _hashes(folder: Path) -> dict[str, str]:

@@ -154,7 +154,10 @@ def _overlap(
 def _slices(
     number: int, loaded: Loaded, source: Predictions, empty: bool, order: Sequence[str] | None
 ) -> NDArray[np.float64] | None:
-    """Probabilities (D, 6) of a case's slices, from the lowest up. Raises UserError where some have none."""
+    """Probabilities (D, 6) of a case's slices, from the lowest up; `empty`: a case without any has zeros.
+
+    Raises UserError where some have none and others do: that is no missing answer but a table cut short.
+    """
     depth = loaded.image.shape[0]
     rows = source.slices.get(number)
     if rows is None:
@@ -163,15 +166,14 @@ def _slices(
     if order is None and sorted(rows, key=int) == [str(index) for index in range(1, depth + 1)]:
         names = [str(index) for index in range(1, depth + 1)]
     lost = [name for name in names if name not in rows]
-    if lost and not empty:
+    if lost:
         raise UserError(f"{len(lost)} of {depth} slices have no answer (first: {lost[0]}); expected each, 0 the "
                         "lowest; complete the table")
     beyond = [name for name in rows if name not in names]
     if beyond and order is None:
         raise UserError(f"answers for slice {beyond[0]} of {depth} slices; expected 0, the lowest, to {depth - 1}; "
                         "correct the table")
-    nothing = (0.0,) * len(source.slice_classes)
-    return np.stack([_in_classes(rows.get(name, nothing), source.slice_classes) for name in names])
+    return np.stack([_in_classes(rows[name], source.slice_classes) for name in names])
 
 
 def _study(number: int, source: Predictions, empty: bool) -> NDArray[np.float64] | None:

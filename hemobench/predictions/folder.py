@@ -29,6 +29,8 @@ from hemobench.predictions.slice_names import slice_names
 from hemobench.predictions.tables import Table, list_tables, read_table
 
 COUNT, EMPTY = "count", "empty"
+STRANGERS = "fit no case and are left out"
+"""How a remark that names files of the folder goes on."""
 MISSING = (COUNT, EMPTY)
 THRESHOLDS_FILE, MADE_BY = "thresholds.yaml", "made-by.json"
 LEVELS = ("slice", "study")
@@ -121,7 +123,7 @@ def open_predictions(
             f"{few([case.study_id for case in dataset.cases], 3)}); expected files named after the cases; rename them"
         )
     if strangers:
-        remarks.append(f"{len(strangers)} of the folder's answers fit no case and are left out: {few(strangers)}")
+        remarks.append(f"{len(strangers)} of the folder's answers {STRANGERS}: {few(strangers)}")
     slices, slice_classes = by_slice or ({}, ())
     studies, study_classes = by_study or ({}, ())
     held = (("masks", masks), ("slices", slices), ("studies", studies))

@@ -113,13 +113,12 @@ def _class_column(path: Path, header: Sequence[str], name: str, taken: Sequence[
     """The column of a class: by a name of its own before one with words around it."""
     free = [column for column in header if column not in taken and not _NOT_ANSWERS.match(column)]
     for form in (_plain, _bare):
-        for wanted in _CLASS_NAMES[name]:
-            matching = [column for column in free if form(column) == wanted]
-            if len(matching) > 1:
-                raise UserError(f"{path} has the columns {' and '.join(matching)}; expected one of {name}; rename the "
-                                "other")
-            if matching:
-                return matching[0]
+        matching = [column for column in free if form(column) in _CLASS_NAMES[name]]
+        if len(matching) > 1:
+            raise UserError(f"{path} has the columns {' and '.join(matching)}; expected one of {name}; rename the "
+                            "other")
+        if matching:
+            return matching[0]
     return None
 
 

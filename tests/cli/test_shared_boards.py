@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator
@@ -178,6 +179,62 @@ def test_what_would_tell_of_patients_is_refused(hub: LocalHub, as_somebody: Call
     assert code == 2
     assert "add --names-are-public" in err
     assert BOARD not in hub.repositories
+
+
+def test_names_of_a_tools_files_and_paths_of_a_machine_stay_there(
+    hub: LocalHub, as_somebody: Call, tmp_path: Path
+) -> None:
+    entries = ("--entry", f"Tool=predictions:{tmp_path / 'alice' / 'one'}", "--entry", "predictions:two")
+    assert as_somebody("alice", compare_app, *entries, *DATA, "-o", "out")[0] == 0
+    page = Path("out/report.html").read_text().rpartition("<header>")[2]
+    assert "predictions:one" in page
+    assert str(tmp_path) not in page
+    shutil.copy("one/a1.nii.gz", "one/DOE_JOHN.nii.gz")
+    assert as_somebody("alice", compare_app, *entries, *DATA, "-o", "out")[0] == 0
+    record = json.loads(Path("out/board.json").read_text())
+    assert record["own_names"] is True
+    assert "DOE" in json.dumps(record), "named here, so that it can be put right"
+
+
+@pytest.mark.parametrize("name", ["leaderboard.json", "report.html", "leaderboard.md"])
+def test_what_was_changed_since_is_not_pushed(hub: LocalHub, as_somebody: Call, name: str) -> None:
+    assert as_somebody("alice", compare_app, "--entry", "predictions:one", *DATA, "-o", "out")[0] == 0
+    Path("out", name).write_text(Path("out", name).read_text() + " ")
+    code, _, err = as_somebody("alice", hub_app, "push-board", "out", "alice/heads", "--names-are-public")
+    assert code == 2
+    assert f"{name} is not what board.json says" in err
+    assert BOARD not in hub.repositories
+
+
+def test_nobody_adds_a_row_in_anothers_name_or_ends_a_board(hub: LocalHub, as_somebody: Call) -> None:
+    pushed_by_alice(as_somebody)
+    own = ("--entry", "predictions:two", "--entry", "board:alice/heads")
+    assert as_somebody("bob", compare_app, *own, *DATA, "-o", "out")[0] == 0
+    record = json.loads(Path("out/board.json").read_text())
+    record["rows"][0]["measured_by"] = "alice"
+    Path("out/board.json").write_text(json.dumps(record))
+    code, _, err = as_somebody("bob", hub_app, "push-board", "out", "alice/heads", "--names-are-public")
+    assert code == 2
+    assert "'two' is said to be measured by alice, and the repository's board does not have it" in err
+    Path("out/board.json").unlink()
+    code, _, err = as_somebody("bob", hub_app, "push-board", "out", "alice/heads", "--names-are-public")
+    assert code == 2
+    assert "holds a board that others add to" in err
+
+
+@pytest.mark.parametrize(
+    "line", ['{"number": 0, "metrics": []}', '{"number": 0, "metrics": {"dice_any": 5.0}}', "[" * 99_999]
+)
+def test_answers_that_nobody_can_have_are_one_line(hub: LocalHub, as_somebody: Call, line: str) -> None:
+    assert as_somebody("alice", compare_app, "--entry", "predictions:one", *DATA, "-o", "out")[0] == 0
+    path, answers = Path("out/board.json"), Path("out/answers/one.jsonl")
+    answers.write_text("\n".join([line, *answers.read_text().splitlines()[1:]]))
+    record = json.loads(path.read_text())
+    record["rows"][0]["sha256"] = hashlib.sha256(answers.read_bytes()).hexdigest()
+    path.write_text(json.dumps(record))
+    code, _, err = as_somebody("alice", compare_app, "--entry", "board:out", *DATA, "-o", "again")
+    assert code == 2
+    assert "answers of 'one' hold a line that is no answer" in err
 
 
 def test_a_board_of_other_data_or_with_changed_answers_is_refused(hub: LocalHub, as_somebody: Call) -> None:
