@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
+from bleeding_scans import write_mask, write_scan
 from hand_made import slice_checkpoint
 
 from hemobench.cli.compare import app
 from hemobench.cli.run import run_app
-from hemobench.io.nifti import write_nifti
-from hemobench.volume import LABEL_MAP, Volume, display_affine
-
-AFFINE = display_affine((4, 32, 32), (5.0, 4.0, 4.0))
 
 
 @pytest.fixture(scope="module")
@@ -23,17 +19,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("existing")
     slice_checkpoint(folder / "net", gain=800.0)
     for number in range(4):
-        blood = np.zeros((4, 32, 32), dtype=np.uint8)
-        blood[1 : 1 + number % 3, 8:16, 8:20] = 1
-        scan = np.full((4, 32, 32), -1000, dtype=np.float32)
-        scan[:, 4:28, 4:28] = 30
-        scan[blood > 0] = 80
-        write_nifti(Volume(scan, AFFINE), folder / "scans" / "images" / f"a{number}.nii.gz")
-        write_nifti(Volume(blood, AFFINE, LABEL_MAP), folder / "scans" / "masks" / f"a{number}.nii.gz")
-        write_nifti(Volume(blood, AFFINE, LABEL_MAP), folder / "one" / f"a{number}.nii.gz")
+        blood = write_scan(folder, number)
+        write_mask(blood, folder / "one" / f"a{number}.nii.gz")
         blood[1] = 0
         if number:
-            write_nifti(Volume(blood, AFFINE, LABEL_MAP), folder / "two" / f"a{number}.nii.gz")
+            write_mask(blood, folder / "two" / f"a{number}.nii.gz")
     return folder
 
 

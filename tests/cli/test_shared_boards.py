@@ -9,19 +9,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
+from bleeding_scans import write_mask, write_scan
 from hand_made import slice_checkpoint
 
 from hemobench.cli.compare import app as compare_app
 from hemobench.cli.hub import app as hub_app
 from hemobench.cli.run import run_app
-from hemobench.io.nifti import write_nifti
-from hemobench.volume import LABEL_MAP, Volume, display_affine
 
 from ..local_hub import LocalHub
 
-AFFINE = display_affine((4, 32, 32), (5.0, 4.0, 4.0))
 DATA = ("--data", "nifti-folder:scans", "--engine", "torch", "--no-pictures")
 BOARD = "datasets/alice/heads"
 Call = Callable[..., tuple[int, str, str]]
@@ -33,18 +30,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     slice_checkpoint(folder / "net", gain=800.0)
     for number in range(8):
-        blood = np.zeros((4, 32, 32), dtype=np.uint8)
-        blood[1 : 1 + number % 3, 8:16, 8:20] = 1
-        scan = np.full((4, 32, 32), -1000, dtype=np.float32)
-        scan[:, 4:28, 4:28] = 30
-        scan[blood > 0] = 80
-        write_nifti(Volume(scan, AFFINE), folder / "scans" / "images" / f"a{number}.nii.gz")
-        write_nifti(Volume(blood, AFFINE, LABEL_MAP), folder / "scans" / "masks" / f"a{number}.nii.gz")
-        found = blood.copy()
+        found = write_scan(folder, number)
         found[:, 8:9] = 0
-        write_nifti(Volume(found, AFFINE, LABEL_MAP), folder / "one" / f"a{number}.nii.gz")
+        write_mask(found, folder / "one" / f"a{number}.nii.gz")
         found[:, :, 12 + number :] = 0
-        write_nifti(Volume(found, AFFINE, LABEL_MAP), folder / "two" / f"a{number}.nii.gz")
+        write_mask(found, folder / "two" / f"a{number}.nii.gz")
     return folder
 
 
