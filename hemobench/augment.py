@@ -7,13 +7,14 @@ would blend slices that no scanner blends. All random numbers come from one torc
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from hemobench.degrade import burnt_in, coarser, jpeg_traces
+from hemobench.transplants import transplant
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class Augmentation:
     pictures, the second one through a narrower window; where there is but one channel, that is narrowed. coarse,
     jpeg, text: probabilities of lost resolution (down to `coarsest` of it), of JPEG blocks and of letters burnt in,
     see `hemobench.degrade`. alone: probability that the middle slice of a volume stands for all, as for a single
-    picture that comes without its neighbours.
+    picture that comes without its neighbours. transplant: probability that a slice without blood receives a clot of
+    another slice of the batch, see `hemobench.transplants`; of slices with neighbours alone.
     """
 
     flip: float = 0.0
@@ -44,6 +46,7 @@ class Augmentation:
     jpeg: float = 0.0
     text: float = 0.0
     alone: float = 0.0
+    transplant: float = 0.0
 
     @property
     def active(self) -> bool:
@@ -53,6 +56,11 @@ class Augmentation:
     def moves(self) -> bool:
         return bool(self.degrees or self.scale or self.shift)
 
+
+_ANY_SLICE = Augmentation(
+    flip=0.5, degrees=20.0, scale=0.2, shift=0.06, gain=0.15, offset=0.05, gamma=0.35, noise=0.04, picture=0.25,
+    coarse=0.15, jpeg=0.15, text=0.05, alone=0.2,
+)
 
 # Lowest edge and how far it varies: from the subdural window (-20 to 180 HU) to brain windows of 0 to 80 HU and wider.
 _LOW, _HIGH = (0.0, 0.15), (0.4, 0.4)
@@ -73,10 +81,8 @@ PRESETS: dict[str, Augmentation] = {
         coarse=0.25, jpeg=0.25, text=0.15,
     ),
     # For single slices with neighbours, about a head that fills them: smaller moves, fewer pictures.
-    "any-slice": Augmentation(
-        flip=0.5, degrees=20.0, scale=0.2, shift=0.06, gain=0.15, offset=0.05, gamma=0.35, noise=0.04, picture=0.25,
-        coarse=0.15, jpeg=0.15, text=0.05, alone=0.2,
-    ),
+    "any-slice": _ANY_SLICE,
+    "any-slice-transplants": replace(_ANY_SLICE, transplant=0.5),
 }
 
 
@@ -90,6 +96,9 @@ def augment(
     """
     if not augmentation.active:
         return images, masks
+    if augmentation.transplant:
+        assert masks is not None
+        images, masks = transplant(images, masks, augmentation.transplant, generator)
     flips, *geometry = _draw_geometry(len(images), augmentation, generator)
     images, masks = flip_left_right(images, flips), None if masks is None else flip_left_right(masks, flips)
     if augmentation.alone and images.ndim == 5:

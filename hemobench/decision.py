@@ -20,6 +20,8 @@ from hemobench.metrics.calibration import MIN_PLATT, fit_platt
 from hemobench.training.result import SlicePredictions
 
 SPECIFICITY = 0.9
+PRECISION = 0.7
+"""Of the types that are named, how many should be right."""
 WORDS = (
     "a class is called from the calibrated probability on that leaves 90% of the validation patients' slices (or "
     "studies) without it uncalled; 0.5 where validation has too few to say"
@@ -141,6 +143,24 @@ def specific_threshold(
     allowed = int(np.floor((1 - specificity) * len(negative) + 1e-9))
     # The first value above all but `allowed` of the negatives.
     return float(negative[-allowed]) if allowed else float(min(1.0, np.nextafter(negative[-1], 2)))
+
+
+def precise_threshold(
+    probabilities: NDArray[np.float64], targets: NDArray[np.integer], precision: float = PRECISION
+) -> float:
+    """Lowest probability from which on at least `precision` of all that is named is right, arrays of one shape; 1 where
+    nothing names so well, or nothing is right.
+
+    >>> precise_threshold(np.array([0.2, 0.4, 0.6, 0.8]), np.array([0, 1, 0, 1]), 0.65)
+    0.4
+    """
+    order = np.argsort(-probabilities, axis=None, kind="stable")
+    falling, right = probabilities.ravel()[order], targets.ravel()[order]
+    share = np.cumsum(right) / np.arange(1, len(right) + 1)
+    # Of equal probabilities all are named or none.
+    last = np.r_[falling[1:] < falling[:-1], True]
+    good = np.flatnonzero(last & (share >= precision))
+    return float(falling[good[-1]]) if len(good) else 1.0
 
 
 def base_rate_offset(logits: NDArray[np.float64], targets: NDArray[np.integer]) -> float:

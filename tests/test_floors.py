@@ -21,7 +21,7 @@ FLOORS = (
     ("volume", "windows", "resampling", "pieces"),
     ("io",),
     ("datasets",),
-    ("augment", "degrade"),
+    ("augment", "degrade", "transplants"),
     ("models",),
     ("losses", "weighting"),
     ("metrics",),

@@ -19,8 +19,8 @@ from hemobench.cli.predictions import DONE, FAILED, REFUSED, SUMMARY, Outcome, P
 from hemobench.cli.run import EXIT_USER_ERROR
 from hemobench.cli.scans import folder_names, list_scans
 from hemobench.errors import UserError, unknown_name
-from hemobench.inference.overview.style import counted
 from hemobench.inference.report import StudyReport
+from hemobench.inference.verdict import verdict_of
 
 if TYPE_CHECKING:
     from hemobench.inference.checkpoint import Checkpoint
@@ -231,22 +231,10 @@ def described(outcome: Outcome) -> str:
     report = outcome.report
     if report is None:
         return f"{outcome.status}: {outcome.reason_alone}"
-    found = []
-    lesions = counted(len(report.lesions), "lesion")
-    if report.is_positive is not None:
-        probability = report.study.probabilities["any"]
-        what = "haemorrhage called" if report.is_positive else "no haemorrhage called"
-        if not (report.is_positive or report.source.complete):
-            what += " in the part that was read"
-        found.append(f"{what} ({probability:.2f})")
-    if report.volume_ml is not None and report.volume_ml["total"] > 0:
-        found.append(f"{report.volume_ml['total']:.1f} mL in {lesions}")
-    elif report.lesions:
-        found.append(lesions)
-    if report.ventricles is not None and report.ventricles.volume_ml is not None:
-        found.append(f"ventricles {report.ventricles.volume_ml:.1f} mL, no look for blood in {report.source.modality}")
+    chance = report.study.probabilities.get("any")
+    said = verdict_of(report).sentence + ("" if chance is None else f" ({chance:.2f})")
     when = "finished before" if outcome.reused else f"{report.timing_s.get('total', 0.0):.1f} s"
-    return f"{', '.join(found) or 'analysed'}; {when}, in {outcome.folder}"
+    return f"{said}; {when}, in {outcome.folder}"
 
 
 def doubtful(outcome: Outcome) -> str:

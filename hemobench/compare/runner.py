@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from itertools import product
 from pathlib import Path
@@ -212,6 +212,8 @@ def _open_all(boards: Sequence[BoardSpec], progress: SuiteProgress) -> list[Data
             progress.begin(board.dataset)
             progress.start("reading", 0)
             opened[key] = open_dataset(board.dataset, progress=progress.reach, **board.options)
+        if board.stream is not None:
+            board.stream.shard(0)  # a mistake in it is told before anything is decoded
     return [opened[f"{board.dataset} {sorted(board.options.items())}"] for board in boards]
 
 
@@ -233,6 +235,11 @@ def _prepare(
     progress.start("patients", len(dataset.cases))
     with clock.stage(f"data: {name}"):
         examples = build_examples(dataset, spec.view, masks=spec.says_where, progress=progress.reach)
+        if spec.stream is not None:
+            # Made once and left in the cache, for all runs: each would make and delete its own.
+            shard = spec.stream.shard(0)
+            progress.start("phantoms beside them", len(shard.cases))
+            build_examples(shard, spec.view, masks=spec.says_where, progress=progress.reach)
     examples = examples if spec.split_by == PATIENT else by_image(examples)
     board = PreparedBoard(spec, number, dataset, _splits(spec, dataset, examples), examples)
     for unit, splits in board.splits.items():
@@ -283,7 +290,8 @@ def _tasks(boards: Sequence[PreparedBoard], seeds: Sequence[int], output: Path, 
                     folder = folder.with_name(f"{folder.name}-{number}")
                 taken.add(folder)
                 config = board.spec.config(entry, seed)
-                yield RunTask(index, entry.name, config, folder, board.dataset, split, threads, fold)
+                stream = board.spec.stream_for(config)
+                yield RunTask(index, entry.name, config, folder, board.dataset, split, threads, fold, stream)
 
 
 def _rank(board: PreparedBoard, runs: dict[str, list[RunResult]], guests: Guests | None) -> Ranked:
@@ -303,19 +311,20 @@ def _rank(board: PreparedBoard, runs: dict[str, list[RunResult]], guests: Guests
 
 def _division(board: PreparedBoard) -> dict[str, Any]:
     """What a board tells of its split; of pictures also whom they show, and how many are on both sides. Of folds: all
-    patients are tested; train and validation are the mean fold's."""
+    patients are tested; train and validation are the mean fold's. Where phantoms teach beside the patients, which."""
     spec, split, examples = board.spec, board.folds[0], board.examples
+    beside = {} if spec.stream is None else {"stream": asdict(spec.stream)}
     if spec.folds > 1:
         return {
             "folds": spec.folds,
             **{f"{part}_patients": round(float(np.mean([len(getattr(fold, part)) for fold in board.folds])))
                for part in ("train", "validation")},
             "test_patients": sum(len(fold.test) for fold in board.folds), "by": PATIENT, "seed": split.seed,
-            "validation_fraction": FOLD_VALIDATION, "fingerprint": fingerprint_of(board.folds),
+            "validation_fraction": FOLD_VALIDATION, "fingerprint": fingerprint_of(board.folds), **beside,
         }  # fmt: skip
     of_parts = {part: examples.patient_ids[examples.rows_of(getattr(split, part))] for part in PARTS}
     told: dict[str, Any] = {f"{part}_patients": len(np.unique(patients)) for part, patients in of_parts.items()}
-    told |= {"by": spec.split_by, "seed": split.seed, "fractions": list(spec.fractions)}
+    told |= {"by": spec.split_by, "seed": split.seed, "fractions": list(spec.fractions), **beside}
     told["fingerprint"] = split.fingerprint
     if spec.split_by != PATIENT:
         told |= {f"{part}_images": len(patients) for part, patients in of_parts.items()}

@@ -24,8 +24,9 @@ from hemobench.datasets.views import View, view_from_mapping
 from hemobench.errors import UserError, unknown_name
 from hemobench.metrics.registry import METRICS
 from hemobench.training.config import TrainConfig
-from hemobench.training.experiment import check_epochs
+from hemobench.training.experiment import check_epochs, check_stream
 from hemobench.training.problem import check_config
+from hemobench.training.stream import StreamSpec
 
 TASKS = ("classification", "segmentation")
 BOARD_KEYS = ("task", "view", "seed")
@@ -65,7 +66,8 @@ class BoardSpec:
 
     split_by: "patient", or the leaks "image" and "both". watch: the part that the best epoch is chosen on. folds: how
     many runs each entry and seed has, one to test each fold of the patients; 1 is a single split. fractions: about
-    those of one fold where there are several. existing: rows beside the entries that it trains.
+    those of one fold where there are several. existing: rows beside the entries that it trains. stream: phantoms that
+    entries with a `stream_share` learn from beside its training patients.
     """
 
     task: str
@@ -84,6 +86,7 @@ class BoardSpec:
     watch: str = WATCHED[0]
     folds: int = 1
     existing: tuple[ExistingSpec, ...] = ()
+    stream: StreamSpec | None = None
 
     @property
     def dataset_name(self) -> str:
@@ -105,6 +108,10 @@ class BoardSpec:
         """The entry's whole training configuration: the baseline, the entry's difference, the board's task and view."""
         own = {"task": self.task, "view": self.view, "seed": seed}
         return TrainConfig.from_mapping({**self.baseline, **entry.difference, **own}).resolved()
+
+    def stream_for(self, config: TrainConfig) -> StreamSpec | None:
+        """The phantoms beside the patients that a run of this board learns from; None where it asks for none."""
+        return self.stream if config.stream_share else None
 
 
 @dataclass(frozen=True)
@@ -227,6 +234,7 @@ def _board(fields: Fields) -> BoardSpec:
         watch=watch,
         folds=folds,
         existing=existing,
+        stream=_stream(fields),
     )
     split.done()
     fields.done()
@@ -287,6 +295,7 @@ def _check_configs(board: BoardSpec, fields: Fields) -> None:
                 raise located(fields.file, fields.path(where), error)
         try:
             config = board.config(entry, seed=0)
+            check_stream(config, board.stream_for(config))
             check_config(config)
             check_epochs(config, started=False)
         except UserError as error:
@@ -308,6 +317,17 @@ def _data(fields: Fields) -> tuple[str, dict[str, Any]]:
     except UserError as error:
         raise located(fields.file, where, error) from error
     return spec, options
+
+
+def _stream(fields: Fields) -> StreamSpec | None:
+    """The phantoms beside a board's patients: `name` is their data set, the rest as in a recipe."""
+    if fields.value("stream") is None:
+        return None
+    inner = Fields(fields.mapping("stream"), file=fields.file, where=fields.path("stream"))
+    try:
+        return StreamSpec.from_options(inner.text("name", "phantom"), inner.rest())
+    except UserError as error:
+        raise located(fields.file, fields.path("stream"), error) from error
 
 
 def _view(fields: Fields, task: str) -> View:

@@ -20,7 +20,7 @@ from hemobench.compare.tables import duration, score_number
 from hemobench.compare.work import DONE, Outcome, RunTask, Workforce, carry_out
 from hemobench.datasets.cache import Examples
 from hemobench.errors import UserError
-from hemobench.training.experiment import finished_result
+from hemobench.training.experiment import finished_result, teachers
 from hemobench.training.result import RunResult
 
 RUNS_FILE = "runs.csv"
@@ -76,9 +76,7 @@ def train_all(
     progress.expect_runs(len(tasks), 0)
     left = []
     for task in tasks:
-        result = finished_result(
-            task.folder, task.config.resolved(), boards[task.board].examples.fingerprint, task.split
-        )
+        result = _finished(task, boards)
         if result is None:
             left.append(task)
             continue
@@ -120,11 +118,14 @@ def _engine(
     return in_turn(left, run_here) if jobs == 1 else in_processes(left, jobs, progress.line)
 
 
+def _finished(task: RunTask, boards: Sequence[Prepared]) -> RunResult | None:
+    taught_by = teachers(boards[task.board].examples, task.stream)
+    return finished_result(task.folder, task.config.resolved(), taught_by, task.split)
+
+
 def _loaded(task: RunTask, boards: Sequence[Prepared]) -> RunResult:
     """What the run left. Another command with another suite may have trained its own there since."""
-    found = finished_result(
-        task.folder, task.config.resolved(), boards[task.board].examples.fingerprint, task.split
-    )
+    found = _finished(task, boards)
     if found is None:
         raise UserError(
             f"{task.folder} holds another run than {task.title}; expected the one just trained: another command writes "

@@ -29,6 +29,7 @@ from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import Reporter, Silent
 from hemobench.training.loop import HISTORY
+from hemobench.training.stream import StreamSpec
 
 CLAIM = ".claim"
 HEARTBEAT_SECONDS = 30.0
@@ -40,7 +41,8 @@ DONE, BUSY, REFUSED, LOST = "done", "busy", "refused", "lost"
 class RunTask:
     """One entry with one seed of a board, everything it learns from, and the folder it leaves its result in.
 
-    fold: which of a cross-validated board's folds it tests, from 1; 0 on other boards.
+    fold: which of a cross-validated board's folds it tests, from 1; 0 on other boards. stream: phantoms that it learns
+    from beside the training patients.
     """
 
     board: int
@@ -51,6 +53,7 @@ class RunTask:
     split: Split
     threads: int = DEFAULT_THREADS
     fold: int = 0
+    stream: StreamSpec | None = None
 
     @property
     def title(self) -> str:
@@ -116,7 +119,7 @@ def carry_out(task: RunTask, examples: Examples | None = None, progress: Reporte
         with FileLock(task.folder / CLAIM, timeout=0), _threads(task.threads):
             run_experiment(
                 task.config, examples_of(task) if examples is None else examples, task.split, task.folder,
-                name=task.folder.name, progress=progress or Silent(),
+                name=task.folder.name, progress=progress or Silent(), stream=task.stream,
             )  # fmt: skip
     except Timeout:
         return Outcome(BUSY)

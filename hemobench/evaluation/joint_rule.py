@@ -19,14 +19,14 @@ from hemobench.decision import (
     fit_rule,
     heard_in_context,
     of_studies,
+    precise_threshold,
     selected,
     settled,
 )
 from hemobench.errors import UserError
-from hemobench.evaluation.measured import Studies
 from hemobench.inference.config import JOINT_SLICE, JOINT_STUDY, Calibration, Thresholds
 from hemobench.inference.joint import pooled
-from hemobench.labels import CLASSES
+from hemobench.labels import CLASSES, SUBTYPES
 from hemobench.training.result import RESULT_FILE, RunResult, SlicePredictions
 
 Value = TypeVar("Value")
@@ -35,7 +35,8 @@ _WORTH = 0.002
 JOINT_WORDS = (
     "slices and studies are judged with the slice classifier {name}: the mean of both networks' calibrated logits, the "
     "classifier's counting {share:g}, which has the highest AUROC of any blood, by slice and study in the mean, out of "
-    "fold"
+    "fold; together they name a type from the probability on from which 70% of the types named in slices (or studies) "
+    "are right, all types taken together"
 )
 
 
@@ -89,7 +90,12 @@ def fit_joint(heard: Heard) -> JointRule:
     scores = {share: _score(levels) for share, levels in by_share.items()}
     best = max(scores.values())
     share = min((share for share, score in scores.items() if score >= best - _WORTH), key=lambda one: abs(one - 0.5))
-    calibration, thresholds = fit_levels(by_share[share])
+    levels = by_share[share]
+    calibration, thresholds = fit_levels(levels)
+    for level, (logits, targets) in (("slice", levels.slices), ("study", levels.studies)):
+        calibrated = expit(calibrated_logits(logits, calibration[level]))[:, : len(SUBTYPES)]
+        least = round(precise_threshold(calibrated, targets[:, : len(SUBTYPES)]), 6)
+        thresholds = {**thresholds, level: {**thresholds[level], **dict.fromkeys(SUBTYPES, least)}}
     return JointRule(share, _renamed(calibration), _renamed(thresholds))
 
 
@@ -102,28 +108,55 @@ def with_joint(rule: DecisionRule, joint: JointRule, name: str) -> DecisionRule:
     )  # fmt: skip
 
 
-def joint_by_others(heard: Heard, folds: NDArray[np.int64]) -> tuple[SlicePredictions, SlicePredictions, Studies]:
-    """Joint answers to all slices, each fold's weighed by the other folds' patients: calibrated, then as their order
-    alone matters (before the joint calibration), and the same of the studies. folds: (N,) of the slices."""
+@dataclasses.dataclass(frozen=True, eq=False)
+class JointAnswers:
+    """What both networks say together, each fold's patients by the rule of the others.
+
+    slices: calibrated. order: as their order alone matters, before the joint calibration. Of the studies, (S, 6) each:
+    logits before it, calibrated probabilities, whether they are called, and targets; patient ids (S,).
+    """
+
+    slices: SlicePredictions
+    order: SlicePredictions
+    logits: NDArray[np.float64]
+    probabilities: NDArray[np.float64]
+    called: NDArray[np.bool_]
+    targets: NDArray[np.uint8]
+    patient_ids: NDArray[np.str_]
+
+
+def joint_by_others(heard: Heard, folds: NDArray[np.int64]) -> JointAnswers:
+    """Joint answers to all slices and studies. folds: (N,) of the slices."""
     shape = heard.segmenter.probabilities.shape
     together: NDArray[Any] = np.zeros(shape)
     order: NDArray[Any] = np.zeros(shape)
     _, targets, patients = of_studies(heard.segmenter)
     studies, logits = np.unique(heard.segmenter.study_ids), np.zeros(targets.shape)
+    probabilities, called = np.zeros(targets.shape), np.zeros(targets.shape, dtype=np.bool_)
     for fold in np.unique(folds):
         own = folds == fold
         others, asked = _part(heard, ~own), _part(heard, own)
         rule = fit_joint(others)
         levels = _voices(others, asked).pooled(rule.share)
-        pairs = np.asarray([rule.calibration[JOINT_SLICE][name] for name in CLASSES])
         order[own] = expit(levels.slices[0])
-        together[own] = expit(levels.slices[0] * pairs[:, 0] + pairs[:, 1])
-        logits[np.isin(studies, asked.segmenter.study_ids)] = levels.studies[0]
-    return (
+        together[own] = expit(calibrated_logits(levels.slices[0], rule.calibration[JOINT_SLICE]))
+        rows = np.isin(studies, asked.segmenter.study_ids)
+        logits[rows] = levels.studies[0]
+        probabilities[rows] = expit(calibrated_logits(levels.studies[0], rule.calibration[JOINT_STUDY]))
+        called[rows] = probabilities[rows] >= [rule.thresholds[JOINT_STUDY][name] for name in CLASSES]
+    return JointAnswers(
         dataclasses.replace(heard.segmenter, probabilities=together),
         dataclasses.replace(heard.segmenter, probabilities=order),
-        (logits, targets, patients),
-    )
+        logits, probabilities, called, targets, patients,
+    )  # fmt: skip
+
+
+def calibrated_logits(
+    logits: NDArray[np.float64], pairs: Mapping[str, tuple[float, float]]
+) -> NDArray[np.float64]:
+    """Logits (N, 6) by the pairs of each class."""
+    slopes, offsets = np.asarray([pairs[name] for name in CLASSES]).T
+    return np.asarray(logits * slopes + offsets)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

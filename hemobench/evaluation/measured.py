@@ -17,6 +17,8 @@ from hemobench.training.result import CaseScores, SlicePredictions
 
 JOINT = "_joint"
 """Ending of the metrics of a segmenter that judges together with a slice classifier."""
+ALONE = "_alone"
+"""Ending of metrics of its outlines without that classifier."""
 Studies = tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.str_]]
 _SLICE_METRICS = (
     "auroc_any", "auroc_macro", *(f"auroc_{name}" for name in CLASSES[:-1]), "ap_any", "logloss_rsna", "brier_any",
@@ -63,6 +65,21 @@ def measure(
     return Measured(
         asked.dataset, asked.phantom, len(np.unique(patient_ids)), len(patient_ids), scores, position
     )
+
+
+def call_metrics(
+    called: NDArray[np.bool_], targets: NDArray[np.integer], patient_ids: NDArray[np.str_]
+) -> dict[str, dict[str, Any]]:
+    """What a study's calls are worth, (S, 6) each, with 95% intervals by patient: sensitivity and specificity of any
+    blood, and the share of the types named that are right, all types together."""
+    bleeds, yes = targets[:, -1] > 0, called[:, -1].astype(np.float64)
+    types = called.shape[1] - 1
+    named = np.where(called[:, :-1], (targets[:, :-1] > 0).astype(np.float64), np.nan)
+    return {
+        "sensitivity_called_any_study": _score(case_mean(np.where(bleeds, yes, np.nan)), patient_ids),
+        "specificity_called_any_study": _score(case_mean(np.where(bleeds, np.nan, 1 - yes)), patient_ids),
+        "precision_named_types_study": _score(case_mean(named.ravel()), np.repeat(patient_ids, types)),
+    }
 
 
 def _reported(name: str) -> bool:

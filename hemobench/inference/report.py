@@ -68,12 +68,42 @@ class Call:
     threshold: float
 
 
+UNLIKELY, BORDERLINE, LIKELY = "unlikely", "borderline", "likely"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The answer in one sentence, see `inference.verdict`.
+
+    grade: UNLIKELY, BORDERLINE or LIKELY, None where no network made a call for the study. sentence: without a full
+    stop, its slices counted from 1. named: the types worth naming, the likeliest first.
+    """
+
+    grade: str | None
+    sentence: str
+    named: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Worth:
+    """What a study's call was worth on patients whom no network had seen: sensitivity and specificity of any blood,
+    each with the ends of its 95% interval, how many patients, and of which data set."""
+
+    sensitivity: tuple[float, float, float]
+    specificity: tuple[float, float, float]
+    patients: int
+    data: str
+
+
 @dataclass(frozen=True)
 class StudyFinding:
-    """Probability and call of each class over the whole study, keyed by `labels.CLASSES`; empty where none was made."""
+    """Probability and call of each class over the whole study, keyed by `labels.CLASSES`; empty where none was made.
+    verdict: both in a sentence. worth: of the call, where its networks were measured so."""
 
     probabilities: Mapping[str, float]
     calls: Mapping[str, Call]
+    verdict: Verdict | None = None
+    worth: Worth | None = None
 
 
 @dataclass(frozen=True)
@@ -199,11 +229,14 @@ def _report_from(content: Mapping[str, Any]) -> StudyReport:
     return StudyReport(
         source=_built(Source, content["source"]),
         model=tuple(_built(ModelUsed, one) for one in content["model"]),
-        study=StudyFinding(_numbers(study["probabilities"]), calls),
+        study=StudyFinding(
+            _numbers(study["probabilities"]), calls, _built_if(Verdict, study.get("verdict")),
+            _built_if(Worth, study.get("worth")),
+        ),
         slices=tuple(_built(SliceFinding, one) for one in content["slices"]),
         lesions=tuple(_built(Lesion, one) for one in content["lesions"]),
         volume_ml=None if volume_ml is None else _numbers(volume_ml),
-        ventricles=None if ventricles is None else _built(Ventricles, ventricles),
+        ventricles=_built_if(Ventricles, ventricles),
         timing_s=_numbers(content["timing_s"]),
         notice=str(content["notice"]),
     )
@@ -217,6 +250,10 @@ def _built(kind: type[Any], mapping: Mapping[str, Any]) -> Any:
         if each.name in mapping or each.default is dataclasses.MISSING  # an earlier version's may lack the others
     }
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _built_if(kind: type[Any], mapping: Any) -> Any:
+    return None if mapping is None else _built(kind, mapping)
 
 
 def _numbers(mapping: Mapping[str, Any]) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +19,12 @@ from hemobench.inference.joint import joint_answer
 from hemobench.inference.lesions import DEFAULT_RULES, LesionRules, LesionSearch, lesions_of
 from hemobench.inference.networks import (
     ClassProbabilities,
+    blood_field,
     classify,
-    find_blood,
     find_ventricles,
+    outlined,
+    slice_logits,
+    summary_of,
     threshold_of,
 )
 from hemobench.inference.report import (
@@ -32,8 +35,10 @@ from hemobench.inference.report import (
     StudyFinding,
     StudyReport,
     Ventricles,
+    Worth,
 )
 from hemobench.inference.shipped import CheckpointSource, checkpoints_by_role
+from hemobench.inference.verdict import verdict_of
 from hemobench.io import Scan
 from hemobench.io.remarks import note
 from hemobench.labels import CLASSES, LABEL_IDS
@@ -82,8 +87,8 @@ def analyse(
         _look_for_blood(taken, networks["haemorrhage"], found, watch, flip_tta, rules)
     if "ventricles" in networks:
         opened, runner = networks["ventricles"]
-        outlined = find_ventricles(taken.volume, opened.config, runner, watch.stage, flip_tta=flip_tta)
-        found.label_map = taken.scan.volume.with_voxels(outlined.labels, LABEL_MAP)
+        cavities = find_ventricles(taken.volume, opened.config, runner, watch.stage, flip_tta=flip_tta)
+        found.label_map = taken.scan.volume.with_voxels(cavities.labels, LABEL_MAP)
         found.ventricles = _ventricles(found.label_map, taken.scan.spacing_known)
     return _report(taken, networks, found, watch)
 
@@ -154,9 +159,14 @@ def _look_for_blood(
     flip_tta: bool,
     rules: LesionRules,
 ) -> None:
-    """Outline blood, split it into lesions, and let its voxels speak for slices and study (`_judge`)."""
+    """Let the voxels speak for slices and study (`_judge`), outline blood and split it into lesions."""
     checkpoint, engine = network
-    blood = find_blood(taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta)
+    field = blood_field(taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta)
+    with watch.stage("resampling"):
+        _judge(found, summary_of(field, taken.volume, checkpoint.config), checkpoint)
+        assert found.classes is not None
+        joint = slice_logits(found.classes.slices["any"]) if found.level == JOINT_STUDY else None
+        blood = outlined(field, taken.volume, checkpoint.config, joint)
     with watch.stage("lesions"):
         # On the volume's grid, whose millimetres are the likelier ones where the scan has none.
         on_volume = taken.volume.with_voxels(blood.labels, LABEL_MAP)
@@ -167,8 +177,6 @@ def _look_for_blood(
         spots = "1 spot" if search.left_out == 1 else f"{search.left_out} spots"
         size = f" below {rules.min_ml:g} mL ({search.left_out_ml:.2g} mL in all)" if taken.scan.spacing_known else ""
         found.warnings.append(note(f"left out as too small: {spots} of blood{size}"))
-    assert blood.summary is not None
-    _judge(found, blood.summary, checkpoint)
 
 
 def _judge(found: _Findings, summary: ClassProbabilities, segmenter: Checkpoint) -> None:
@@ -204,7 +212,7 @@ def _report(taken: Intake, networks: _Networks, found: _Findings, watch: _Watch)
         spacing_mm=(depth_mm, row_mm, column_mm) if scan.spacing_known else None,
         warnings=(),
     ).with_remarks([*found.warnings, *_contradiction(study, found)])
-    return StudyReport(
+    report = StudyReport(
         source=source,
         model=tuple(
             ModelUsed(role, one.name, one.revision, one.sha256, engine.description)
@@ -219,6 +227,7 @@ def _report(taken: Intake, networks: _Networks, found: _Findings, watch: _Watch)
         scan=scan,
         label_map=found.label_map,
     )
+    return replace(report, study=replace(study, verdict=verdict_of(report)))
 
 
 def _study_finding(found: _Findings) -> StudyFinding:
@@ -232,7 +241,21 @@ def _study_finding(found: _Findings) -> StudyFinding:
     for name, probability in probabilities.items():
         threshold = threshold_of(config, found.level, name) if any_threshold is None else any_threshold
         calls[name] = Call(probability >= threshold, threshold)
-    return StudyFinding(probabilities, calls)
+    return StudyFinding(probabilities, calls, worth=_worth(found))
+
+
+def _worth(found: _Findings) -> Worth | None:
+    """What the calls of these networks together were worth on patients whom they had not seen, as far as the deciding
+    checkpoint's metrics say."""
+    if found.decided_by is None or found.level != JOINT_STUDY:
+        return None
+    measured = found.decided_by.metrics
+    scores = measured.get("metrics", {})
+    known = [scores.get(f"{name}_called_any_study_joint") for name in ("sensitivity", "specificity")]
+    if any(score is None or score.get("mean") is None for score in known):
+        return None
+    sensitivity, specificity = ((score["mean"], *score["ci"]) for score in known)
+    return Worth(sensitivity, specificity, int(measured.get("patients", 0)), str(measured.get("data", "")))
 
 
 def _contradiction(study: StudyFinding, found: _Findings) -> list[str]:

@@ -166,6 +166,8 @@ class TimmUNet(nn.Module):
         if not self.fine:
             return F.interpolate(maps, scale_factor=2.0, mode="bilinear", align_corners=False)
         first, others = F.pixel_shuffle(maps[:, :_SUBPIXELS], 2), maps[:, _SUBPIXELS:]
+        if not others.shape[1]:
+            return first
         return torch.cat([first, F.interpolate(others, scale_factor=2.0, mode="nearest")], dim=1)
 
     def widened(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -109,6 +109,9 @@ class TrainConfig:
                             f"{expected.__name__}; give that one")
         if self.patch is not None and self.task == "classification":
             raise UserError("patch is given for classification; only volumes are cropped; leave patch out")
+        if self.augment in _transplanting() and self.sampling != "slices":
+            raise UserError(f"augment {self.augment} with sampling {self.sampling}; clots are set into single slices "
+                            "of volumes with masks; use sampling slices, or another preset")
         if self.sampling == "slices" and (self.patch is not None or self.context is None):
             raise UserError(f"sampling slices with model '{self.model}' and patch {self.patch}; expected a slice-wise "
                             "network (unet2d, unet2.5d, timm-unet:<backbone>) and whole slices; change one of them")
@@ -216,6 +219,13 @@ def _choices() -> dict[str, tuple[str, ...]]:
         "task": TASKS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "sampling": SAMPLINGS, "precision": PRECISIONS,
         "augment": tuple(PRESETS),
     }
+
+
+@lru_cache(maxsize=1)
+def _transplanting() -> tuple[str, ...]:
+    from hemobench.augment import PRESETS
+
+    return tuple(name for name, preset in PRESETS.items() if preset.transplant)
 
 
 _KINDS: dict[str, str] = {item.name: str(item.type) for item in dataclasses.fields(TrainConfig)}

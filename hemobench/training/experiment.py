@@ -67,11 +67,9 @@ def run_experiment(
     parts = {part: _rows(examples, getattr(split, part), part, needed) for part in ("train", "validation", "test")}
     if split.watch_test:
         parts["validation"] = parts["test"]
-    if bool(config.stream_share) != (stream is not None):
-        raise UserError(f"stream_share is {config.stream_share} {'without' if stream is None else 'with'} a stream; "
-                        "expected a stream exactly where the share is above 0; change one of the two")
+    check_stream(config, stream)
     check_epochs(config, started=start is not None)
-    taught_by = _teachers(examples, stream, start)
+    taught_by = teachers(examples, stream, start)
     identity = f"{config.as_trained.fingerprint} {taught_by} {split.fingerprint}"
     finished = finished_result(output, config, taught_by, split) if resume else None
     if finished is not None:
@@ -105,6 +103,13 @@ def check_epochs(config: TrainConfig, *, started: bool) -> None:
     if config.epochs == 0 and not started:
         raise UserError("epochs is 0 without a run to start with; expected a whole number of at least 1, or weights to "
                         "take as they are; change one of the two")
+
+
+def check_stream(config: TrainConfig, stream: StreamSpec | None) -> None:
+    """Whether there is a stream exactly where a run wants one. Raises: UserError."""
+    if bool(config.stream_share) != (stream is not None):
+        raise UserError(f"stream_share is {config.stream_share} {'without' if stream is None else 'with'} a stream; "
+                        "expected a stream exactly where the share is above 0; change one of the two")
 
 
 def load_model(directory: Path) -> tuple[nn.Module, TrainConfig]:
@@ -156,8 +161,8 @@ def _rows(
     return examples.rows_of(patients)
 
 
-def _teachers(examples: Examples, stream: StreamSpec | None, start: Path | None) -> str:
-    """Fingerprint of all that a run learns from; that of the examples where there is nothing else."""
+def teachers(examples: Examples, stream: StreamSpec | None = None, start: Path | None = None) -> str:
+    """Fingerprint of all that a run learns from: its examples, a stream, and the run that it starts with."""
     if stream is None and start is None:
         return examples.fingerprint
     beside = [

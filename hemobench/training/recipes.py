@@ -85,7 +85,4 @@ def stream_of(recipe: Recipe, anatomies: str, groups: tuple[str, ...] | None) ->
     of the groups that training may see."""
     if recipe.stream is None:
         return None
-    options = dict(recipe.stream)
-    patients, passes = int(options.pop("patients", 200)), int(options.pop("passes", 1))
-    without = tuple(str(name) for name in options.pop("without", ()))
-    return StreamSpec(anatomies, patients, options, passes, recipe.config.seed, groups, without)
+    return StreamSpec.from_options(anatomies, recipe.stream, seed=recipe.config.seed, groups=groups)

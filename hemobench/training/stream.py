@@ -50,6 +50,21 @@ class StreamSpec:
         if not 0 <= self.seed < 1_000:
             raise UserError(f"stream seed is {self.seed}; expected 0 to 999; correct it")
 
+    @classmethod
+    def from_options(
+        cls, data: str, options: Mapping[str, Any], *, seed: int = 0, groups: tuple[str, ...] | None = None
+    ) -> StreamSpec:
+        """A stream of `data` as a recipe or a suite writes it down: `patients`, `passes` and `without` are the
+        stream's, and all else the data set's. Raises: UserError for a value of another kind, or below 1."""
+        rest = dict(options)
+        try:
+            patients, passes = int(rest.pop("patients", 200)), int(rest.pop("passes", 1))
+            without = tuple(str(name) for name in rest.pop("without", ()))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"a stream of {dict(options)}; expected patients and passes as whole numbers and `without` "
+                            "as a list of anatomies; correct it") from error
+        return cls(data, patients, rest, passes, seed, groups, without)
+
     def shard(self, number: int) -> Dataset:
         """The data set of shard `number`, from 0 on; nobody in it is in any other."""
         if not dataset_info(parse_spec(self.data)[0]).phantom:

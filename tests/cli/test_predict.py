@@ -407,10 +407,10 @@ def test_what_makes_an_answer_doubtful_is_said_where_the_answer_is_read(
     assert predict(tmp_path / "scans", "-o", tmp_path / "out") == 0
     said = capsys.readouterr().err
     gap, whole = (said[said.index(f"{name}: ") :] for name in ("gap", "whole"))
-    assert gap.startswith("gap: no haemorrhage called in the part that was read (")
+    assert gap.startswith("gap: Haemorrhage unlikely, in the part that was read (")
     assert "\n  warning: 1 slice missing (after 31.7 mm from the lowest); " in gap
     assert "; and 1 more in report.json\n" in gap
-    assert whole.startswith("whole: no haemorrhage called (")
+    assert whole.startswith("whole: Haemorrhage unlikely (")
     assert "warning" not in whole
     rows = summary(tmp_path / "out")
     assert {name: row["read"] for name, row in rows.items()} == {"gap": "in part", "whole": "whole"}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import csv
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -53,3 +56,27 @@ def test_leaking_rows_are_named_and_scored_on_the_same_slices(tmp_path):
     assert honest.test.slice_indices.tolist() == leaking.test.slice_indices.tolist()
     assert honest.split_fingerprint != leaking.split_fingerprint
     assert any(mark.startswith("LEAK in the rows so marked") for mark in board.marks)
+
+
+def test_phantoms_teach_beside_patients_and_instead_of_them(tmp_path):
+    suite = small_suite("masks", entries=5)
+    taught = [entry for entry in suite.boards[1].entries if entry.name in ("phantoms alone", "patients' masks")]
+    suite = replace(suite, boards=(replace(suite.boards[1], entries=tuple(taught)),))
+    first = train(suite, tmp_path)
+    board, runs = first.leaderboard.boards[0], first.runs[0]
+    assert board.split["stream"]["patients"] == 4
+    own, phantoms = runs["patients' masks"][0], runs["phantoms alone"][0]
+    assert own.data_fingerprint == board.data_fingerprint != phantoms.data_fingerprint
+    assert own.test.patient_ids.tolist() == phantoms.test.patient_ids.tolist()
+    # Of patients it learnt nothing: with other patients to learn from its weights are the same.
+    weights = {name: load_file(tmp_path / "runs" / f"1-segmentation-{name}-seed0" / "best.safetensors")
+               for name in ("phantoms-alone", "patients-masks")}  # fmt: skip
+    others = replace(suite, boards=(replace(suite.boards[0], split_seed=3, entries=(taught[1],)),))
+    train(others, tmp_path / "others")
+    again = load_file(tmp_path / "others" / "runs" / "1-segmentation-phantoms-alone-seed0" / "best.safetensors")
+    assert all(torch.equal(again[key], value) for key, value in weights["phantoms-alone"].items())
+    assert any(not torch.equal(weights["patients-masks"][key], value) for key, value in again.items())
+    # What is finished is kept, with its stream.
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.glob("runs/*/run.json")}
+    train(suite, tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in before} == before

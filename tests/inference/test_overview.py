@@ -26,6 +26,7 @@ from hemobench.inference.report import (
     StudyFinding,
     StudyReport,
     Ventricles,
+    Worth,
 )
 from hemobench.io.remarks import note, part
 from hemobench.io.scan import GridSource, Scan, Space
@@ -186,11 +187,23 @@ def test_a_call_and_its_absence_look_different() -> None:
     for page in (called, healthy):
         assert amount(page, CAUTION) > 3000, "the words that this is research stand on every page"
     assert verdict(a_report(probability=0.9))[:2] == (
-        "Haemorrhage called", "Probability 0.90, threshold 0.50. No single type called."
+        "Likely haemorrhage", "Nothing outlined. Probability 0.90, called from 0.50 on."
     )
-    assert verdict(a_report(probability=0.2))[0] == "No haemorrhage called"
+    assert verdict(a_report(probability=0.2))[:2] == ("Haemorrhage unlikely", "Probability 0.20, called from 0.50 on.")
     outlined = verdict(a_report(boxes={(9, 60, 40): ("subdural", 20)}, probability=0.2))
-    assert outlined[1].endswith("Some blood was outlined all the same.")
+    assert outlined[1].startswith("Though 9.0 mL, slices 10 to 11 outlined.")
+    assert len({verdict(a_report(probability=one))[2] for one in (0.2, 0.4, 0.6, 0.9)}) == 3
+
+
+def test_what_an_answer_is_worth_stands_beside_it() -> None:
+    report = a_report()
+    worth = Worth((0.81, 0.65, 0.95), (0.89, 0.78, 0.98), 63, "ct-ich")
+    measured = replace(report, study=replace(report.study, worth=worth))
+    assert verdict(measured)[1].endswith(
+        "Such calls had sensitivity 0.81 (0.65 to 0.95) and specificity 0.89 (0.78 to 0.98) on 63 patients of ct-ich "
+        "whom no network had seen."
+    )
+    assert draw_overview(measured).size != draw_overview(report).size
 
 
 def test_what_makes_an_answer_doubtful_stands_beside_the_call() -> None:
@@ -198,7 +211,7 @@ def test_what_makes_an_answer_doubtful_stands_beside_the_call() -> None:
     doubtful = replace(report, source=report.source.with_remarks([note("small"), part("1 slice missing"), "tilted"]))
     assert doubtful.source.warnings == ("1 slice missing", "tilted", "small")
     assert verdict(doubtful)[:2] == (
-        "None called in the part read", "Probability 0.20, threshold 0.50. Not all of the scan was read."
+        "Haemorrhage unlikely", "In the part that was read. Probability 0.20, called from 0.50 on."
     )
     assert doubt_of(doubtful.source) == "1 slice missing. And 1 more below."
     plain = draw_overview(replace(report, source=report.source.with_remarks([note("1 slice missing")])))

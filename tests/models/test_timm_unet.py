@@ -160,6 +160,16 @@ def test_fine_maps_give_blood_a_value_a_pixel_and_types_one_for_four() -> None:
     assert (cells[:, 0].amax(dim=(-2, -1)) > cells[:, 0].amin(dim=(-2, -1))).any()
 
 
+def test_fine_maps_of_blood_alone_have_no_types_to_repeat() -> None:
+    torch.manual_seed(1)
+    network = create_model(NAME, task="segmentation", in_channels=1, num_outputs=1, fine=True).eval()
+    with torch.no_grad():
+        logits = network(torch.rand(1, 1, 2, 64, 64))
+    assert logits.shape == (1, 1, 2, 64, 64)
+    cells = logits.unfold(3, 2, 2).unfold(4, 2, 2)
+    assert (cells.amax(dim=(-2, -1)) > cells.amin(dim=(-2, -1))).any()
+
+
 def test_weights_of_single_slices_begin_as_if_there_were_no_neighbours() -> None:
     torch.manual_seed(2)
     alone = create_model(NAME, task="segmentation", in_channels=2, num_outputs=6).eval()

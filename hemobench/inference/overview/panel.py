@@ -30,7 +30,8 @@ from hemobench.inference.overview.style import (
     counted,
     millilitres,
 )
-from hemobench.inference.report import Lesion, Source, StudyReport
+from hemobench.inference.report import BORDERLINE, LIKELY, UNLIKELY, Lesion, Source, StudyReport
+from hemobench.inference.verdict import verdict_of, worth_in_words
 from hemobench.labels import SUBTYPES
 
 _PAD = 18
@@ -38,6 +39,7 @@ CARD_GAP = 14
 _MOST_LESIONS = 10
 _MOST_WARNINGS = 6
 _WARNING_LINES = 3
+_GRADE_COLOURS = {UNLIKELY: NOTHING_CALLED, BORDERLINE: CAUTION, LIKELY: CALLED}
 _KINDS = {"dicom": "DICOM", "nifti": "NIfTI", "mgz": "MGZ", "picture": "picture", "npz": "NumPy array",
           "volume": "memory"}  # fmt: skip
 
@@ -71,7 +73,7 @@ class Panel:
     def _verdict(self, report: StudyReport) -> None:
         headline, detail, colour = verdict(report)
         limit = self.right - self.left - 2 * _PAD - 8
-        lines = wrapped(detail, 17, limit, 3)
+        lines = wrapped(detail, 17, limit, 5)
         doubt = wrapped(doubt_of(report.source), 15, limit - 16, 4) if report.source.doubts else []
         height = 2 * _PAD + 34 + 23 * len(lines) + (8 + 20 * len(doubt) if doubt else 0)
         top = self.bottom
@@ -221,24 +223,15 @@ def doubt_of(source: Source) -> str:
 
 
 def verdict(report: StudyReport) -> tuple[str, str, Colour]:
-    """Headline, the line below it, and the colour of its mark. The colour of no call is no colour of all-clear."""
-    if report.ventricles is not None:
-        volume = report.ventricles.volume_ml
-        headline = "Ventricles outlined" if volume is None else f"Ventricles {millilitres(volume)} mL"
-        return headline, "Haemorrhage was not looked for in this MR scan.", VENTRICLE_COLOUR
-    call, probability = report.study.calls.get("any"), report.study.probabilities.get("any")
-    if call is None or probability is None:
-        found = f"{counted(len(report.lesions), 'lesion')} outlined" if report.lesions else "Nothing outlined"
-        return found, "No network here makes a call for the study.", NOTHING_CALLED
-    numbers = f"Probability {probability:.2f}, threshold {call.threshold:.2f}."
-    if not call.positive:
-        outlined = " Some blood was outlined all the same." if report.lesions else ""
-        headline = "No haemorrhage called" if report.source.complete else "None called in the part read"
-        in_part = "" if report.source.complete else " Not all of the scan was read."
-        return headline, numbers + in_part + outlined, NOTHING_CALLED
-    types = [name for name in SUBTYPES if (one := report.study.calls.get(name)) is not None and one.positive]
-    named = f" Types called: {', '.join(types)}." if types else " No single type called."
-    return "Haemorrhage called", numbers + named, CALLED
+    """Headline, what stands below it, and the colour of its mark. The colour of no call is no colour of all-clear."""
+    said = verdict_of(report)
+    headline, _, detail = (part.strip() for part in said.sentence.replace(";", ",").partition(","))
+    detail = f"{detail[:1].upper()}{detail[1:]}." if detail else ""
+    if said.grade is None:
+        return headline, detail, NOTHING_CALLED if report.ventricles is None else VENTRICLE_COLOUR
+    chance, threshold = report.study.probabilities["any"], report.study.calls["any"].threshold
+    parts = [detail, f"Probability {chance:.2f}, called from {threshold:.2f} on.", worth_in_words(report)]
+    return headline, " ".join(part for part in parts if part), _GRADE_COLOURS[said.grade]
 
 
 def scan_lines(source: Source) -> tuple[str, str]:
