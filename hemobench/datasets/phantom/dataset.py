@@ -99,8 +99,8 @@ def build_folder(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Write phantom patients as NIfTI: `<patient>/image.nii.gz` (HU or T1), `<patient>/label_map.nii.gz`, and
-    `patients.csv`, `slices.csv` with what is in them.
+    """Write phantom patients as NIfTI: `<patient>/image.nii.gz` (HU or T1), `<patient>/label_map.nii.gz` (of CT also
+    `<patient>/ventricles.nii.gz`), and `patients.csv`, `slices.csv` with what is in them.
 
     A folder that holds the same phantom in part is completed; anything else in it raises UserError. `progress(done,
     total)` counts patients.
@@ -139,6 +139,9 @@ def _write_patient(output: Path, spec: PhantomSpec, index: int, loaded: Loaded) 
     write_nifti(image, rows.with_name("image.nii.gz"))
     if loaded.label_map is not None:
         write_nifti(loaded.image.with_voxels(loaded.label_map, LABEL_MAP), rows.with_name("label_map.nii.gz"))
+    if loaded.ventricles is not None:
+        mask = loaded.ventricles.astype(np.uint8)
+        write_nifti(loaded.image.with_voxels(mask, LABEL_MAP), rows.with_name("ventricles.nii.gz"))
     labels = loaded.slice_labels
     table = pd.DataFrame(labels if labels is not None else [], columns=list(SUBTYPES))
     table.insert(0, "slice", range(len(table)))
