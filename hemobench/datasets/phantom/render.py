@@ -261,10 +261,10 @@ class BloodMixer:
 
 
 class _Ventricles:
-    """Where the ventricles are, with all that is in them: fluid, blood mixed into it, calcified plexus."""
+    """Where the ventricles are, with all that is in them: fluid, blood mixed into it, plexus."""
 
     def __init__(self, anatomy: Anatomy) -> None:
-        there = anatomy.tissue == Tissue.VENTRICLE
+        there = (anatomy.tissue == Tissue.VENTRICLE) | (anatomy.tissue == Tissue.CHOROID)
         bounds = [torch.nonzero(there.any(a).any(b)).flatten() for a, b in ((2, 1), (2, 0), (1, 0))]
         cut = [slice(max(0, int(b[0]) - 1), int(b[-1]) + 2) if len(b) else slice(0, 2) for b in bounds]
         self.field = there[tuple(cut)].float()[None]
