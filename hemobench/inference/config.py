@@ -19,7 +19,10 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "slice-classifier": ("classification", CLASSES),
     "haemorrhage": ("segmentation", ("any", *SUBTYPES)),
     "ventricles": ("segmentation", ("ventricles",)),
+    "ventricles-ct": ("segmentation", ("ventricles",)),
 }
+# Of MR, and of CT and pictures of it.
+VENTRICLE_ROLES = ("ventricles", "ventricles-ct")
 JOINT_SLICE, JOINT_STUDY = "joint-slice", "joint-study"
 LEVELS = ("slice", "study", "voxel", "lesion", JOINT_SLICE, JOINT_STUDY)
 # timm takes these and reads other files by them, pickles among them.

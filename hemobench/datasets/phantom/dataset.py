@@ -47,16 +47,17 @@ def open_phantom(
     least_size: float | None = None,
     restless: float | None = None,
     least_contrast_hu: float | None = None,
+    subtypes: str | None = None,
 ) -> Dataset:
     """Phantom patients as cases that are made when they are loaded.
 
     path: folder of FreeSurfer-style label maps for the anatomies, or None for the MNI152 head; the other arguments are
-    those of `PhantomSpec`, None its default. Raises UserError for values out of range, a folder without label maps, or
-    CT options for MRI, whose volumes have one size and no bleeds.
+    those of `PhantomSpec`, None its default; subtypes are joined by "+". Raises UserError for values out of range, a
+    folder without label maps, or CT options for MRI, whose volumes have one size and no bleeds.
     """
     options = {
         "slices": slices, "matrix": matrix, "healthy": healthy, "least_size": least_size, "restless": restless,
-        "least_contrast_hu": least_contrast_hu,
+        "least_contrast_hu": least_contrast_hu, "subtypes": tuple(subtypes.split("+")) if subtypes else None,
     }
     given = {name: value for name, value in options.items() if value is not None}
     if product == "t1" and given:
