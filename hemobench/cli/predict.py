@@ -20,7 +20,7 @@ from hemobench.cli.run import EXIT_USER_ERROR
 from hemobench.cli.scans import folder_names, list_scans
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.overview.style import counted
-from hemobench.inference.report import StudyReport
+from hemobench.inference.report import StudyReport, Ventricles
 
 if TYPE_CHECKING:
     from hemobench.inference.checkpoint import Checkpoint
@@ -243,10 +243,21 @@ def described(outcome: Outcome) -> str:
         found.append(f"{report.volume_ml['total']:.1f} mL in {lesions}")
     elif report.lesions:
         found.append(lesions)
-    if report.ventricles is not None and report.ventricles.volume_ml is not None:
-        found.append(f"ventricles {report.ventricles.volume_ml:.1f} mL, no look for blood in {report.source.modality}")
+    if report.ventricles is not None:
+        found += _ventricle_words(report.ventricles)
+        found += [] if report.looked_for_blood else [f"no look for blood in {report.source.modality}"]
     when = "finished before" if outcome.reused else f"{report.timing_s.get('total', 0.0):.1f} s"
     return f"{', '.join(found) or 'analysed'}; {when}, in {outcome.folder}"
+
+
+def _ventricle_words(found: Ventricles) -> list[str]:
+    from hemobench.inference.ventricles import readings
+
+    words = []
+    for row in readings(found, "{:.1f}".format):
+        name = {"volume": "ventricles"}.get(row.name, row.name)
+        words.append(f"{name} {row.value}" + (f" ({row.remark})" if row.remark else ""))
+    return words
 
 
 def doubtful(outcome: Outcome) -> str:

@@ -30,7 +30,8 @@ from hemobench.inference.overview.style import (
     counted,
     millilitres,
 )
-from hemobench.inference.report import Lesion, Source, StudyReport
+from hemobench.inference.report import Lesion, Source, StudyReport, Ventricles
+from hemobench.inference.ventricles import readings
 from hemobench.labels import SUBTYPES
 
 _PAD = 18
@@ -56,6 +57,8 @@ class Panel:
         self._along_the_scan(Profile(report), shown)
         if report.lesions:
             self._lesions(report)
+        if report.ventricle_map is not None and report.ventricles is not None:
+            self._ventricles(report.ventricles)
 
     def _open_card(self, height: int, title: str = "") -> tuple[int, int, int]:
         """Paint a card and give left, right and first line's top of what it holds."""
@@ -165,6 +168,20 @@ class Panel:
                 told = f"and {len(rest)} smaller of {millilitres(total)} mL together, in report.json"
             self.canvas.text(left + 30, y + 20 + 25 * len(shown), told, 14, MUTED)
 
+    def _ventricles(self, found: Ventricles) -> None:
+        """One row a measure: its value, what it needs to be understood, and what it was held against."""
+        rows = readings(found, millilitres)
+        left, right, y = self._open_card(2 * _PAD + 24 + max(1, len(rows)) * 24, "ventricles")
+        self.canvas.text(right, y - 22, "held against", 12, FAINT, anchor="ra")
+        for number, row in enumerate(rows):
+            top = y + 24 * number
+            self.canvas.text(left, top, row.name, 15, MUTED)
+            x = left + 118 + self.canvas.text(left + 118, top, row.value, 15, TEXT)
+            self.canvas.text(x + 8, top + 1, row.remark, 13, MUTED)
+            self.canvas.text(right, top + 1, row.validated_on, 13, FAINT, anchor="ra")
+        if not rows:
+            self.canvas.text(left, y, "outlined; the scan has no millimetres", 15, MUTED)
+
     def scan(self, source: Source) -> None:
         """What was read, and the remarks of intake and pipeline."""
         width = self.right - self.left
@@ -222,10 +239,11 @@ def doubt_of(source: Source) -> str:
 
 def verdict(report: StudyReport) -> tuple[str, str, Colour]:
     """Headline, the line below it, and the colour of its mark. The colour of no call is no colour of all-clear."""
-    if report.ventricles is not None:
+    if report.ventricles is not None and not report.looked_for_blood:
         volume = report.ventricles.volume_ml
         headline = "Ventricles outlined" if volume is None else f"Ventricles {millilitres(volume)} mL"
-        return headline, "Haemorrhage was not looked for in this MR scan.", VENTRICLE_COLOUR
+        scan = {"grey": "picture"}.get(report.source.modality, f"{report.source.modality} scan")
+        return headline, f"Haemorrhage was not looked for in this {scan}.", VENTRICLE_COLOUR
     call, probability = report.study.calls.get("any"), report.study.probabilities.get("any")
     if call is None or probability is None:
         found = f"{counted(len(report.lesions), 'lesion')} outlined" if report.lesions else "Nothing outlined"
