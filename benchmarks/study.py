@@ -40,7 +40,7 @@ from hemobench.datasets.phantom import PhantomSpec, generate_patient, plan_patie
 from hemobench.datasets.rehearsal.dicom_files import Coding, Names, write_slice
 from hemobench.datasets.views import ClassificationView, SegmentationView
 from hemobench.inference.checkpoint import Checkpoint, write_checkpoint
-from hemobench.inference.config import ROLES, CheckpointConfig
+from hemobench.inference.config import ROLES, VENTRICLE_ROLES, CheckpointConfig
 from hemobench.inference.engine import shared_engine
 from hemobench.inference.grids import network_input, to_source
 from hemobench.inference.networks import threshold_of
@@ -298,7 +298,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         given: Any = random_checkpoints(Path(folder)) if options.random else options.checkpoint
-        checkpoints = {role: one for role, one in checkpoints_by_role(given).items() if role != "ventricles"}
+        checkpoints = {role: one for role, one in checkpoints_by_role(given).items() if role not in VENTRICLE_ROLES}
         volume = make_scan()
         files = write_files(volume, Path(folder))
         engines = {shared_engine(one, options.engine).description for one in checkpoints.values()}

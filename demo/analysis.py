@@ -31,7 +31,9 @@ STAGES = {
     "slice-classifier": ("Looking at every slice", 0.45),
     "haemorrhage": ("Outlining blood", 0.6),
     "ventricles": ("Outlining the ventricles", 0.6),
+    "ventricles-ct": ("Outlining the ventricles", 0.75),
     "lesions": ("Measuring what was found", 0.85),
+    "measuring": ("Measuring the ventricles", 0.9),
 }
 
 
@@ -115,7 +117,7 @@ def write_files(report: StudyReport, folder: Path) -> Files:
 
 
 def _segment(report: StudyReport, scan: Scan, path: Path) -> None:
-    if report.label_map is None or report.ventricles is not None:
+    if report.label_map is None or report.ventricles_alone:
         raise UserError("no blood is outlined in such a scan; expected a head CT for a DICOM SEG; take the report")
     algorithm = next((one.name for one in report.model if one.role == "haemorrhage"), "hemobench")
     write_dicom_seg(report.label_map, scan, path, algorithm=algorithm)

@@ -48,7 +48,10 @@ _PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 # No place in the queue and nothing drawn over the page: for what is done at once.
 _AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", **_PRIVATE}
 # Whether the page is dark is known in the browser; the 3D figure's ink depends on it.
-_WITH_DARK = "(...inputs) => [...inputs.slice(0, 4), document.body.classList.contains('dark')]"
+_WITH_DARK = "(...inputs) => [...inputs.slice(0, 5), document.body.classList.contains('dark')]"
+# What a scan is, where its file does not say so or is wrong: the networks of CT and of MR are others.
+AUTO = "auto"
+_MODALITIES = [("as its file says", AUTO), ("CT", "CT"), ("MR, T1-weighted", "MR"), ("a picture, no HU", "grey")]
 _SEG_NOTE = "A DICOM SEG must carry the patient's name and numbers, so it is made only when you ask for it."
 
 
@@ -74,6 +77,7 @@ class _Page:
     dark: gr.Checkbox
     cards: gr.HTML
     weights: gr.Dropdown
+    modality: gr.Dropdown
     again: gr.Button
     status: gr.HTML
     viewer: gr.HTML
@@ -121,6 +125,7 @@ def _left_column(workshop: Workshop) -> dict[str, Any]:
     job = gr.Textbox("", visible=False)
     dark = gr.Checkbox(visible=False)
     weights = gr.Dropdown(shelf.choices(), value=shelf.default, label="Networks", elem_id="scan-weights")
+    modality = gr.Dropdown(_MODALITIES, value=AUTO, label="The scan is", elem_id="scan-modality")
     again = gr.Button("Analyse again", size="sm", elem_id="scan-again")
     gr.HTML('<p class="side-title">To take away</p>', padding=False)
     with gr.Column(elem_classes="downloads"):
@@ -134,13 +139,13 @@ def _left_column(workshop: Workshop) -> dict[str, Any]:
     gr.HTML(f'<p class="side-note">Else it is deleted after {KEPT}.</p>', padding=False)
     return {
         "upload": upload, "scan": scan, "example": example, "job": job, "dark": dark, "cards": chooser,
-        "weights": weights, "again": again, "report": report, "mask": mask, "overview": overview,
+        "weights": weights, "modality": modality, "again": again, "report": report, "mask": mask, "overview": overview,
         "ask_seg": ask_seg, "seg": seg, "forget": forget,
     }  # fmt: skip
 
 
 def _wire(page: _Page, workshop: Workshop) -> None:
-    inputs = [page.scan, page.example, page.weights, page.job]
+    inputs = [page.scan, page.example, page.weights, page.job, page.modality]
     begun = [page.scan, page.upload, page.example, page.job, *page.results]
     in_turn: dict[str, Any] = {
         "concurrency_id": QUEUE, "concurrency_limit": workshop.concurrency, "show_progress_on": [page.status],
@@ -157,7 +162,8 @@ def _wire(page: _Page, workshop: Workshop) -> None:
     anew = [page.job, *page.results]
     page.again.click(starters.anew, page.job, anew, **_AT_ONCE).then(answer, **work)
     # Not `input`, which comes whenever the drop-down is left.
-    page.weights.change(starters.anew, page.job, anew, **_AT_ONCE).then(answer, **work)
+    for choice in (page.weights, page.modality):
+        choice.change(starters.anew, page.job, anew, **_AT_ONCE).then(answer, **work)
     page.ask_seg.click(_segmenter(workshop), inputs, [page.status, page.seg], **in_turn)
     page.forget.click(_forgetter(workshop), [page.scan, page.job], begun, **_AT_ONCE)
 
@@ -205,6 +211,7 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
         example: float,
         weights: str,
         job: str,
+        modality: str,
         dark: bool,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Iterator[list[Any]]:
@@ -219,7 +226,7 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
             progress(furthest, desc=words)
 
         try:
-            for step in steps(_paths(files, example, workshop.examples), weights, job, dark, tell):
+            for step in steps(_paths(files, example, workshop.examples), weights, job, _said(modality), dark, tell):
                 # Asked again before each step is shown: another scan may have been chosen meanwhile.
                 if folder_of(workshop.folder, job) is None:
                     raise _UnwantedError
@@ -237,14 +244,14 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
             give_back()
 
     def steps(
-        paths: list[Path], weights: str, job: str, dark: bool, tell: Callable[[str], None]
+        paths: list[Path], weights: str, job: str, modality: str | None, dark: bool, tell: Callable[[str], None]
     ) -> Iterator[list[Any]]:
         folder = folder_of(workshop.folder, job)
         if folder is None or not paths:
             yield _results(panel(NOTHING), None)
             return
         opened = workshop.shelf.open(weights)
-        found = workshop.analyst.answer(paths, opened, tell=tell)
+        found = workshop.analyst.answer(paths, opened, tell=tell, modality=modality)
         assert found.encoded is not None
         value = viewer_value(found.report, found.encoded, folder)
         report = found.report
@@ -253,7 +260,7 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
         yield [panel(_done(report), "done", opened.remarks), value, *pending]
         written = write_files(report, folder)
         figure = surface_figure(surfaces(report), lesions=report.lesions, dark=dark)
-        segmentable = report.source.kind == "dicom" and report.label_map is not None and report.ventricles is None
+        segmentable = report.source.kind == "dicom" and report.label_map is not None and not report.ventricles_alone
         yield [
             gr.skip(), gr.skip(), *_taken((written.report, written.mask, written.overview)),
             gr.Button(interactive=segmentable), figure,
@@ -263,14 +270,16 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
 
 
 def _segmenter(workshop: Workshop) -> Callable[..., list[Any]]:
-    def segment(files: list[str] | None, example: float, weights: str, job: str) -> list[Any]:
+    def segment(files: list[str] | None, example: float, weights: str, job: str, modality: str) -> list[Any]:
         try:
             paths, folder = _paths(files, example, workshop.examples), folder_of(workshop.folder, job)
             if not paths or folder is None:
                 return [panel(NOTHING), gr.skip()]
             opened = workshop.shelf.open(weights)
             path = folder / SEGMENTATION
-            report = workshop.analyst.answer(paths, opened, for_viewer=False, segmentation=path).report
+            report = workshop.analyst.answer(
+                paths, opened, modality=_said(modality), for_viewer=False, segmentation=path
+            ).report
             if folder_of(workshop.folder, job) is None:
                 return [gr.skip(), gr.skip()]
             words = f"The DICOM SEG is ready to take. It was made anew by {in_words(report.model)}."
@@ -305,6 +314,11 @@ def _paths(files: list[str] | None, example: float, examples: Sequence[Example])
         return [Path(one) for one in files]
     number = int(example)
     return [examples[number].path] if 0 <= number < len(examples) else []
+
+
+def _said(modality: str) -> str | None:
+    """What the visitor said that the scan is; None where its file is to say."""
+    return None if modality == AUTO else modality
 
 
 def _done(report: StudyReport) -> str:

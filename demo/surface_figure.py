@@ -1,4 +1,4 @@
-"""The 3D view: a translucent head with the lesions, or the ventricles, inside it, as a plotly figure."""
+"""The 3D view: a translucent head with the lesions and the ventricles inside it, as a plotly figure."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ CAMERA = {
 _HEAD_COLOURS = {True: (214, 222, 235), False: (96, 112, 138)}
 _INK = {True: "#c3cad6", False: "#4a5568"}
 _HEAD_OPACITY = {True: 0.18, False: 0.16}
-_OPACITY = {VENTRICLES: 0.85}
+# Of the ventricles, alone and with lesions that may lie inside them.
+_VENTRICLE_OPACITY = {False: 0.85, True: 0.3}
 # Matt, so that the shape is read from shading and not from glints.
 _LIGHT = {"ambient": 0.5, "diffuse": 0.75, "specular": 0.15, "roughness": 0.9, "fresnel": 0.05}
 _HEAD_LIGHT = {"ambient": 0.5, "diffuse": 0.8, "specular": 0.2, "roughness": 0.7, "fresnel": 0.6}
@@ -44,11 +45,13 @@ def surface_figure(surfaces: Sequence[Surface], *, lesions: Iterable[Lesion] = (
     figure = go.Figure()
     counted_ml = {one.number: one.volume_ml for one in lesions}
     named: set[str] = set()
-    # The translucent head last: what is drawn before it shines through.
-    for surface in sorted(surfaces, key=lambda one: one.structure == HEAD):
+    order = {VENTRICLES: 1, HEAD: 2}
+    beside = any(one.lesion is not None for one in surfaces)
+    # The translucent last, the head after the ventricles: what is drawn before shines through.
+    for surface in sorted(surfaces, key=lambda one: order.get(one.structure, 0)):
         volume_ml = counted_ml.get(surface.lesion or 0)
         volume_ml = surface.volume_ml if volume_ml is None else volume_ml
-        figure.add_trace(_mesh(surface, volume_ml, first=surface.structure not in named, dark=dark))
+        figure.add_trace(_mesh(surface, volume_ml, first=surface.structure not in named, dark=dark, beside=beside))
         named.add(surface.structure)
     if surfaces:
         figure.add_trace(_letters(surfaces, dark))
@@ -72,8 +75,9 @@ def surface_words(surface: Surface, volume_ml: float) -> str:
     return f"{name}, {amount}"
 
 
-def _mesh(surface: Surface, volume_ml: float, *, first: bool, dark: bool) -> go.Mesh3d:
+def _mesh(surface: Surface, volume_ml: float, *, first: bool, dark: bool, beside: bool) -> go.Mesh3d:
     head = surface.structure == HEAD
+    opacity = {HEAD: _HEAD_OPACITY[dark], VENTRICLES: _VENTRICLE_OPACITY[beside]}.get(surface.structure, 1.0)
     colour = _HEAD_COLOURS[dark] if head else TYPE_COLOURS.get(surface.structure, VENTRICLE_COLOUR)
     vertices = np.round(surface.vertices_mm, 1)
     faces = surface.faces.astype(np.uint16) if len(vertices) < _MOST_IN_U2 else surface.faces
@@ -81,7 +85,7 @@ def _mesh(surface: Surface, volume_ml: float, *, first: bool, dark: bool) -> go.
     return go.Mesh3d(
         x=vertices[:, 0], y=vertices[:, 1], z=vertices[:, 2], i=faces[:, 0], j=faces[:, 1], k=faces[:, 2],
         color=f"rgb({red},{green},{blue})",
-        opacity=_HEAD_OPACITY[dark] if head else _OPACITY.get(surface.structure, 1.0),
+        opacity=opacity,
         lighting=_HEAD_LIGHT if head else _LIGHT, lightposition=_LIGHT_FROM, flatshading=False,
         name=surface.structure.capitalize(), legendgroup=surface.structure, showlegend=first,
         # The head would answer wherever the pointer goes to a lesion inside it.

@@ -36,7 +36,7 @@ LEADERBOARD_LEGEND = """
 """
 
 HOW_IT_WORKS = """
-A scan goes through four steps. All of them run on this server; nothing is sent anywhere else.
+A scan goes through these steps. All of them run on this server; nothing is sent anywhere else.
 
 1. **Reading.** DICOM series (also zipped), NIfTI, MGZ, npz, PNG or JPEG become one volume of Hounsfield units in the
    patient's millimetres. Gantry tilt, gaps and missing slices are put right or said.
@@ -48,7 +48,11 @@ A scan goes through four steps. All of them run on this server; nothing is sent 
 3. **Where, and how much.** A second network marks the voxels of blood and their type. What hangs together becomes a
    lesion, if the network is sure of some part of it; its millilitres are counted in the scan's own voxels, and the
    bedside estimate ABC/2 stands beside them.
-4. **The report.** Probabilities, calls, lesions and warnings, as JSON, a mask in the scan's own space, a one-page
+4. **The ventricles**, where a network for them is there: their millilitres, left and right of the plane about which
+   the inside of the skull is most alike to its mirror image, how much of them is outlined as blood, Evans' index on the
+   slice where the frontal horns are widest, and the shift of the septum where both horns are seen apart. Beside each
+   number stands what it was held against.
+5. **The report.** Probabilities, calls, lesions and warnings, as JSON, a mask in the scan's own space, a one-page
    overview, and a DICOM SEG if you ask for it. The two networks may contradict each other; then the report says so.
 
 T1-weighted MRI takes another way: a 3D network outlines the ventricles and counts their millilitres.

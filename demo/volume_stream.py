@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from hemobench.errors import UserError
 from hemobench.io.atomic import replacing
+from hemobench.labels import LABEL_IDS
 from hemobench.volume import GREY, Volume
 
 # Stretches of the table for HU: (first HU, end HU, step). Below the first is air, one code; above the last, metal.
@@ -244,13 +245,20 @@ def _label_block(label_map: Volume | None, reduced: int) -> tuple[dict[str, Any]
         return None, b""
     part = label_map.voxels[depths[0] : depths[-1] + 1].astype(np.uint8)
     if reduced > 1:
-        part = np.stack([_blocks(one, reduced).max(axis=(1, 3)) for one in part])
+        part = np.stack([_reduced_labels(one, reduced) for one in part])
     rows = np.flatnonzero(part.any(axis=(0, 2)))
     columns = np.flatnonzero(part.any(axis=(0, 1)))
     box = np.ascontiguousarray(part[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
     block = zlib.compress(box.tobytes(), 6)
     start = [int(depths[0]), int(rows[0]), int(columns[0])]
     return {"start": start, "shape": list(box.shape), "bytes": len(block)}, block
+
+
+def _reduced_labels(part: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+    """Labels (H, W) by blocks: whatever there is in a block, blood before the ventricles that it lies in."""
+    highest = max(LABEL_IDS.values())
+    blood, all_of_it = (_blocks(one, factor).max(axis=(1, 3)) for one in (np.where(part > highest, 0, part), part))
+    return np.asarray(np.where(blood > 0, blood, all_of_it), dtype=np.uint8)
 
 
 def _factor(shape: tuple[int, int, int]) -> int:

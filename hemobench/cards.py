@@ -14,6 +14,7 @@ _PURPOSE = {
     "slice-classifier": "names the types of intracranial haemorrhage that an axial head CT slice shows",
     "haemorrhage": "outlines intracranial haemorrhage on head CT and names its type",
     "ventricles": "outlines the ventricles on T1-weighted MRI",
+    "ventricles-ct": "outlines the ventricles on head CT, with the blood in them",
 }
 _LIMITS = {
     "slice-classifier": (
@@ -29,6 +30,11 @@ _LIMITS = {
     ),
     "ventricles": (
         "Only T1-like contrast; ventricles that are shifted or filled with blood were not in the data.",
+        "On a grid of {grid} mm thin horns are lost, and volumes come out too large or too small.",
+    ),
+    "ventricles-ct": (
+        "Taught by phantoms: cysts, tumours, shunts, malformations and children were not in the data.",
+        "A ventricle that is pressed shut may be lost, and a wide cistern or an old infarct beside one taken for it.",
         "On a grid of {grid} mm thin horns are lost, and volumes come out too large or too small.",
     ),
 }

@@ -61,6 +61,12 @@ function setOverlay(name) {
   speak(`Overlay ${name}`);
 }
 
+function setVentricles(drawn) {
+  chosen.ventricles = drawn;
+  retable();
+  speak(drawn ? "Ventricles shown" : "Ventricles hidden");
+}
+
 function zoomBy(factor) {
   if (!shown) return;
   const view = views[0];
@@ -122,6 +128,7 @@ function onKey(event) {
     a: () => showPlane("axial"), c: () => showPlane("coronal"), s: () => showPlane("sagittal"),
     n: () => jump(1), p: () => jump(-1),
     o: () => setOverlay(OVERLAYS[(OVERLAYS.indexOf(chosen.overlay) + 1) % OVERLAYS.length]),
+    v: () => setVentricles(!chosen.ventricles),
     x: () => { chosen.crosshair = !chosen.crosshair; ask(); },
     "+": () => zoomBy(1.25), "=": () => zoomBy(1.25), "-": () => zoomBy(0.8), 0: () => zoomBy(0),
     "?": () => find(".help").showModal(),
@@ -158,10 +165,11 @@ function listen() {
   root.addEventListener("click", (event) => {
     const button = event.target.closest?.("button");
     if (!button) return;
-    const { plane, preset, overlay, tool, zoom, jump: step } = button.dataset;
+    const { plane, preset, overlay, layer, tool, zoom, jump: step } = button.dataset;
     if (plane) showPlane(plane);
     if (preset) setPreset(preset);
     if (overlay) setOverlay(overlay);
+    if (layer) setVentricles(!chosen.ventricles);
     if (tool) { chosen.tool = tool; root.dataset.tool = tool; showChoices(); }
     if (zoom) zoomBy({ in: 1.25, out: 0.8, fit: 0 }[zoom]);
     if (step) jump(Number(step));

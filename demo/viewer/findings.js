@@ -42,6 +42,7 @@ class Findings {
     this.verdict(value);
     this.types(value);
     this.lesions(value);
+    this.ventricles(value);
     const notes = value.warnings.map((line) => made("li", "", `${capital(line)}.`));
     const { reduced, shape, full_shape: full } = value.stream;
     if (reduced > 1) {
@@ -69,11 +70,12 @@ class Findings {
       this.find(".call-words").textContent =
         `probability ${probability(probabilities.any)}, called from ${calls.any.threshold.toFixed(2)}`;
     }
-    const ml = value.ventricles ? value.ventricles.volume_ml : (value.volume_ml?.total ?? null);
-    this.find(".volume-caption").textContent = value.ventricles ? "Ventricles" : "Volume";
+    const alone = Boolean(value.ventricles?.alone);
+    const ml = alone ? value.ventricles.volume_ml : (value.volume_ml?.total ?? null);
+    this.find(".volume-caption").textContent = alone ? "Ventricles" : "Volume";
     this.find(".volume").textContent = ml === null ? "–" : `${millilitres(ml)} mL`;
     const count = value.lesions.length;
-    const lesions = value.ventricles ? "" : count ? `in ${counted(count, "lesion")}` : "nothing outlined";
+    const lesions = alone ? "" : count ? `in ${counted(count, "lesion")}` : "nothing outlined";
     this.find(".disagree").textContent = disagreement(value);
     this.find(".disagree").hidden = !disagreement(value);
     const doubt = doubtful(value);
@@ -127,8 +129,22 @@ class Findings {
     this.find(".lesions tbody").replaceChildren(...this.rows);
     this.find(".lesions").hidden = !this.rows.length;
     const segmented = value.models.some((one) => one.role === "haemorrhage");
-    this.find(".counting").hidden = !this.rows.length;
+    this.find(".counting").hidden = !this.rows.length && !value.ventricles?.rows.length;
     this.find(".no-lesions").hidden = !segmented || this.rows.length > 0;
+  }
+
+  /** What was measured of the ventricles of a CT; slices count from 1 here. */
+  ventricles(value) {
+    const rows = (value.ventricles?.rows ?? []).map(({ name, value: words, remark, validated_on: held }) => {
+      const counted = remark.replace(/^slice (\d+)$/, (_, index) => `slice ${Number(index) + 1}`);
+      const title = made("th", "", capital(name));
+      title.scope = "row";
+      const cell = made("td", "number", words);
+      if (counted) cell.append(" ", made("span", "remark", counted));
+      return made("tr", "", title, cell, made("td", "held", held));
+    });
+    this.find(".ventricles tbody").replaceChildren(...rows);
+    this.find(".ventricles").hidden = !rows.length;
   }
 
   /** Mark the lesion that was gone to, 0 for none. */

@@ -9,7 +9,9 @@ const KEPT_FRAMES = 500;
 const SPEAK_AFTER_MS = 400;
 
 /** What the visitor has chosen; it outlives a scan, where the next one can have it too. */
-const chosen = { overlay: "fill", opacity: 0.4, crosshair: true, tool: "crosshair", preset: look.presets[0].name };
+const chosen = {
+  overlay: "fill", opacity: 0.4, crosshair: true, tool: "crosshair", preset: look.presets[0].name, ventricles: true,
+};
 /** @type {null | {value: Object, store: ScanStore, at: number[], range: {center: number, width: number},
  *   colours: Map<number, number[]>, names: Map<number, string>, lesion: number, tables: Map, look: string}} */
 let shown = null;
@@ -26,13 +28,19 @@ const findings = new Findings(find(".findings"), look, goToLesion);
 const sliceBar = new Navigator(find(".navigator"), (index) => goTo(views[0].plane.name, index));
 
 function labelLooks(value) {
-  const names = value.modality === "MR" ? { ventricles: 1 } : look.labels;
+  const names = value.modality === "MR" ? { ventricles: 1 } : { ...look.labels, ventricles: look.ventricle_id };
   const pairs = Object.entries(names);
   const colour = (name) => look.colours[name] ?? look.ventricle_colour;
   return {
     names: new Map(pairs.map(([name, id]) => [id, name])),
     colours: new Map(pairs.map(([name, id]) => [id, colour(name)])),
   };
+}
+
+/** Colours of the labels that are drawn: the ventricles are a layer that can be put away. */
+function drawnColours() {
+  if (chosen.ventricles || shown.value.modality === "MR") return shown.colours;
+  return new Map([...shown.colours].filter(([label]) => label !== look.ventricle_id));
 }
 
 /** A new scan, or none. */
@@ -99,9 +107,9 @@ function fail(error) {
 /** Colour tables for the present window and overlay. */
 function retable() {
   if (!shown) return;
-  const filled = chosen.overlay === "fill" ? shown.colours : new Map();
+  const filled = chosen.overlay === "fill" ? drawnColours() : new Map();
   shown.tables = colourTables(shown.store.values, shown.range, filled, chosen.opacity);
-  shown.look = [shown.range.center, shown.range.width, chosen.overlay, chosen.opacity].join(" ");
+  shown.look = [shown.range.center, shown.range.width, chosen.overlay, chosen.opacity, chosen.ventricles].join(" ");
   showChoices();
   ask();
 }
@@ -115,7 +123,7 @@ function frame() {
   frameAsked = 0;
   if (!shown) return;
   const start = performance.now();
-  const scene = { ...shown, overlay: chosen.overlay, crosshair: chosen.crosshair };
+  const scene = { ...shown, colours: drawnColours(), overlay: chosen.overlay, crosshair: chosen.crosshair };
   for (const view of views) if (view.canvas.clientWidth) view.draw(scene);
   frameTimes.push(performance.now() - start);
   if (frameTimes.length > KEPT_FRAMES) frameTimes.shift();
@@ -212,7 +220,9 @@ function showChoices() {
   const fits = look.presets.find((one) => shown && one.center === shown.range.center && one.width === shown.range.width);
   press("preset", shown?.value.modality === "CT" ? (fits?.name ?? "") : "");
   find(".opacity").disabled = chosen.overlay !== "fill";
+  find("[data-layer]").setAttribute("aria-pressed", String(chosen.ventricles));
   if (!shown) return;
+  find(".layers").hidden = !shown.value.ventricles || shown.value.modality === "MR";
   const digits = shown.range.width < 10 ? 1 : 0;
   const text = (value) => value.toFixed(digits).replace("-", "−");
   find(".range").textContent = `W ${text(shown.range.width)}  L ${text(shown.range.center)}`;

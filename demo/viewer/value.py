@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from demo.volume_stream import EncodedVolume, write_stream
-from hemobench.inference.overview.style import TYPE_COLOURS, VENTRICLE_COLOUR
-from hemobench.inference.report import Lesion, StudyReport
+from hemobench.inference.overview.style import TYPE_COLOURS, VENTRICLE_COLOUR, millilitres
+from hemobench.inference.report import Lesion, StudyReport, Ventricles
+from hemobench.inference.ventricles import readings
 from hemobench.labels import CLASSES, LABEL_IDS
 from hemobench.volume import Volume
 from hemobench.windows import get_window
@@ -19,6 +20,8 @@ from hemobench.windows import get_window
 PRESETS = ("brain", "subdural", "stroke", "bone")
 # Finer than the eye sees in a bar, and short in JSON.
 _DIGITS = 4
+# The layer of the ventricles beside the types of blood: what is both is blood there.
+VENTRICLE_ID = max(LABEL_IDS.values()) + 1
 
 
 def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> dict[str, Any]:
@@ -29,9 +32,11 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> d
     holds one list of probabilities a class. Raises UserError where report and `encoded` are not of the same scan.
     """
     label_map = report.label_map
-    first_slice = _first_slice(report, encoded.shape[0])
+    if label_map is None or not label_map.voxels.any():
+        label_map = report.ventricle_map or label_map
+    first_slice = _first_slice(report, label_map, encoded.shape[0])
     path = folder / f"{uuid.uuid4().hex}.bin"
-    header = write_stream(encoded, label_map, path, first_slice)
+    header = write_stream(encoded, _layers(report), path, first_slice)
     return {
         "volume": {"path": str(path), "meta": {"_type": "gradio.FileData"}},
         "stream": header,
@@ -43,9 +48,9 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> d
         "z_mm": [one.z_mm for one in report.slices],
         "slices": _by_class(report),
         "study": _study(report),
-        "lesions": [_lesion(one, label_map, encoded.reduced) for one in report.lesions],
+        "lesions": [_lesion(one, report.label_map, encoded.reduced) for one in report.lesions],
         "volume_ml": None if report.volume_ml is None else dict(report.volume_ml),
-        "ventricles": None if report.ventricles is None else {"volume_ml": report.ventricles.volume_ml},
+        "ventricles": None if report.ventricles is None else _ventricles(report, report.ventricles),
         "warnings": list(report.source.warnings),
         "doubts": report.source.doubts,
         "complete": report.source.complete,
@@ -64,6 +69,7 @@ def viewer_look() -> dict[str, Any]:
         "labels": dict(LABEL_IDS),
         "colours": {name: list(colour) for name, colour in TYPE_COLOURS.items()},
         "ventricle_colour": list(VENTRICLE_COLOUR),
+        "ventricle_id": VENTRICLE_ID,
         "presets": [
             {"name": name, "center": get_window(name).center_hu, "width": get_window(name).width_hu}
             for name in PRESETS
@@ -85,9 +91,25 @@ def _by_class(report: StudyReport) -> dict[str, list[float]]:
     return {name: [round(one.probabilities[name], _DIGITS) for one in report.slices] for name in CLASSES}
 
 
-def _first_slice(report: StudyReport, depth: int) -> int:
+def _layers(report: StudyReport) -> Volume | None:
+    """All that was outlined as one label map: blood by type and, where there is none, ventricles beside it."""
+    beside = report.ventricle_map
+    if beside is None:
+        return report.label_map
+    ventricles = np.where(beside.voxels > 0, VENTRICLE_ID, 0).astype(np.uint8)
+    if report.label_map is None:
+        return beside.with_voxels(ventricles)
+    return beside.with_voxels(np.where(report.label_map.voxels > 0, report.label_map.voxels, ventricles))
+
+
+def _ventricles(report: StudyReport, found: Ventricles) -> dict[str, Any]:
+    """Their measures; `alone` where nobody looked for blood."""
+    rows = [row._asdict() for row in readings(found, millilitres)] if report.ventricle_map is not None else []
+    return {"volume_ml": found.volume_ml, "rows": rows, "alone": not report.looked_for_blood}
+
+
+def _first_slice(report: StudyReport, label_map: Volume | None, depth: int) -> int:
     """Where most was outlined; else the likeliest slice of a study that was called; else the middle."""
-    label_map = report.label_map
     if label_map is not None and label_map.voxels.any():
         return int(np.count_nonzero(label_map.voxels, axis=(1, 2)).argmax())
     by_class = _by_class(report)

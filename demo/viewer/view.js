@@ -128,9 +128,10 @@ class PlaneView {
     this.context.lineWidth = (this.isMain ? 1.5 : 1) * ratio;
     this.context.lineCap = "round";
     for (const [label, path] of this.paths) {
+      if (!scene.colours.has(label)) continue; // a layer that was put away
       const placed = new Path2D();
       placed.addPath(path, place);
-      this.context.strokeStyle = `rgb(${scene.colours.get(label) ?? [255, 255, 255]})`;
+      this.context.strokeStyle = `rgb(${scene.colours.get(label)})`;
       this.context.stroke(placed);
     }
   }

@@ -55,7 +55,7 @@ def outlined(entrant: Entrant, number: int, loaded: Loaded) -> NDArray[np.uint8]
 
 def _column(study: str, loaded: Loaded, masks: Mapping[str, NDArray[np.bool_]]) -> list[ExampleCell]:
     """A case's pictures, from the truth down."""
-    truth = loaded.foreground
+    truth = loaded.ventricle_mask if loaded.foreground is None else loaded.foreground
     known = np.zeros(loaded.image.shape, dtype=bool) if truth is None else truth
     votes = np.sum([mask.astype(np.uint8) for mask in masks.values()], axis=0)
     at = int(((votes > 0) & (votes < len(masks))).sum(axis=(1, 2)).argmax())

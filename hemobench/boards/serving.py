@@ -15,6 +15,7 @@ from hemobench.errors import UserError
 from hemobench.evaluation import run
 from hemobench.evaluation.scores import Rule, is_answered
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
+from hemobench.inference.config import VENTRICLE_ROLES
 from hemobench.labels import SUBTYPES
 from hemobench.metrics.classification import STUDY
 from hemobench.predictions import measure
@@ -75,7 +76,7 @@ def reason_against(guest: Guest, board: BoardSpec) -> str | None:
     if isinstance(board.view, SegmentationView):
         return _without_masks(guest, board.view, board.rank_by)
     if isinstance(guest.opened, Checkpoint):
-        if guest.opened.config.role == _VENTRICLES:
+        if guest.opened.config.role in VENTRICLE_ROLES:
             return "outlines ventricles and says nothing of slices"
         rule = Rule.of(guest.opened.config)
     else:
@@ -86,10 +87,11 @@ def reason_against(guest: Guest, board: BoardSpec) -> str | None:
 
 
 def _without_masks(guest: Guest, view: SegmentationView, rank_by: str) -> str | None:
-    role = _VENTRICLES if view.target == _VENTRICLES else _BLOOD
     if isinstance(guest.opened, Checkpoint):
-        if guest.opened.config.role != role:
-            return f"is a checkpoint for {guest.opened.config.role}, not for masks of {role}"
+        outlines = _VENTRICLES if guest.opened.config.role in VENTRICLE_ROLES else guest.opened.config.role
+        wanted = _VENTRICLES if view.target == _VENTRICLES else _BLOOD
+        if outlines != wanted:
+            return f"is a checkpoint for {outlines}, not for masks of {wanted}"
     elif "masks" not in guest.opened.kinds:
         return "holds no masks"
     kind = rank_by.rpartition("_")[2]

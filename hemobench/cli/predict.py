@@ -19,7 +19,7 @@ from hemobench.cli.predictions import DONE, FAILED, REFUSED, SUMMARY, Outcome, P
 from hemobench.cli.run import EXIT_USER_ERROR
 from hemobench.cli.scans import folder_names, list_scans
 from hemobench.errors import UserError, unknown_name
-from hemobench.inference.report import StudyReport
+from hemobench.inference.report import StudyReport, Ventricles
 from hemobench.inference.verdict import verdict_of
 
 if TYPE_CHECKING:
@@ -233,8 +233,20 @@ def described(outcome: Outcome) -> str:
         return f"{outcome.status}: {outcome.reason_alone}"
     chance = report.study.probabilities.get("any")
     said = verdict_of(report).sentence + ("" if chance is None else f" ({chance:.2f})")
+    if report.ventricles is not None and report.looked_for_blood:
+        said = ", ".join([said, *_ventricle_words(report.ventricles)])
     when = "finished before" if outcome.reused else f"{report.timing_s.get('total', 0.0):.1f} s"
     return f"{said}; {when}, in {outcome.folder}"
+
+
+def _ventricle_words(found: Ventricles) -> list[str]:
+    from hemobench.inference.ventricles import readings
+
+    words = []
+    for row in readings(found, "{:.1f}".format):
+        name = {"volume": "ventricles"}.get(row.name, row.name)
+        words.append(f"{name} {row.value}" + (f" ({row.remark})" if row.remark else ""))
+    return words
 
 
 def doubtful(outcome: Outcome) -> str:

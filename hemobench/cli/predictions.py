@@ -19,11 +19,16 @@ from hemobench.io.atomic import replacing
 from hemobench.labels import CLASSES, SUBTYPES
 
 SUMMARY = "summary.csv"
+VENTRICLE_COLUMNS = (
+    "volume_ml_ventricles_left", "volume_ml_ventricles_right", "blood_share_ventricles", "evans_index",
+    "midline_shift_mm",
+)  # fmt: skip
 DONE, REFUSED, FAILED = "done", "refused", "failed"
 COLUMNS = (
     "scan", "folder", "status", "read", "reason", "modality", "slices",
     *(f"probability_{name}" for name in CLASSES), *(f"called_{name}" for name in CLASSES),
-    "volume_ml_total", *(f"volume_ml_{name}" for name in SUBTYPES), "volume_ml_ventricles", "lesions", "warnings",
+    "volume_ml_total", *(f"volume_ml_{name}" for name in SUBTYPES), "volume_ml_ventricles",
+    *VENTRICLE_COLUMNS, "lesions", "warnings",
     "seconds",
 )  # fmt: skip
 _CLAIM_SCHEMA = 1
@@ -75,8 +80,14 @@ def _report_cells(report: StudyReport) -> dict[str, str]:
     cells |= {f"probability_{name}": f"{probability:.4f}" for name, probability in study.probabilities.items()}
     cells |= {f"called_{name}": "yes" if call.positive else "no" for name, call in study.calls.items()}
     cells |= {f"volume_ml_{name}": f"{volume:.3f}" for name, volume in (report.volume_ml or {}).items()}
-    if report.ventricles is not None and report.ventricles.volume_ml is not None:
-        cells["volume_ml_ventricles"] = f"{report.ventricles.volume_ml:.3f}"
+    found = report.ventricles
+    if found is not None:
+        measured = {
+            "volume_ml_ventricles": (found.volume_ml, 3), "volume_ml_ventricles_left": (found.left_ml, 3),
+            "volume_ml_ventricles_right": (found.right_ml, 3), "blood_share_ventricles": (found.blood_share, 4),
+            "evans_index": (found.evans_index, 3), "midline_shift_mm": (found.midline_shift_mm, 1),
+        }  # fmt: skip
+        cells |= {name: f"{value:.{digits}f}" for name, (value, digits) in measured.items() if value is not None}
     return cells
 
 

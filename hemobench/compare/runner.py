@@ -27,7 +27,7 @@ from hemobench.datasets.image_splits import by_image, paired_splits, shared_pati
 from hemobench.datasets.registry import Dataset, dataset_info, open_dataset, parse_spec
 from hemobench.datasets.splits import PARTS, Split, check_disjoint, kfold_by_patient, split_by_patient
 from hemobench.datasets.support import first_lines, unsupported
-from hemobench.datasets.views import view_to_mapping
+from hemobench.datasets.views import SegmentationView, View, mask_of, view_to_mapping
 from hemobench.errors import UserError
 from hemobench.training.experiment import package_commit
 from hemobench.training.result import Predictions, RunResult
@@ -95,17 +95,17 @@ class SuiteResult:
 def with_data(suite: Suite, spec: str | None) -> tuple[Suite, tuple[str, ...]]:
     """The suite on another data set, and a line for each board that this data set cannot serve.
 
-    A board keeps its data options when the data set is its own (with another path). UserError if no board is left.
+    A board keeps its data options when the data set is its own (with another path), and from one kind of phantoms to
+    the other how many they are and their seed. UserError if no board is left.
     """
     if spec is None:
         return suite, ()
     name, _ = parse_spec(spec)
     info, boards, skipped = dataset_info(name), [], []
     for board in suite.boards:
-        reason = unsupported(info, board.task, board.view) or _without_masks(spec, board.task)
+        reason = unsupported(info, board.task, board.view) or _without_masks(spec, board.view)
         if reason is None:
-            options = board.options if board.dataset_name == name else {}
-            boards.append(replace(board, dataset=spec, options=options))
+            boards.append(replace(board, dataset=spec, options=_kept_options(board, name)))
         else:
             skipped.append(f"board '{board.title}' ({board.task}): {reason}")
     if not boards:
@@ -116,14 +116,25 @@ def with_data(suite: Suite, spec: str | None) -> tuple[Suite, tuple[str, ...]]:
     return replace(suite, boards=tuple(boards)), tuple(skipped)
 
 
-def _without_masks(spec: str, task: str) -> str | None:
-    """Why a segmentation board cannot use this copy: some data sets come with masks and without."""
-    if task != "segmentation" or dataset_info(parse_spec(spec)[0]).phantom:
+def _kept_options(board: BoardSpec, name: str) -> Mapping[str, Any]:
+    if board.dataset_name == name:
+        return board.options
+    if not (dataset_info(name).phantom and dataset_info(board.dataset_name).phantom):
+        return {}
+    return {key: value for key, value in board.options.items() if key in ("patients", "seed")}
+
+
+def _without_masks(spec: str, view: View) -> str | None:
+    """Why a segmentation board cannot use this copy: some data sets come with masks and without, or with others."""
+    if not isinstance(view, SegmentationView) or dataset_info(parse_spec(spec)[0]).phantom:
         return None
     dataset = open_dataset(spec)
-    if not dataset.cases or dataset.cases[0].load().foreground is not None:
+    loaded = dataset.cases[0].load() if dataset.cases else None
+    # Masks of blood without types are seen to when they are decoded.
+    ventricles = view.target == "ventricles"
+    if loaded is None or mask_of(loaded, "ventricles" if ventricles else "haemorrhage") is not None:
         return None
-    return f"this copy of '{dataset.info.name}' has no masks"
+    return f"this copy of '{dataset.info.name}' has no masks{' of ventricles' if ventricles else ''}"
 
 
 def run_suite(

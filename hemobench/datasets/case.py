@@ -21,7 +21,8 @@ class Loaded:
     `blood_mask` (D, H, W) bool marks blood of unknown type, for data sets whose masks are binary. `study_labels` are
     five 0/1 of the study as a whole, for data sets that say no more: a picture of the study may show none of them.
     `any_labels` (D,) uint8 say whether each slice bleeds, where only that is known: not the types. `study_any` (0 or 1)
-    says so of the study as a whole.
+    says so of the study as a whole. `ventricles` (D, H, W) bool marks the ventricles, blood in them included, where the
+    label map is of something else.
     """
 
     image: Volume
@@ -32,6 +33,7 @@ class Loaded:
     study_labels: tuple[int, ...] | None = None
     any_labels: NDArray[np.uint8] | None = None
     study_any: int | None = None
+    ventricles: NDArray[np.bool_] | None = None
 
     def __post_init__(self) -> None:
         shape = self.image.shape
@@ -39,6 +41,8 @@ class Loaded:
             raise UserError(f"label map of shape {self.label_map.shape}; expected the image's {shape}; resample it")
         if self.blood_mask is not None and self.blood_mask.shape != shape:
             raise UserError(f"mask of shape {self.blood_mask.shape}; expected the image's {shape}; resample it")
+        if self.ventricles is not None and self.ventricles.shape != shape:
+            raise UserError(f"ventricles of shape {self.ventricles.shape}; expected the image's {shape}; resample them")
         expected = (shape[0], len(SUBTYPES))
         if self.slice_labels is not None and self.slice_labels.shape != expected:
             raise UserError(f"slice labels of shape {self.slice_labels.shape}; expected {expected}; correct them")
@@ -49,6 +53,13 @@ class Loaded:
     def foreground(self) -> NDArray[np.bool_] | None:
         """Voxels (D, H, W) that a mask marks: the label map's above 0, or blood of unknown type; None without masks."""
         return self.blood_mask if self.label_map is None else np.asarray(self.label_map > 0)
+
+    @property
+    def ventricle_mask(self) -> NDArray[np.bool_] | None:
+        """Voxels (D, H, W) of the ventricles; None where nobody marked them. A label map of MRI is of nothing else."""
+        if self.ventricles is None and self.image.modality == "MR":
+            return self.foreground
+        return self.ventricles
 
 
 @dataclass(frozen=True)

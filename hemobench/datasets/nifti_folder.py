@@ -38,15 +38,16 @@ from hemobench.io.values import as_hounsfield
 from hemobench.labels import slice_labels_from_label_map
 
 SETTINGS_FILE = "hemobench.json"
-MASK_IDS = ("blood", "types")
+MASK_IDS = ("blood", "types", "ventricles")
 ANY_ALONE = "labels say whether there is blood, not which type: the types' metrics are undefined"
 _MOST_WILDCARDS = 3
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where things are. mask_ids: "blood" for binary masks, "types" for ids 1..5. `lineage` names the collection that
-    the scans come from, where other data sets have the same patients (e.g. rsna)."""
+    """Where things are. mask_ids: "blood" for binary masks, "types" for ids 1..5, "ventricles" for binary masks of the
+    ventricles, blood in them included. `lineage` names the collection that the scans come from, where other data sets
+    have the same patients (e.g. rsna)."""
 
     images: str = "images/{study}"
     masks: str = "masks/{study}"
@@ -121,7 +122,7 @@ def load_scan(
     bleeds, slices_bleed: whether there is blood of any type, where the table says no more.
     """
     remarks: list[str] = []
-    label_map = blood = slice_labels = any_labels = None
+    label_map = blood = ventricles = slice_labels = any_labels = None
     if mask_path is None:
         image = read_nifti(image_path)
     else:
@@ -129,6 +130,8 @@ def load_scan(
         if mask_ids == "types":
             label_map = typed(ids, mask_path)
             slice_labels = slice_labels_from_label_map(label_map)
+        elif mask_ids == "ventricles":
+            ventricles = binary(ids, mask_path)
         else:
             blood = binary(ids, mask_path)
     # As `read_scan` takes it, so that a scan gets one answer however it comes.
@@ -145,7 +148,7 @@ def load_scan(
     if slices_bleed is not None:
         any_labels = np.array(slices_bleed, dtype=np.uint8)
     return Loaded(image, label_map, slice_labels, tuple(remarks), blood_mask=blood, study_labels=study,
-                  any_labels=any_labels, study_any=bleeds)  # fmt: skip
+                  any_labels=any_labels, study_any=bleeds, ventricles=ventricles)  # fmt: skip
 
 
 def _case(

@@ -64,7 +64,7 @@ def typed(ids: NDArray[np.integer], path: Path) -> NDArray[np.uint8]:
 
 
 def binary(ids: NDArray[np.integer], path: Path) -> NDArray[np.bool_]:
-    """Mask of blood without types: 0 and one other id (1, sometimes 255). Raises UserError for more ids than that."""
+    """Mask of blood without types or of ventricles: 0 and one other id (1, sometimes 255). UserError for more ids."""
     mask = np.asarray(ids != 0)
     values = ids[mask]
     if len(values) and (values[0] < 0 or (values != values[0]).any()):

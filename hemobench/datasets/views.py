@@ -19,6 +19,7 @@ from hemobench.windows import WINDOWS, apply_window
 
 TARGETS = ("haemorrhage", "subtypes", "ventricles")
 MR_PERCENTILES = (0.5, 99.5)
+DEFAULT_WINDOW = "brain"
 SOLID_HU = -200.0
 FAINT_SHARE = 0.1
 HEAD_TRIM = 0.005
@@ -68,14 +69,14 @@ class SegmentationView:
     `target` is blood of any type as a mask, `subtypes` as a label map 1..5 (UNTYPED where nobody knows the type), or
     the ventricles as a mask. A head without millimetres is scaled to an average one first. `window` names a display
     window for CT, or several joined by "+", a channel each; with None, intensities between the volume's
-    percentiles 0.5 and 99.5 become 0..255 (MR has no unit). Down-sampling is anti-aliased; a voxel is foreground where
-    at least half of it was.
+    percentiles 0.5 and 99.5 become 0..255 (MR has no unit), and CT has the brain window. Down-sampling is
+    anti-aliased; a voxel is foreground where at least half of it was.
     """
 
     target: str = "haemorrhage"
     spacing_mm: tuple[float, float, float] = (5.0, 2.0, 2.0)
     shape: tuple[int, int, int] = (32, 112, 96)
-    window: str | None = "brain"
+    window: str | None = DEFAULT_WINDOW
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
@@ -252,9 +253,9 @@ def resize_to_square(grey: NDArray[np.float32], pixel_mm: tuple[float, ...], siz
 def _render_volume(
     loaded: Loaded, view: SegmentationView, where: str, spacing_known: bool
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    mask = loaded.foreground if view.target != "subtypes" else typed_blood(loaded)
+    mask = mask_of(loaded, view.target)
     if mask is None:
-        kind = "label map of types" if view.target == "subtypes" else "label map"
+        kind = {"subtypes": "label map of types", "ventricles": "mask of the ventricles"}.get(view.target, "label map")
         raise UserError(f"{where} has no {kind}; segmentation needs one; choose another task or data set")
     volume = loaded.image if spacing_known else assumed_scale(loaded.image)
     grey = display_channels(volume, view, where)
@@ -262,6 +263,14 @@ def _render_volume(
     image = resample(grey, grid)
     target = _on_grid(mask, view, grid)
     return np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)[None], target[None, None]
+
+
+def mask_of(loaded: Loaded, target: str) -> NDArray[Any] | None:
+    """What a case has marked of a view's target: a mask (D, H, W), the label map of `typed_blood` for subtypes, or
+    None."""
+    if target == "ventricles":
+        return loaded.ventricle_mask
+    return loaded.foreground if target != "subtypes" else typed_blood(loaded)
 
 
 def render_mask(
@@ -315,6 +324,9 @@ def display_channels(volume: Volume, view: SegmentationView, where: str) -> NDAr
 
 def display_grey(volume: Volume, window: str | None, where: str) -> NDArray[np.float32]:
     """Voxels (D, H, W) as a network sees them: float32 in [0, 1] through a window, or between percentiles."""
+    if window is None and volume.modality == "CT":
+        # Between percentiles of air and bone, brain is one grey; and HU need none.
+        window = DEFAULT_WINDOW
     if window is None:
         return percentile_grey(volume.voxels)
     if volume.modality == GREY:

@@ -19,6 +19,7 @@ from hemobench.datasets.views import ClassificationView, assumed_scale, slice_im
 from hemobench.errors import UserError
 from hemobench.evaluation.overlap import overlap_metrics
 from hemobench.inference.checkpoint import Checkpoint
+from hemobench.inference.config import VENTRICLE_ROLES
 from hemobench.inference.context import in_context
 from hemobench.inference.engine import Engine
 from hemobench.inference.lesions import lesions_of
@@ -159,7 +160,7 @@ def _slice_answer(
 def _outlined(
     checkpoint: Checkpoint, engine: Engine, cases: Sequence[tuple[int, Case]], masks: Path | None
 ) -> Iterator[Answer]:
-    ventricles = checkpoint.config.role == "ventricles"
+    ventricles = checkpoint.config.role in VENTRICLE_ROLES
     case_of = dict(cases)
     for number, loaded in read_ahead(cases, lambda case: case.load()):
         case = case_of[number]

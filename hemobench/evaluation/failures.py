@@ -16,6 +16,7 @@ from PIL import Image
 from hemobench.datasets.cache import Examples
 from hemobench.datasets.case import Dataset
 from hemobench.datasets.views import SegmentationView
+from hemobench.inference.config import VENTRICLE_ROLES
 from hemobench.inference.overview.canvas import FAINT, MUTED, PANEL, TEXT, Canvas, Colour, mixed
 from hemobench.inference.overview.frame import MARGIN, draw_footer, draw_header, draw_swatches
 from hemobench.inference.overview.slices import BLOOD_COLOURS, RGB, VENTRICLE_COLOURS, SlicePictures, fullest_slice
@@ -175,7 +176,7 @@ def draw_failures(failures: Failures, name: str, data: str, role: str) -> bytes:
     block = _HEIGHT + 50
     canvas = Canvas(_WIDTH, 200 + 2 * (block + 40))
     y = draw_header(canvas, f"where {name} fails: the worst of {data}, which are PHANTOMS")
-    entries = [("ventricles", VENTRICLE_COLOUR)] if role == "ventricles" else list(TYPE_COLOURS.items())
+    entries = [("ventricles", VENTRICLE_COLOUR)] if role in VENTRICLE_ROLES else list(TYPE_COLOURS.items())
     entries += [("blood, as answered", _ANSWER)] if role == "haemorrhage" else []
     x = draw_swatches(canvas, MARGIN, y + 8, entries)
     canvas.text(x + 8, y + 8, failures.rule, 14, MUTED, anchor="lm")

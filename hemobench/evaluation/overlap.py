@@ -27,7 +27,7 @@ def overlap_metrics(
     (Dice where there is something to find, NaN elsewhere), lesions (see `lesion_counts`), and `dice_<type>` where both
     have types.
     """
-    truth = loaded.foreground
+    truth = loaded.ventricle_mask if suffix == "ventricles" else loaded.foreground
     if truth is None:
         return None
     called = found > 0

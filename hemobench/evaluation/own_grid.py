@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from hemobench.datasets.case import Case
-from hemobench.datasets.views import SegmentationView
+from hemobench.datasets.views import SegmentationView, mask_of
 from hemobench.inference.engine import Engine
 from hemobench.inference.grids import network_input, to_source
 from hemobench.inference.sliding import predict_volume
@@ -28,7 +28,7 @@ def pooled_dice_on_scans(
     counts = np.zeros((2, bins))
     for case in cases:
         loaded = case.load()
-        truth = loaded.foreground
+        truth = mask_of(loaded, view.target)
         if truth is None:
             continue
         seen = network_input(loaded.image, view, deep=engine.context is None)

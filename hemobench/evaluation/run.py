@@ -30,6 +30,7 @@ from hemobench.evaluation.scores import (
     study_scores,
 )
 from hemobench.inference.checkpoint import Checkpoint
+from hemobench.inference.config import VENTRICLE_ROLES
 from hemobench.inference.engine import shared_engine
 from hemobench.io.atomic import replacing
 from hemobench.io.json_files import read_json, write_json
@@ -61,7 +62,7 @@ class Subject:
         notes = []
         if checkpoint.people is None and not checkpoint.config.training.get("phantom") and not dataset.info.phantom:
             notes.append("the checkpoint does not say who taught it: whether it saw these people cannot be checked")
-        if checkpoint.config.task == "segmentation" and checkpoint.config.role != "ventricles":
+        if checkpoint.config.task == "segmentation" and checkpoint.config.role not in VENTRICLE_ROLES:
             spots = "likeliest spots" if "slice" in checkpoint.config.calibration else "likeliest voxel"
             notes.append(f"probabilities of slices are those of a segmenter's {spots}")
         return cls(checkpoint.name, told, Rule.of(checkpoint.config), checkpoint.people, tuple(notes))
@@ -123,7 +124,7 @@ def check_seen(checkpoint: Checkpoint, dataset: Dataset, *, allow: bool = False,
 def check_measurable(checkpoint: Checkpoint, dataset: Dataset) -> None:
     """Raise UserError where a data set has nothing to compare this network's answers with."""
     info, role = dataset.info, checkpoint.config.role
-    fits = "ventricles" in info.masks if role == "ventricles" else (
+    fits = "ventricles" in info.masks if role in VENTRICLE_ROLES else (
         "classification" in info.tasks or any(mask in info.masks for mask in _BLOOD)
     )
     if not fits:

@@ -16,7 +16,7 @@ import yaml
 
 from hemobench.datasets.registry import dataset_info, known_datasets
 from hemobench.errors import UserError
-from hemobench.inference.config import CheckpointConfig
+from hemobench.inference.config import VENTRICLE_ROLES, CheckpointConfig
 
 EVAL_RESULTS = ".eval_results"
 HUB_DATASETS = "https://huggingface.co/datasets/"
@@ -26,6 +26,7 @@ _HEADLINES = {
     "slice-classifier": ("auroc_any", "auroc_macro", "ap_any", "auroc_any_study", "auroc_macro_study"),
     "haemorrhage": ("dice_any", "dice_filled_any", "sensitivity_any", "precision_any", "lesion_f1_any"),
     "ventricles": ("dice_ventricles", "nsd_2mm_ventricles", "hd95_mm_ventricles"),
+    "ventricles-ct": ("dice_ventricles", "nsd_2mm_ventricles", "hd95_mm_ventricles", "abs_volume_error_ml_ventricles"),
 }
 _FRONT = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
 
@@ -66,7 +67,7 @@ def front_matter(config: CheckpointConfig, metrics: Mapping[str, Any]) -> str:
     """The YAML block on top of a card: licence, library, task, tags and model-index."""
     timm_like = config.model.startswith("timm:")
     tags = ["hemobench", "medical-imaging", "head-ct" if config.role != "ventricles" else "brain-mri"]
-    tags += ["intracranial-hemorrhage"] if config.role != "ventricles" else ["ventricles"]
+    tags += ["ventricles"] if config.role in VENTRICLE_ROLES else ["intracranial-hemorrhage"]
     tags += ["timm"] if timm_like else []
     content: dict[str, Any] = {
         "license": "apache-2.0",

@@ -20,7 +20,7 @@ CHANGED = (
 
 
 class PretrainedNetwork(nn.Module):
-    """A checkpoint's network: any of the three roles, as a plain module to run or to train on.
+    """A checkpoint's network: of any role, as a plain module to run or to train on.
 
     forward takes what the config's view gives, values 0 to 1: (B, C, H, W) for a classifier, (B, 1, D, H, W) for a
     segmenter, and gives logits (B, K) or (B, K, D, H, W) in the order of `config.outputs`.

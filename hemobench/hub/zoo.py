@@ -15,6 +15,7 @@ _TITLES = {
     "slice-classifier": "Which haemorrhages a slice shows",
     "haemorrhage": "Where the blood is, and of which type",
     "ventricles": "Where the ventricles are, on T1-weighted MRI",
+    "ventricles-ct": "Where the ventricles are, on CT",
 }
 _USE = {
     "slice-classifier": (
@@ -26,6 +27,10 @@ _USE = {
         "millilitres. `hemobench predict` uses it beside a classifier; alone, its likeliest voxel speaks for a slice."
     ),
     "ventricles": "Volume and shape of the ventricles on MRI. It knows nothing of CT and nothing of blood.",
+    "ventricles-ct": (
+        "Volume and sides of the ventricles on CT, Evans' index, the midline's shift, and how much of the ventricles "
+        "is blood where a haemorrhage network outlines it. It does not look for blood itself."
+    ),
 }
 
 
@@ -95,6 +100,7 @@ def _choices(checkpoints: list[Checkpoint]) -> str:
         ("slice-classifier", "A study or slices to be sorted: blood or none, and which type"),
         ("haemorrhage", "Outlines, lesions, millilitres"),
         ("ventricles", "Ventricles on MRI"),
+        ("ventricles-ct", "Ventricles on CT"),
     ):
         names = [f"`{one.config.name}`" for one in checkpoints if one.config.role == role]
         lines.append(f"- {question}: {', '.join(names) if names else 'none yet'}.")

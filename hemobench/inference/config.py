@@ -19,7 +19,10 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "slice-classifier": ("classification", CLASSES),
     "haemorrhage": ("segmentation", ("any", *SUBTYPES)),
     "ventricles": ("segmentation", ("ventricles",)),
+    "ventricles-ct": ("segmentation", ("ventricles",)),
 }
+# Of MR, and of CT and pictures of it.
+VENTRICLE_ROLES = ("ventricles", "ventricles-ct")
 JOINT_SLICE, JOINT_STUDY = "joint-slice", "joint-study"
 JOINT_VOXEL, JOINT_LESION = "joint-voxel", "joint-lesion"
 LEVELS = ("slice", "study", "voxel", "lesion", JOINT_SLICE, JOINT_STUDY, JOINT_VOXEL, JOINT_LESION)

@@ -1,4 +1,5 @@
-"""The files of one answer: report.json, mask.nii.gz, overview.png, and mask.dcm where a DICOM SEG was asked for."""
+"""The files of one answer: report.json, mask.nii.gz, overview.png, of CT whose ventricles were outlined
+ventricles.nii.gz, and mask.dcm where a DICOM SEG was asked for."""
 
 from __future__ import annotations
 
@@ -12,7 +13,8 @@ from hemobench.io.dicom_seg import write_dicom_seg
 from hemobench.io.masks import write_mask
 
 REPORT, MASK, OVERVIEW, SEGMENTATION = "report.json", "mask.nii.gz", "overview.png", "mask.dcm"
-OUTPUTS = (REPORT, MASK, OVERVIEW, SEGMENTATION)
+VENTRICLES = "ventricles.nii.gz"
+OUTPUTS = (REPORT, MASK, VENTRICLES, OVERVIEW, SEGMENTATION)
 
 
 def write_outputs(report: StudyReport, folder: Path, *, dicom_seg: bool = False) -> list[str]:
@@ -26,10 +28,11 @@ def write_outputs(report: StudyReport, folder: Path, *, dicom_seg: bool = False)
         raise UserError("report without its scan; expected one that analyse gave; analyse the scan again")
     (folder / REPORT).unlink(missing_ok=True)
     remarks = []
-    if report.label_map is None:
-        (folder / MASK).unlink(missing_ok=True)
-    else:
-        write_mask(report.label_map, report.scan, folder / MASK)
+    for volume, name in ((report.label_map, MASK), (report.ventricle_map, VENTRICLES)):
+        if volume is None:
+            (folder / name).unlink(missing_ok=True)
+        else:
+            write_mask(volume, report.scan, folder / name)
     write_overview(report, folder / OVERVIEW)
     (folder / SEGMENTATION).unlink(missing_ok=True)
     if dicom_seg:
@@ -43,7 +46,7 @@ def _write_segmentation(report: StudyReport, path: Path) -> list[str]:
     assert report.scan is not None
     if report.label_map is None:
         return ["no DICOM SEG: no network outlined anything here"]
-    if report.ventricles is not None:
+    if report.ventricles_alone:
         return ["no DICOM SEG: it is for haemorrhage, and these are ventricles"]
     algorithm = next((one.name for one in report.model if one.role == "haemorrhage"), "hemobench")
     try:

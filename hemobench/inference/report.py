@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hemobench.errors import UserError
+from hemobench.inference.config import VENTRICLE_ROLES
 from hemobench.io.remarks import Grade, by_gravity, grade_of
 from hemobench.io.scan import Scan
 from hemobench.volume import Volume
@@ -138,10 +139,25 @@ class Lesion:
 
 @dataclass(frozen=True)
 class Ventricles:
-    """The ventricles of an MR scan; `volume_ml` is None where the scan has no millimetres."""
+    """The ventricles of a scan, with the blood in them; what the scan does not allow is None.
+
+    `volume_ml` needs millimetres; what follows is of CT. `left_ml` and `right_ml` lie on the patient's two sides of the
+    midsagittal plane. `blood_ml` is what the haemorrhage network outlined inside the ventricles, `blood_share` its part
+    of them, from 0 to 1. `evans_index` was measured on the slice `evans_slice`. `midline_shift_mm` is that of the
+    septum, positive towards the patient's left. `validated_on` says of each measure that is there what it was held
+    against.
+    """
 
     volume_ml: float | None
     voxels: int
+    left_ml: float | None = None
+    right_ml: float | None = None
+    blood_ml: float | None = None
+    blood_share: float | None = None
+    evans_index: float | None = None
+    evans_slice: int | None = None
+    midline_shift_mm: float | None = None
+    validated_on: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,9 +165,10 @@ class StudyReport:
     """All that was found in one scan.
 
     `lesions` and `volume_ml` (the keys "total" and the five types, in mL) come from the haemorrhage network: without
-    one, or without millimetres, `volume_ml` is None. `ventricles` is for MR. `timing_s` has one entry a stage and
-    "total". `scan` and `label_map` (uint8, on the scan's S-P-L grid: ids 1 to 5, or 1 for ventricles in MR) stand
-    beside the report: they are neither compared nor written, and None in a report that was read back.
+    one, or without millimetres, `volume_ml` is None. `ventricles` is None where no network looked for them. `timing_s`
+    has one entry a stage and "total". `scan`, `label_map` (uint8, on the scan's S-P-L grid: ids 1 to 5, or 1 for
+    ventricles in MR) and `ventricle_map` (1 for ventricles beside blood, in CT) stand beside the report: they are
+    neither compared nor written, and None in a report that was read back.
     """
 
     source: Source
@@ -165,6 +182,17 @@ class StudyReport:
     notice: str = NOTICE
     scan: Scan | None = field(default=None, compare=False, repr=False)
     label_map: Volume | None = field(default=None, compare=False, repr=False)
+    ventricle_map: Volume | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def looked_for_blood(self) -> bool:
+        """Whether a network looked for haemorrhage at all."""
+        return not self.ventricles_alone and any(one.role not in VENTRICLE_ROLES for one in self.model)
+
+    @property
+    def ventricles_alone(self) -> bool:
+        """Whether the label map is of ventricles, as in MR, and not of blood."""
+        return self.ventricles is not None and self.source.modality == "MR"
 
     @property
     def is_positive(self) -> bool | None:
@@ -209,7 +237,7 @@ class StudyReport:
         return cls.from_mapping(content)
 
 
-_BESIDE = ("scan", "label_map")
+_BESIDE = ("scan", "label_map", "ventricle_map")
 
 
 def _plain(value: Any) -> Any:

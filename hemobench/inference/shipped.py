@@ -11,7 +11,7 @@ from hemobench.errors import UserError
 from hemobench.inference.checkpoint import MANIFEST, Checkpoint, open_checkpoint
 
 ENVIRONMENT = "HEMOBENCH_CHECKPOINT"
-SHIPPED = ("slice-classifier", "bleed", "ventricles")
+SHIPPED = ("slice-classifier", "bleed", "ventricles", "ventricles-ct")
 CheckpointSource = str | Path | Checkpoint
 
 

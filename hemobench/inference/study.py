@@ -12,7 +12,7 @@ import numpy as np
 
 from hemobench.errors import UserError
 from hemobench.inference.checkpoint import Checkpoint
-from hemobench.inference.config import JOINT_STUDY
+from hemobench.inference.config import JOINT_STUDY, VENTRICLE_ROLES
 from hemobench.inference.engine import Engine, shared_engine
 from hemobench.inference.intake import Intake, take_in
 from hemobench.inference.joint import joint_answer
@@ -38,15 +38,16 @@ from hemobench.inference.report import (
     Worth,
 )
 from hemobench.inference.shipped import CheckpointSource, checkpoints_by_role
+from hemobench.inference.ventricles import ventricles_in_ct, ventricles_in_mr
 from hemobench.inference.verdict import verdict_of
 from hemobench.io import Scan
 from hemobench.io.remarks import note
 from hemobench.labels import CLASSES, LABEL_IDS
 from hemobench.volume import LABEL_MAP, Volume
 
-# Which roles look at what; "slice-classifier" and "haemorrhage" read CT and pictures of it.
-_BLOOD_ROLES = ("slice-classifier", "haemorrhage")
-_ROLES_FOR = {"CT": _BLOOD_ROLES, "grey": _BLOOD_ROLES, "MR": ("ventricles",)}
+# Which roles look at what; all but "ventricles" read CT and pictures of it.
+_CT_ROLES = ("slice-classifier", "haemorrhage", "ventricles-ct")
+_ROLES_FOR = {"CT": _CT_ROLES, "grey": _CT_ROLES, "MR": ("ventricles",)}
 _DIGITS = 6
 
 
@@ -65,10 +66,11 @@ def analyse(
 
     `scan` is a path (DICOM folder or zip, NIfTI, MGZ, PNG, JPEG, npz, npy), a Volume, or a Scan. `checkpoint` names
     folders or Hub ids, one a role; None stands for `$HEMOBENCH_CHECKPOINT` or the shipped ones. CT and pictures go to
-    the slice classifier and the haemorrhage network, MR to the ventricle network; what no checkpoint is there for stays
-    out of the report. `engine` is "auto", "openvino" or "torch"; `flip_tta` averages each answer with that of the
-    mirrored scan; `series` chooses among DICOM series; `modality` overrides what the file seems to be. `on_stage` is
-    told the name of each stage as it begins: "reading", "loading", "resampling", a role, "lesions".
+    the slice classifier, the haemorrhage network and the ventricle network of CT, MR to that of MR; what no checkpoint
+    is there for stays out of the report. `engine` is "auto", "openvino" or "torch"; `flip_tta` averages each answer
+    with that of the mirrored scan; `series` chooses among DICOM series; `modality` overrides what the file seems to be.
+    `on_stage` is told the name of each stage as it begins: "reading", "loading", "resampling", a role, "lesions",
+    "measuring".
 
     The networks are loaded once a process and keep nothing of a scan. Raises UserError, one line, for a scan that
     cannot be read and where no checkpoint fits it.
@@ -85,11 +87,9 @@ def analyse(
         found.decided_by, found.level = opened, "study"
     if "haemorrhage" in networks:
         _look_for_blood(taken, networks["haemorrhage"], found, watch, flip_tta, rules)
-    if "ventricles" in networks:
-        opened, runner = networks["ventricles"]
-        cavities = find_ventricles(taken.volume, opened.config, runner, watch.stage, flip_tta=flip_tta)
-        found.label_map = taken.scan.volume.with_voxels(cavities.labels, LABEL_MAP)
-        found.ventricles = _ventricles(found.label_map, taken.scan.spacing_known)
+    for role in VENTRICLE_ROLES:
+        if role in networks:
+            _outline_ventricles(taken, networks[role], found, watch, flip_tta)
     return _report(taken, networks, found, watch)
 
 
@@ -130,6 +130,7 @@ class _Findings:
     search: LesionSearch | None = None
     ventricles: Ventricles | None = None
     label_map: Volume | None = None
+    ventricle_map: Volume | None = None
 
 
 def _networks_for(taken: Intake, by_role: dict[str, Checkpoint], engine: str) -> _Networks:
@@ -194,9 +195,22 @@ def _judge(found: _Findings, summary: ClassProbabilities, segmenter: Checkpoint)
         found.warnings.append("no slice classifier was used: probabilities are those of the likeliest voxel")
 
 
-def _ventricles(label_map: Volume, spacing_known: bool) -> Ventricles:
-    voxels = int(np.count_nonzero(label_map.voxels))
-    return Ventricles(voxels * label_map.voxel_volume_ml if spacing_known else None, voxels)
+def _outline_ventricles(
+    taken: Intake, network: tuple[Checkpoint, Engine], found: _Findings, watch: _Watch, flip_tta: bool
+) -> None:
+    """Outline the ventricles and measure them: in MR they are the label map, in CT they stand beside that of blood."""
+    checkpoint, engine = network
+    outlined = find_ventricles(taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta)
+    mask = taken.scan.volume.with_voxels(outlined.labels, LABEL_MAP)
+    known = taken.scan.spacing_known
+    if taken.modality == "MR":
+        found.label_map, found.ventricles = mask, ventricles_in_mr(mask, spacing_known=known)
+        return
+    found.ventricle_map = mask
+    blood = None if found.label_map is None else np.asarray(found.label_map.voxels)
+    with watch.stage("measuring"):
+        head = taken.scan.volume.with_voxels(np.asarray(taken.volume.voxels), taken.modality)
+        found.ventricles = ventricles_in_ct(head, mask, blood, spacing_known=known)
 
 
 def _report(taken: Intake, networks: _Networks, found: _Findings, watch: _Watch) -> StudyReport:
@@ -226,6 +240,7 @@ def _report(taken: Intake, networks: _Networks, found: _Findings, watch: _Watch)
         timing_s=watch.read(),
         scan=scan,
         label_map=found.label_map,
+        ventricle_map=found.ventricle_map,
     )
     return replace(report, study=replace(study, verdict=verdict_of(report)))
 

@@ -67,7 +67,7 @@ def surface_mesh(mask: Volume, step_mm: float = LESION_STEP_MM, structure: str =
 
 
 def surfaces(report: StudyReport) -> tuple[Surface, ...]:
-    """The head's outline, then each lesion's surface or the ventricles', for a report that still has its scan.
+    """The head's outline, the ventricles' and each lesion's surface, for a report that still has its scan.
 
     Empty where the scan has no millimetres or is a single slice. Raises UserError for a report without its scan.
     """
@@ -79,10 +79,11 @@ def surfaces(report: StudyReport) -> tuple[Surface, ...]:
     head = head_surface(report.scan.volume.with_voxels(report.scan.volume.voxels, report.source.modality))
     found = [] if head is None else [head]
     label_map = report.label_map
-    if label_map is None or not label_map.voxels.any():
+    ventricles = label_map if report.ventricles_alone else report.ventricle_map
+    if ventricles is not None and ventricles.voxels.any():
+        found.append(surface_mesh(ventricles, VENTRICLE_STEP_MM, "ventricles"))
+    if label_map is None or report.ventricles_alone or not label_map.voxels.any():
         return tuple(found)
-    if report.ventricles is not None:
-        return (*found, surface_mesh(label_map, VENTRICLE_STEP_MM, "ventricles"))
     for number, (subtype, index) in enumerate(lesion_voxels(label_map), start=1):
         lowest = index.min(axis=0)
         filled = np.zeros(index.max(axis=0) - lowest + 1, dtype=bool)

@@ -13,10 +13,11 @@ LIKELY_FROM, UNLIKELY_BELOW = 0.7, 0.3
 
 def verdict_of(report: StudyReport) -> Verdict:
     """What a report says, in one sentence."""
-    if report.ventricles is not None and not report.study.calls:
+    if report.ventricles is not None and not report.looked_for_blood:
         volume = report.ventricles.volume_ml
         outlined = "Ventricles outlined" if volume is None else f"Ventricles {volume:.1f} mL"
-        return Verdict(None, f"{outlined}; haemorrhage was not looked for in this {report.source.modality} scan")
+        scan = {"grey": "picture"}.get(report.source.modality, f"{report.source.modality} scan")
+        return Verdict(None, f"{outlined}; haemorrhage was not looked for in this {scan}")
     grade, named = grade_of(report), named_types(report)
     if grade is None:
         found = f"Outlined: {_outlined(report)}" if report.lesions else "Nothing outlined"

@@ -105,7 +105,9 @@ def _answer(
     fill = source.kinds if source.missing == EMPTY else frozenset[str]()
     try:
         labels = _labels(number, loaded, source, "masks" in fill)
-        suffix = "ventricles" if loaded.image.modality == "MR" else "any"
+        # Of a case with both, masks are taken for blood.
+        blood = loaded.image.modality != "MR" and loaded.foreground is not None
+        suffix = "any" if blood or loaded.ventricle_mask is None else "ventricles"
         truth = slice_truth(loaded) if suffix == "any" else None
         slices = study = metrics = None
         if labels is not None:

@@ -46,7 +46,7 @@ def known_recipes() -> tuple[str, ...]:
     """Names of the shipped recipes.
 
     >>> [name for name in known_recipes() if "classifier" not in name]
-    ['bleed', 'paper-cnn', 'ventricles']
+    ['bleed', 'paper-cnn', 'ventricles', 'ventricles-ct']
     """
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 

@@ -24,9 +24,17 @@ def test_another_data_set_replaces_the_boards_it_can_serve():
 def test_the_same_data_set_from_another_path_keeps_its_options():
     own = load_suite("smoke").boards[0].options
     suite, skipped = with_data(load_suite("smoke"), "phantom:maps")
-    assert [board.dataset for board in suite.boards] == ["phantom:maps", "phantom:maps"]
+    assert [board.dataset for board in suite.boards] == ["phantom:maps"] * 3
     assert suite.boards[0].options == own
-    assert len(skipped) == 1
+    assert not skipped
+
+
+def test_table_3_of_the_paper_goes_to_ct_phantoms_of_the_same_number():
+    table = load_suite("paper").boards[2]
+    suite, skipped = with_data(load_suite("paper"), "phantom")
+    assert not skipped
+    assert (suite.boards[2].title, suite.boards[2].dataset) == (table.title, "phantom")
+    assert suite.boards[2].options == {"patients": 87, "seed": 2021} == table.options
 
 
 def test_without_the_option_nothing_changes():
@@ -42,7 +50,8 @@ def test_smoke_has_a_board_for_every_data_set(name):
     assert served
     blood = not name.startswith(("ventricles", "phantom-t1", "freesurfer"))
     assert [getattr(board.view, "target", "slices") for board in served if board.task == "segmentation"] == (
-        [] if name in ("rsna", "cq500") else ["haemorrhage"] if blood else ["ventricles"]
+        [] if name in ("rsna", "cq500") else ["haemorrhage", "ventricles"] if name in ("phantom", "nifti-folder")
+        else ["haemorrhage"] if blood else ["ventricles"]
     )
 
 

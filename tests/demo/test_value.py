@@ -1,17 +1,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from demo.viewer.value import viewer_look, viewer_value
-from demo.volume_stream import encode_volume
+from demo.viewer.value import VENTRICLE_ID, _layers, viewer_look, viewer_value
+from demo.volume_stream import _reduced_labels, encode_volume
 from hemobench.errors import UserError
 from hemobench.inference.lesions import lesions_of
-from hemobench.inference.report import Call, ModelUsed, SliceFinding, Source, StudyFinding, StudyReport
+from hemobench.inference.report import Call, ModelUsed, SliceFinding, Source, StudyFinding, StudyReport, Ventricles
 from hemobench.labels import CLASSES
 from hemobench.volume import LABEL_MAP, Volume, display_affine
 from hemobench.windows import get_window
@@ -110,3 +111,37 @@ def test_windows_and_colours_are_those_of_the_package() -> None:
     assert [one["name"] for one in look["presets"]] == ["brain", "subdural", "stroke", "bone"]
     assert all(one["width"] == get_window(one["name"]).width_hu for one in look["presets"])
     assert set(look["colours"]) == set(look["labels"]) == set(CLASSES) - {"any"}
+
+
+def with_ventricles(labels: Any) -> StudyReport:
+    made = report(labels)
+    outlined = np.zeros(SHAPE, dtype=np.uint8)
+    outlined[1:4, 4:10, 4:10] = 1
+    found = Ventricles(1.25, 108, blood_share=0.25, validated_on={"volume_ml": "phantoms", "blood_share": "phantoms"})
+    beside = Volume(outlined, display_affine(SHAPE, SPACING), LABEL_MAP)
+    return replace(made, ventricles=found, ventricle_map=beside)
+
+
+def test_ventricles_are_a_layer_below_the_blood_in_them() -> None:
+    labels = np.zeros(SHAPE)
+    labels[2, 5:8, 5:8] = 3
+    layers = _layers(with_ventricles(labels))
+    assert layers is not None
+    assert np.count_nonzero(layers.voxels == 3) == 9
+    assert np.count_nonzero(layers.voxels == VENTRICLE_ID) == 108 - 9
+    reduced = _reduced_labels(np.asarray(layers.voxels[2]), 2)
+    # Rows and columns 4..9 in blocks of two; blood in 5..7 reaches into the blocks 4-5 and 6-7.
+    assert np.count_nonzero(reduced == 3) == 4
+    assert np.count_nonzero(reduced == VENTRICLE_ID) == 5
+
+
+def test_measures_travel_as_words_and_blood_is_gone_to_first(tmp_path: Path) -> None:
+    labels = np.zeros(SHAPE)
+    labels[4, 5:8, 5:8] = 3
+    value = value_of(with_ventricles(labels), tmp_path)
+    assert value["first_slice"] == 4
+    assert value["ventricles"]["alone"] is False
+    assert [(row["name"], row["value"], row["validated_on"]) for row in value["ventricles"]["rows"]] == [
+        ("volume", "1.2 mL", "phantoms"), ("blood in them", "25%", "phantoms"),
+    ]  # fmt: skip
+    assert value_of(with_ventricles(np.zeros(SHAPE)), tmp_path)["first_slice"] == 1, "else where most ventricle is"

@@ -106,6 +106,21 @@ def ventricle_checkpoint(directory: Path, *, threshold_grey: float = 0.65, **con
     )
 
 
+def ct_ventricle_checkpoint(directory: Path, *, threshold_hu: float = 45.0, **config: Any) -> Path:
+    """A ventricle checkpoint for CT: ventricle is what is brighter than `threshold_hu` in the brain window."""
+    grey = float(apply_window(np.array([threshold_hu]), "brain")[0])
+    return _write(
+        directory,
+        voxelwise_unet("unet3d", [(SLOPE, -SLOPE * grey)]),
+        role="ventricles-ct",
+        model="unet3d",
+        model_options={"base": 2, "depth": 1, "norm": "none"},
+        view=SegmentationView("ventricles", (3.0, 1.5, 1.5), (32, 96, 80), "brain"),
+        thresholds={"voxel": {"ventricles": 0.5}},
+        **config,
+    )
+
+
 def slice_checkpoint(
     directory: Path,
     *,

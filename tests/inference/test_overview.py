@@ -15,7 +15,7 @@ from hemobench.inference.overview import PAGE_WIDTH, draw_overview, write_overvi
 from hemobench.inference.overview.canvas import Canvas, shortened, text_width, wrapped
 from hemobench.inference.overview.page import _largest_slices
 from hemobench.inference.overview.panel import doubt_of, verdict
-from hemobench.inference.overview.slices import SlicePictures, even_slices, head_alone
+from hemobench.inference.overview.slices import SlicePictures, even_slices, head_alone, pictures_of
 from hemobench.inference.overview.style import CALLED, CAUTION, TYPE_COLOURS, VENTRICLE_COLOUR
 from hemobench.inference.report import (
     Call,
@@ -295,3 +295,38 @@ def test_no_letter_is_drawn_as_the_box_of_a_missing_one() -> None:
         canvas.text(2, 2, text, 16)
         pages.append(canvas.finished(30).tobytes())
     assert pages[0] == pages[1]
+
+
+def ct_with_ventricles() -> StudyReport:
+    """Blood in a part of the ventricles of a CT, and all that is measured of them."""
+    report = a_report(boxes={(9, 60, 60): ("intraventricular", 8)})
+    assert report.scan is not None
+    ventricles = np.zeros(report.scan.volume.shape, dtype=np.uint8)
+    ventricles[8:12, 50:70, 55:75] = 1
+    found = Ventricles(
+        23.4, int(ventricles.sum()), 12.0, 11.4, 1.2, 0.051, 0.31, 9, -6.2,
+        dict.fromkeys(("volume_ml", "sides_ml", "blood_share", "evans_index", "midline_shift_mm"), "phantoms"),
+    )  # fmt: skip
+    return replace(report, ventricles=found, ventricle_map=report.scan.volume.with_voxels(ventricles, LABEL_MAP))
+
+
+def test_ventricles_of_a_ct_are_a_line_about_its_blood_and_a_card() -> None:
+    report = ct_with_ventricles()
+    page, plain = draw_overview(report), draw_overview(replace(report, ventricles=None, ventricle_map=None))
+    assert amount(page, VENTRICLE_COLOUR) > 300
+    assert amount(plain, VENTRICLE_COLOUR) == 0
+    blood = TYPE_COLOURS["intraventricular"]
+    assert amount(page, blood) > 0.9 * amount(plain, blood), "what is in them is seen"
+    assert verdict(report) == verdict(replace(report, ventricles=None)), "the call is that of blood"
+    assert page.height >= plain.height
+
+
+def test_a_line_leaves_what_is_inside_as_it_is() -> None:
+    report = ct_with_ventricles()
+    pictures = pictures_of(replace(report, label_map=None))
+    drawn, bare = (pictures.axial(9, 400, 400, labels=labels).astype(int) for labels in (True, False))
+    changed = np.abs(drawn - bare).max(axis=-1) > 30
+    rows, columns = np.nonzero(changed)
+    middle = changed[(rows.min() + rows.max()) // 2 - 5 :, (columns.min() + columns.max()) // 2 - 5 :][:10, :10]
+    assert changed.any()
+    assert not middle.any()

@@ -47,16 +47,17 @@ def open_phantom(
     least_size: float | None = None,
     restless: float | None = None,
     least_contrast_hu: float | None = None,
+    subtypes: str | None = None,
 ) -> Dataset:
     """Phantom patients as cases that are made when they are loaded.
 
     path: folder of FreeSurfer-style label maps for the anatomies, or None for the MNI152 head; the other arguments are
-    those of `PhantomSpec`, None its default. Raises UserError for values out of range, a folder without label maps, or
-    CT options for MRI, whose volumes have one size and no bleeds.
+    those of `PhantomSpec`, None its default; subtypes are joined by "+". Raises UserError for values out of range, a
+    folder without label maps, or CT options for MRI, whose volumes have one size and no bleeds.
     """
     options = {
         "slices": slices, "matrix": matrix, "healthy": healthy, "least_size": least_size, "restless": restless,
-        "least_contrast_hu": least_contrast_hu,
+        "least_contrast_hu": least_contrast_hu, "subtypes": tuple(subtypes.split("+")) if subtypes else None,
     }
     given = {name: value for name, value in options.items() if value is not None}
     if product == "t1" and given:
@@ -99,8 +100,8 @@ def build_folder(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Write phantom patients as NIfTI: `<patient>/image.nii.gz` (HU or T1), `<patient>/label_map.nii.gz`, and
-    `patients.csv`, `slices.csv` with what is in them.
+    """Write phantom patients as NIfTI: `<patient>/image.nii.gz` (HU or T1), `<patient>/label_map.nii.gz` (of CT also
+    `<patient>/ventricles.nii.gz`), and `patients.csv`, `slices.csv` with what is in them.
 
     A folder that holds the same phantom in part is completed; anything else in it raises UserError. `progress(done,
     total)` counts patients.
@@ -139,6 +140,9 @@ def _write_patient(output: Path, spec: PhantomSpec, index: int, loaded: Loaded) 
     write_nifti(image, rows.with_name("image.nii.gz"))
     if loaded.label_map is not None:
         write_nifti(loaded.image.with_voxels(loaded.label_map, LABEL_MAP), rows.with_name("label_map.nii.gz"))
+    if loaded.ventricles is not None:
+        mask = loaded.ventricles.astype(np.uint8)
+        write_nifti(loaded.image.with_voxels(mask, LABEL_MAP), rows.with_name("ventricles.nii.gz"))
     labels = loaded.slice_labels
     table = pd.DataFrame(labels if labels is not None else [], columns=list(SUBTYPES))
     table.insert(0, "slice", range(len(table)))

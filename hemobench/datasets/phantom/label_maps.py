@@ -1,8 +1,8 @@
 """Anatomy from FreeSurfer-style label maps with extra-cerebral tissue, the kind published with SynthSeg.
 
-Ids: FreeSurfer's colour table for the brain (4, 43 lateral ventricles; 5, 44 inferior horns; 14 third; 15 fourth); 5xx
-outside it: 502 artery, 506 eye, 507 other soft tissue, 509 mucosa, 511 skin, 512 spinal cord, 514 vein, 515 cortical
-and 516 cancellous bone, 530 optic nerve.
+Ids: FreeSurfer's colour table for the brain (4, 43 lateral ventricles; 5, 44 inferior horns; 14 third; 15 fourth), but
+136, 137, 163 and 164 for the choroid plexus; 5xx outside it: 502 artery, 506 eye, 507 other soft tissue, 509 mucosa,
+511 skin, 512 spinal cord, 514 vein, 515 cortical and 516 cancellous bone, 530 optic nerve.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from hemobench.errors import UserError
 from hemobench.io.nifti import read_label_map as read_label_volume
 
 VENTRICLES = (4, 5, 14, 15, 43, 44, 72)
-GREY_IDS = (3, 8, 17, 18, 26, 28, 42, 47, 53, 54, 58, 60, 136, 137, 163, 164)
+# Both sides' lateral and inferior parts: every voxel of theirs touches the ventricle that it hangs in, or nearly.
+PLEXUS_IDS = (136, 137, 163, 164)
+GREY_IDS = (3, 8, 17, 18, 26, 28, 42, 47, 53, 54, 58, 60)
 DEEP_GREY_IDS = (10, 11, 12, 13, 49, 50, 51, 52)
 WHITE_IDS = (2, 7, 16, 41, 46, 77, 85, 251, 252, 253, 254, 255, 512, 530)
 LEFT_IDS = (2, 3, 10, 11, 12, 13, 17, 18, 26, 28)
@@ -75,6 +77,7 @@ def parts_from_label_map(path: Path) -> Parts:
     labels = read_label_map(path)
     grey_mask, white_mask = np.isin(labels, (*GREY_IDS, *DEEP_GREY_IDS)), np.isin(labels, WHITE_IDS)
     ventricle = np.isin(labels, VENTRICLES)
+    plexus = np.isin(labels, PLEXUS_IDS)
     csf = np.isin(labels, (24, 30, 62))
     tissue = np.zeros(labels.shape, np.uint8)
     for label, name in OUTER.items():
@@ -82,10 +85,11 @@ def parts_from_label_map(path: Path) -> Parts:
     neural = grey_mask | white_mask | csf
     tissue[neural] = Tissue.BRAIN
     tissue[ventricle] = Tissue.VENTRICLE
+    tissue[plexus] = Tissue.CHOROID
     tissue[(labels == 507) & _fat(labels)] = Tissue.FAT
-    known = neural | ventricle | np.isin(labels, tuple(OUTER)) | (labels == 0)
+    known = neural | ventricle | plexus | np.isin(labels, tuple(OUTER)) | (labels == 0)
     tissue[~known] = Tissue.BRAIN  # rare FreeSurfer ids: all lie inside the brain
-    cranium = _cranium(labels, neural | ventricle)
+    cranium = _cranium(labels, neural | ventricle | plexus)
     tissue[cranium & np.isin(tissue, (Tissue.MUSCLE, Tissue.FAT, Tissue.AIR, Tissue.MUCOSA))] = Tissue.BRAIN
     grey, white = _fractions(grey_mask, white_mask)
     return Parts(
@@ -113,7 +117,7 @@ def _fat(labels: NDArray[np.int32]) -> BoolArray:
 
 
 def _cranium(labels: NDArray[np.int32], inner: BoolArray) -> BoolArray:
-    brain = np.isin(labels, (*GREY_IDS, *DEEP_GREY_IDS, *WHITE_IDS[:10], *VENTRICLES))
+    brain = np.isin(labels, (*GREY_IDS, *DEEP_GREY_IDS, *WHITE_IDS[:10], *VENTRICLES, *PLEXUS_IDS))
     near = distance_mm(brain, 14.0) <= 12
     solid = ndimage.binary_opening(inner & near & (labels != 512), iterations=1)
     parts, _ = ndimage.label(solid)

@@ -168,7 +168,7 @@ def sample(fields: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
 
 
 def render_ct(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
-    """One CT study: Volume in HU, label map in its space, slice labels."""
+    """One CT study: Volume in HU, label map and ventricles in its space, slice labels."""
     fields = [make_bleed(site_of(anatomy), bleed) for bleed in plan.bleeds]
     moves = displacement(anatomy, plan.person, [f.swelling for f in fields if f.swelling])
     template = (paint_ct(anatomy, plan) + 1000)[None]  # air is 0, as beyond the grid
@@ -176,8 +176,10 @@ def render_ct(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
     sampler = Sampler(geometry, moves, plan.person.warp_mm, stream(plan.key, "warp"))
     mixer = BloodMixer(anatomy, plan, fields)
     scalp = _Scalp(anatomy, stream(plan.key, "scalp-haematoma")) if "scalp-haematoma" in plan.lookalikes else None
+    ventricles = _Ventricles(anatomy)
     hu = torch.full(geometry.shape, -1000.0)
     occupancy = torch.zeros(len(fields), *geometry.shape)
+    ventricle = torch.zeros(geometry.shape)
     for index in range(geometry.shape[0]):
         window = sampler.window(index, anatomy)
         if window is None:
@@ -191,13 +193,16 @@ def render_ct(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
         hu[index][window] = planes.mean(0)
         for k, amount in amounts.items():
             occupancy[k, index][window] = amount.mean(0)
+        solid = [amount for k, amount in amounts.items() if fields[k].fluid is None]
+        ventricle[index][window] = ventricles.share(displaced, solid).mean(0)
     hu = _scan(hu, geometry, plan)
     label_map = _label_map(fields, occupancy)
     area = float(geometry.spacing_mm[1] * geometry.spacing_mm[2])
     slice_labels = np.stack(
         [(label_map == LABEL_IDS[s]).sum(axis=(1, 2)) * area >= MIN_AREA_MM2 for s in SUBTYPES], axis=1
     ).astype(np.uint8)
-    return Loaded(Volume(hu.numpy(), geometry.affine, "CT"), label_map, slice_labels)
+    image = Volume(hu.numpy(), geometry.affine, "CT")
+    return Loaded(image, label_map, slice_labels, ventricles=(ventricle >= 0.5).numpy())
 
 
 class BloodMixer:
@@ -253,6 +258,28 @@ class BloodMixer:
             amount[inside] = occupancy
             amounts[k] = amount
         return planes, amounts
+
+
+class _Ventricles:
+    """Where the ventricles are, with all that is in them: fluid, blood mixed into it, plexus."""
+
+    def __init__(self, anatomy: Anatomy) -> None:
+        there = (anatomy.tissue == Tissue.VENTRICLE) | (anatomy.tissue == Tissue.CHOROID)
+        bounds = [torch.nonzero(there.any(a).any(b)).flatten() for a, b in ((2, 1), (2, 0), (1, 0))]
+        cut = [slice(max(0, int(b[0]) - 1), int(b[-1]) + 2) if len(b) else slice(0, 2) for b in bounds]
+        self.field = there[tuple(cut)].float()[None]
+        self.start = torch.tensor([side.start for side in reversed(cut)], dtype=torch.float32)
+
+    def share(self, displaced: torch.Tensor, solid: Sequence[torch.Tensor]) -> torch.Tensor:
+        """Share of ventricle (planes, H, W) at displaced positions; `solid` are the bleeds that took its place."""
+        share = torch.zeros(displaced.shape[:-1])
+        last = torch.tensor(self.field.shape[:0:-1], dtype=torch.float32) - 1
+        inside = ((displaced >= self.start) & (displaced <= self.start + last)).all(dim=-1)
+        if bool(inside.any()):
+            share[inside] = sample(self.field, displaced[inside] - self.start)[0]
+        for amount in solid:
+            share *= 1 - amount
+        return share
 
 
 class _Scalp:

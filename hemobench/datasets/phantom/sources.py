@@ -18,6 +18,7 @@ from hemobench.errors import UserError
 from hemobench.io.atomic import replacing
 
 ANATOMY_VERSION = 3  # raise it when the building of anatomies changes, so that old files are not used
+MAP_VERSION = 4  # the same for what is made of label maps alone
 
 
 @lru_cache(maxsize=32)
@@ -28,7 +29,7 @@ def anatomy_keys(folder: str | None) -> tuple[tuple[str, str | None], ...]:
     keys = []
     for path in list_label_maps(Path(folder)):
         digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-        keys.append((f"map-{digest}-v{ANATOMY_VERSION}", str(path)))
+        keys.append((f"map-{digest}-v{MAP_VERSION}", str(path)))
     return tuple(keys)
 
 

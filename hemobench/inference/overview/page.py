@@ -100,7 +100,10 @@ class _Gallery:
         self.volume, self.labels = self.pictures.volume, self.pictures.label_map
         self.aspect = min(max(self.pictures.head_aspect, _ASPECTS[0]), _ASPECTS[1])
         self.marked = _largest_slices(report)
-        self.fullest = None if self.labels is None else fullest_slice(self.labels)
+        outlined = [one for one in (self.labels, self.pictures.ventricles) if one is not None and one.any()]
+        # What is shown at a larger size: of blood where there is some, else of the ventricles.
+        self.outlined = outlined[0] if outlined else None
+        self.fullest = None if self.outlined is None else fullest_slice(self.outlined)
 
     def draw(self) -> list[int]:
         """Draw all of it; gives the slices that are shown."""
@@ -115,10 +118,10 @@ class _Gallery:
         greys = "grey levels of the picture" if self.report.source.modality == "grey" else "grey levels of the scan"
         window = f"{WINDOW} window" if self.report.source.modality == "CT" else greys
         x = self.left + self.canvas.text(self.left, self.bottom + 8, window, 14, MUTED, anchor="lm") + 22
-        entries = list(TYPE_COLOURS.items())
-        if self.report.ventricles is not None:
-            entries = [("ventricles", VENTRICLE_COLOUR)]
-        draw_swatches(self.canvas, x, self.bottom + 8, entries if self.labels is not None else [])
+        of_blood = self.labels is not None and not self.report.ventricles_alone
+        entries = list(TYPE_COLOURS.items()) if of_blood else []
+        entries += [("ventricles", VENTRICLE_COLOUR)] if self.report.ventricles is not None else []
+        draw_swatches(self.canvas, x, self.bottom + 8, entries)
         self.bottom += 26
 
     def _detail(self, index: int) -> None:
@@ -135,8 +138,8 @@ class _Gallery:
         drawn: list[tuple[RGB, str]] = [(self.pictures.axial(index, width, height, labels=False), f"slice {index}")]
         if self.fullest is not None:
             drawn.append((self.pictures.axial(index, width, height), f"slice {index}, outlined"))
-        if with_coronal and self.labels is not None:
-            row = int(np.argmax(np.count_nonzero(self.labels[index], axis=1)))
+        if with_coronal and self.outlined is not None:
+            row = int(np.argmax(np.count_nonzero(self.outlined[index], axis=1)))
             drawn.append((self.pictures.coronal(row, width, height), f"coronal, row {row}"))
         for number, (picture, caption) in enumerate(drawn):
             x = first + number * (width + _GAP)

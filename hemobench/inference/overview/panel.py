@@ -30,7 +30,8 @@ from hemobench.inference.overview.style import (
     counted,
     millilitres,
 )
-from hemobench.inference.report import BORDERLINE, LIKELY, UNLIKELY, Lesion, Source, StudyReport
+from hemobench.inference.report import BORDERLINE, LIKELY, UNLIKELY, Lesion, Source, StudyReport, Ventricles
+from hemobench.inference.ventricles import readings
 from hemobench.inference.verdict import verdict_of, worth_in_words
 from hemobench.labels import SUBTYPES
 
@@ -58,6 +59,8 @@ class Panel:
         self._along_the_scan(Profile(report), shown)
         if report.lesions:
             self._lesions(report)
+        if report.ventricle_map is not None and report.ventricles is not None:
+            self._ventricles(report.ventricles)
 
     def _open_card(self, height: int, title: str = "") -> tuple[int, int, int]:
         """Paint a card and give left, right and first line's top of what it holds."""
@@ -166,6 +169,20 @@ class Panel:
                 total = sum(lesion.volume_ml or 0.0 for lesion in rest)
                 told = f"and {len(rest)} smaller of {millilitres(total)} mL together, in report.json"
             self.canvas.text(left + 30, y + 20 + 25 * len(shown), told, 14, MUTED)
+
+    def _ventricles(self, found: Ventricles) -> None:
+        """One row a measure: its value, what it needs to be understood, and what it was held against."""
+        rows = readings(found, millilitres)
+        left, right, y = self._open_card(2 * _PAD + 24 + max(1, len(rows)) * 24, "ventricles")
+        self.canvas.text(right, y - 22, "held against", 12, FAINT, anchor="ra")
+        for number, row in enumerate(rows):
+            top = y + 24 * number
+            self.canvas.text(left, top, row.name, 15, MUTED)
+            x = left + 118 + self.canvas.text(left + 118, top, row.value, 15, TEXT)
+            self.canvas.text(x + 8, top + 1, row.remark, 13, MUTED)
+            self.canvas.text(right, top + 1, row.validated_on, 13, FAINT, anchor="ra")
+        if not rows:
+            self.canvas.text(left, y, "outlined; the scan has no millimetres", 15, MUTED)
 
     def scan(self, source: Source) -> None:
         """What was read, and the remarks of intake and pipeline."""

@@ -77,13 +77,14 @@ class Profile:
 
 
 def _curve(report: StudyReport) -> Curve | None:
-    """The probability of any blood, for MR the area of the ventricles, None where neither is there."""
+    """The probability of any blood, without one the area of the ventricles, None where neither is there."""
     values = _by_slice(report, "any")
     if np.isfinite(values).any():
         return Curve("any", values, ANY_COLOUR, "1")
-    if report.ventricles is None or report.label_map is None:
+    outlined = report.label_map if report.ventricles_alone else report.ventricle_map
+    if outlined is None:
         return None
-    area = np.count_nonzero(report.label_map.voxels, axis=(1, 2)).astype(np.float64)
+    area = np.count_nonzero(outlined.voxels, axis=(1, 2)).astype(np.float64)
     unit = "voxels"
     if report.source.spacing_mm is not None:
         _, row_mm, column_mm = report.source.spacing_mm

@@ -24,7 +24,7 @@ from hemobench.inference.overview.style import (
     counted,
     millilitres,
 )
-from hemobench.inference.report import NOTICE, ModelUsed, StudyReport
+from hemobench.inference.report import NOTICE, ModelUsed, StudyReport, Ventricles
 from hemobench.labels import SUBTYPES
 
 COLUMNS = 3
@@ -63,6 +63,7 @@ class SheetPanel:
     mark: str
     window: str
     threshold: float | None
+    ventricles: bool = False
 
 
 def sheet_panel(report: StudyReport, truth: Truth, name: str) -> SheetPanel:
@@ -78,7 +79,8 @@ def sheet_panel(report: StudyReport, truth: Truth, name: str) -> SheetPanel:
     if truth.label_map is not None:
         labelled = SlicePictures(pictures.volume, truth.label_map, pictures.colours)
         left, said = labelled.axial(index, width, height), f"slice {index}{LABELS}"
-    outlined = pictures.label_map is not None and bool(pictures.label_map[index].any())
+    maps = (pictures.label_map, pictures.ventricles)
+    outlined = any(one is not None and bool(one[index].any()) for one in maps)
     right = pictures.axial(index, width, height), "outlined" if outlined else "nothing outlined"
     headline, _, colour = verdict(report)
     probability = report.study.probabilities.get("any")
@@ -89,15 +91,19 @@ def sheet_panel(report: StudyReport, truth: Truth, name: str) -> SheetPanel:
         mark=_disagreement(report, truth),
         threshold=report.study.calls["any"].threshold if "any" in report.study.calls else None,
         window=f"{WINDOW} window" if report.source.modality == "CT" else "grey levels of the scan",
+        ventricles=report.ventricles is not None,
     )
 
 
 def shown_slice(report: StudyReport) -> int:
-    """Where most is outlined; without any outline where blood is likeliest; without either the middle."""
+    """Where most blood is outlined, else most of the ventricles; without any outline where blood is likeliest; without
+    either the middle."""
     if report.label_map is not None:
         fullest = fullest_slice(np.asarray(report.label_map.voxels))
         if fullest is not None:
             return fullest
+    if report.ventricle_map is not None and report.ventricle_map.voxels.any():
+        return fullest_slice(np.asarray(report.ventricle_map.voxels)) or 0
     known = [one for one in report.slices if "any" in one.probabilities]
     if known:
         return max(known, key=lambda one: one.probabilities["any"]).index
@@ -151,8 +157,8 @@ def _legend(canvas: Canvas, top: int, panels: Sequence[SheetPanel], notes: Seque
     windows = " or ".join(dict.fromkeys(panel.window for panel in panels))
     words = f"{windows}; left {left}, right with what the networks outlined"
     x = MARGIN + canvas.text(MARGIN, top + 8, words, 14, MUTED, anchor="lm") + 22
-    ventricles = any(panel.colour == VENTRICLE_COLOUR for panel in panels)
-    entries = [("ventricles", VENTRICLE_COLOUR)] if ventricles else list(TYPE_COLOURS.items())
+    entries = list(TYPE_COLOURS.items()) if any(panel.colour != VENTRICLE_COLOUR for panel in panels) else []
+    entries += [("ventricles", VENTRICLE_COLOUR)] if any(panel.ventricles for panel in panels) else []
     x = draw_swatches(canvas, x, top + 8, entries)
     thresholds = sorted({f"{panel.threshold:.2f}" for panel in panels if panel.threshold is not None})
     if thresholds:
@@ -198,7 +204,7 @@ def _network_lines(report: StudyReport) -> list[tuple[str, Colour]]:
 
 
 def _type_words(report: StudyReport) -> str:
-    if report.ventricles is not None:
+    if report.ventricles is not None and not report.looked_for_blood:
         return "haemorrhage was not looked for"
     known = [(report.study.probabilities[name], name) for name in SUBTYPES if name in report.study.probabilities]
     if not known:
@@ -212,9 +218,19 @@ def _type_words(report: StudyReport) -> str:
 
 
 def _outline_words(report: StudyReport) -> str:
-    if report.ventricles is not None:
-        volume_ml = report.ventricles.volume_ml
-        return "ventricles outlined" if volume_ml is None else f"ventricles: {millilitres(volume_ml)} mL outlined"
+    if report.ventricles is not None and not report.looked_for_blood:
+        return _ventricle_words(report.ventricles)
+    beside = "" if report.ventricles is None else f"; {_ventricle_words(report.ventricles)}"
+    return _blood_words(report) + beside
+
+
+def _ventricle_words(found: Ventricles) -> str:
+    if found.volume_ml is None:
+        return "ventricles outlined" if found.voxels else "no ventricles outlined"
+    return f"ventricles: {millilitres(found.volume_ml)} mL outlined"
+
+
+def _blood_words(report: StudyReport) -> str:
     if not report.lesions:
         return "nothing outlined" if report.label_map is not None else "no network here outlines"
     if report.volume_ml is not None:

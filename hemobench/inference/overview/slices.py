@@ -41,27 +41,30 @@ RGB = NDArray[np.uint8]
 
 @dataclass(frozen=True, eq=False)
 class SlicePictures:
-    """Draws slices of `volume` (D, H, W) with `label_map` (D, H, W) of ids on top in `colours`, keyed by id."""
+    """Draws slices of `volume` (D, H, W) with `label_map` (D, H, W) of ids on top in `colours`, keyed by id.
+
+    `ventricles` (D, H, W), a mask, are drawn below it as a line alone, so that what is in them is seen.
+    """
 
     volume: Volume
     label_map: NDArray[np.integer] | None
     colours: Mapping[int, Colour]
+    ventricles: NDArray[np.integer] | None = None
 
     def axial(self, index: int, width: int, height: int, *, labels: bool = True, window: str = WINDOW) -> RGB:
         """Slice `index`, cut to the head and fitted into (height, width, 3), black around it; CT through `window`."""
         rows, columns = self.head
         _, row_mm, column_mm = self.volume.spacing_mm
         grey = self.grey(self.volume.voxels[index, rows, columns], window)
-        on_top = self.label_map[index, rows, columns] if labels and self.label_map is not None else None
-        return self._fitted(grey, on_top, row_mm / column_mm, width, height)
+        place = (index, rows, columns) if labels else None
+        return self._fitted(grey, place, row_mm / column_mm, width, height)
 
     def coronal(self, row: int, width: int, height: int) -> RGB:
         """The plane through `row`, the top of the head up, fitted like `axial`."""
         columns = self.head[1]
         depth_mm, _, column_mm = self.volume.spacing_mm
         grey = self.grey(self.volume.voxels[::-1, row, columns])
-        on_top = None if self.label_map is None else self.label_map[::-1, row, columns]
-        return self._fitted(grey, on_top, depth_mm / column_mm, width, height)
+        return self._fitted(grey, (slice(None, None, -1), row, columns), depth_mm / column_mm, width, height)
 
     @cached_property
     def head(self) -> tuple[slice, slice]:
@@ -109,13 +112,18 @@ class SlicePictures:
         return np.rint(np.clip(scaled, 0, 255)).astype(np.uint8)
 
     def _fitted(
-        self, grey: NDArray[np.uint8], labels: NDArray[np.integer] | None, pixel_aspect: float, width: int, height: int
+        self, grey: NDArray[np.uint8], place: tuple[Any, ...] | None, pixel_aspect: float, width: int, height: int
     ) -> RGB:
+        """A plane as RGB; place: where it lies in the label map and the ventricles, None where they stay away."""
         rows, columns = grey.shape
         scale = min(width / columns, height / (rows * pixel_aspect))
         size = max(1, round(columns * scale)), max(1, round(rows * pixel_aspect * scale))
         resized = Image.fromarray(grey).resize(size, Image.Resampling.LANCZOS)
         rgb = np.repeat(np.asarray(resized, dtype=np.float32)[..., None], 3, axis=-1)
+        inside = None if place is None or self.ventricles is None else self.ventricles[place] > 0
+        if inside is not None and inside.any():
+            rgb = _tinted(rgb, inside, VENTRICLE_COLOUR, tint=0.0)
+        labels = None if place is None or self.label_map is None else self.label_map[place]
         for number, colour in self.colours.items():
             if labels is not None and np.any(labels == number):
                 rgb = _tinted(rgb, labels == number, colour)
@@ -125,7 +133,9 @@ class SlicePictures:
         return page
 
 
-def _tinted(rgb: NDArray[np.float32], mask: NDArray[np.bool_], colour: Colour) -> NDArray[np.float32]:
+def _tinted(
+    rgb: NDArray[np.float32], mask: NDArray[np.bool_], colour: Colour, tint: float = _TINT
+) -> NDArray[np.float32]:
     """The picture with a mask of any resolution as a tint, and a full-coloured line where its border is."""
     size = (rgb.shape[1], rgb.shape[0])
     smooth = Image.fromarray(mask.astype(np.uint8) * 255).resize(size, Image.Resampling.BILINEAR)
@@ -136,7 +146,7 @@ def _tinted(rgb: NDArray[np.float32], mask: NDArray[np.bool_], colour: Colour) -
     cover = np.asarray(blurred, dtype=np.float32)[..., None] / 255
     # 4 c (1 - c) is 1 on the border and falls to both sides: a smooth line of about two pixels.
     line = np.clip(1.5 * (4 * cover * (1 - cover)) - 0.25, 0, 1)
-    strength = np.maximum(_TINT * cover, line)
+    strength = np.maximum(tint * cover, line)
     return np.asarray(rgb + strength * (np.asarray(colour, dtype=np.float32) - rgb), dtype=np.float32)
 
 
@@ -156,7 +166,8 @@ def pictures_of(report: StudyReport) -> SlicePictures:
     if report.scan.burned_in:
         volume = head_alone(volume)
     labels = None if report.label_map is None else np.asarray(report.label_map.voxels)
-    return SlicePictures(volume, labels, BLOOD_COLOURS if report.ventricles is None else VENTRICLE_COLOURS)
+    beside = None if report.ventricle_map is None else np.asarray(report.ventricle_map.voxels)
+    return SlicePictures(volume, labels, VENTRICLE_COLOURS if report.ventricles_alone else BLOOD_COLOURS, beside)
 
 
 def head_alone(volume: Volume) -> Volume:

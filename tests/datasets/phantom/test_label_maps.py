@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from hemobench.datasets.phantom import PhantomSpec, generate_patient, open_phantom
 from hemobench.datasets.phantom.anatomy import Anatomy
@@ -41,6 +42,14 @@ def test_an_adults_map_is_an_adults_head(adult: Anatomy) -> None:
     for tissue in (Tissue.CORTICAL_BONE, Tissue.SKIN, Tissue.FAT, Tissue.DURA, Tissue.VENOUS_SINUS, Tissue.EYE):
         assert int((adult.tissue == tissue).sum()) > 1000, tissue.name
     assert adult.landmark("deep_left")[2] > adult.landmark("deep_right")[2]
+
+
+@needs_maps
+def test_the_plexus_hangs_in_the_ventricles(adult: Anatomy) -> None:
+    plexus, ventricles = ((adult.tissue == tissue).numpy() for tissue in (Tissue.CHOROID, Tissue.VENTRICLE))
+    assert 500 < plexus.sum() < 8000
+    near = ndimage.binary_dilation(ventricles, iterations=4)
+    assert (plexus & near).sum() > 0.95 * plexus.sum()
 
 
 @needs_maps
