@@ -79,7 +79,8 @@ class Findings {
     const doubt = doubtful(value);
     this.find(".doubt").textContent = doubt;
     this.find(".doubt").hidden = !doubt;
-    const unknown = value.spacing_known ? "" : "the file gives no millimetres";
+    const unknown = value.spacing_known ? ""
+      : value.pixels_known ? "the file does not say how thick slices are" : "the file gives no millimetres";
     this.find(".volume-words").textContent = [lesions, unknown].filter(Boolean).join("; ");
   }
 

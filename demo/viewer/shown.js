@@ -192,7 +192,9 @@ function showPlaces() {
 
 function showScale(frame) {
   const line = find(".scale-line");
-  line.parentElement.hidden = !shown.value.spacing_known;
+  // In the other planes a step is the distance between slices.
+  const { spacing_known: all, pixels_known: within } = shown.value;
+  line.parentElement.hidden = !(all || (within && views[0].plane.axis === 0));
   const { pixels, text } = scaleBar(frame.pixelsPerMm, frame.width / 3);
   line.style.width = `${pixels}px`;
   find(".scale-text").textContent = text;

@@ -38,6 +38,7 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> d
         "modality": report.source.modality,
         "kind": report.source.kind,
         "spacing_known": report.source.spacing_mm is not None,
+        "pixels_known": report.source.pixel_mm is not None,
         "first_slice": first_slice,
         "first_at": _first_at(label_map, first_slice, header),
         "z_mm": [one.z_mm for one in report.slices],

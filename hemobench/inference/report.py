@@ -25,7 +25,8 @@ NOTICE = "Research use only. Not a medical device, never a diagnosis."
 class Source:
     """What was read. `files` is how many, `modality` "CT", "grey" (a picture) or "MR", `shape` (slices, rows, columns).
 
-    `spacing_mm` along the same axes is None where the file gives no millimetres. `warnings` are the intake's and the
+    `spacing_mm` along the same axes is None where the file does not give all of them; `pixel_mm`, (row, column), where
+    it does not even give a pixel's size. `warnings` are the intake's and the
     pipeline's lines for the user, the gravest first: the first `doubts` of them may make the answer wrong. `complete`
     where no part of what was given is known to have been left unread.
     """
@@ -38,6 +39,11 @@ class Source:
     warnings: tuple[str, ...]
     doubts: int = 0
     complete: bool = True
+    pixel_mm: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixel_mm is None and self.spacing_mm is not None:
+            object.__setattr__(self, "pixel_mm", self.spacing_mm[1:])
 
     def with_remarks(self, lines: Iterable[str]) -> Source:
         """The same with these lines for its warnings, in the order of their grades (`hemobench.io.remarks`)."""

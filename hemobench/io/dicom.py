@@ -60,7 +60,10 @@ def read_dicom(path: Path, entries: Sequence[Entry], *, series: str | None = Non
         source = DicomSource(path, _source_slices(read.stack))
         burned_in = any(instance.burned_in for instance, _ in read.stack.slices)
         warnings += [BURNED_IN] if burned_in else [TEXT_OUTSIDE] if read.has_text else []
-        return Scan(read.volume, "dicom", tuple(warnings), source, read.stack.spacing_known, burned_in or read.has_text)
+        return Scan(
+            read.volume, "dicom", tuple(warnings), source, read.stack.spacing_known, burned_in or read.has_text,
+            read.stack.plane_known,
+        )  # fmt: skip
     raise failed[0][1]
 
 

@@ -55,10 +55,14 @@ class DicomSource:
 
 @dataclass(frozen=True, eq=False)
 class GridSource:
-    """A file whose voxels are one grid (NIfTI, MGZ, npz, npy, a picture as one slice): the grid in its own axes."""
+    """A file whose voxels are one grid (NIfTI, MGZ, npz, npy, a picture as one slice): the grid in its own axes.
+
+    `files` is how many hold it: pictures of slices are a file each.
+    """
 
     path: Path
     space: Space
+    files: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +71,8 @@ class Scan:
 
     `volume` is in orientation S-P-L; `kind` is "dicom", "nifti", "mgz", "picture" or "npz" (npy too). `warnings` are
     lines for the user and hold nothing of a patient header, nor does any other field. `spacing_known` is False where
-    the millimetres are nominal, so that volumes in mL mean nothing. `burned_in` where the file says that text stands in
-    its pictures.
+    the millimetres are nominal, so that volumes in mL mean nothing; `plane_known` where all the same the pixels' own
+    are not, as in a single slice without thickness. `burned_in` where the file says that text stands in its pictures.
     """
 
     volume: Volume
@@ -77,6 +81,12 @@ class Scan:
     source: DicomSource | GridSource
     spacing_known: bool
     burned_in: bool = False
+    plane_known: bool = False
+
+    @property
+    def pixels_known(self) -> bool:
+        """Whether lengths and areas within a slice mean anything."""
+        return self.spacing_known or self.plane_known
 
 
 def check_size(name: str | Path, shape: tuple[int, ...], stored_bytes: int = 0) -> None:

@@ -253,6 +253,8 @@ def scan_lines(source: Source) -> tuple[str, str]:
     spacing = "no millimetres known"
     if source.spacing_mm is not None:
         spacing = f"voxels {' x '.join(f'{size:.3g}' for size in source.spacing_mm)} mm"
+    elif source.pixel_mm is not None:
+        spacing = f"pixels {' x '.join(f'{size:.3g}' for size in source.pixel_mm)} mm, thickness not known"
     return f"{what}, {counted(source.files, 'file')}", f"{counted(depth, 'slice')} of {height} x {width}, {spacing}"
 
 

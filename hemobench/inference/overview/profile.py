@@ -85,8 +85,8 @@ def _curve(report: StudyReport) -> Curve | None:
         return None
     area = np.count_nonzero(report.label_map.voxels, axis=(1, 2)).astype(np.float64)
     unit = "voxels"
-    if report.source.spacing_mm is not None:
-        _, row_mm, column_mm = report.source.spacing_mm
+    if report.source.pixel_mm is not None:
+        row_mm, column_mm = report.source.pixel_mm
         area *= row_mm * column_mm / 100
         unit = "cm2"
     peak = max(float(area.max()), 1e-6)
