@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from demo.volume_stream import EncodedVolume, write_stream
+from hemobench.inference.overview.panel import scan_lines
 from hemobench.inference.overview.style import TYPE_COLOURS, VENTRICLE_COLOUR
 from hemobench.inference.report import Lesion, StudyReport
 from hemobench.labels import CLASSES, LABEL_IDS
@@ -21,12 +22,13 @@ PRESETS = ("brain", "subdural", "stroke", "bone")
 _DIGITS = 4
 
 
-def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> dict[str, Any]:
+def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path, name: str = "") -> dict[str, Any]:
     """Write the stream of `encoded` and the report's label map into `folder`; give all that the viewer shows.
 
     JSON-able. `volume` is the file, in the form that Gradio moves to its cache and serves; `stream` the header of
-    `write_stream`; positions (`first_at`, `lesions[].at`) are (slice, row, column) of the streamed voxels. `slices`
-    holds one list of probabilities a class. Raises UserError where report and `encoded` are not of the same scan.
+    `write_stream`; `title` says what is shown, beginning with `name`; positions (`first_at`, `lesions[].at`) are
+    (slice, row, column) of the streamed voxels. `slices` holds one list of probabilities a class. Raises UserError
+    where report and `encoded` are not of the same scan.
     """
     label_map = report.label_map
     first_slice = _first_slice(report, encoded.shape[0])
@@ -35,6 +37,7 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> d
     return {
         "volume": {"path": str(path), "meta": {"_type": "gradio.FileData"}},
         "stream": header,
+        "title": ": ".join(part for part in (name, "; ".join(scan_lines(report.source))) if part),
         "modality": report.source.modality,
         "kind": report.source.kind,
         "spacing_known": report.source.spacing_mm is not None,

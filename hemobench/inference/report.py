@@ -15,7 +15,7 @@ from typing import Any
 from hemobench.errors import UserError
 from hemobench.io.remarks import Grade, by_gravity, grade_of
 from hemobench.io.scan import Scan
-from hemobench.volume import Volume
+from hemobench.volume import Volume, slice_number
 
 SCHEMA = 1
 NOTICE = "Research use only. Not a medical device, never a diagnosis."
@@ -149,11 +149,16 @@ class StudyReport:
         return None if call is None else call.positive
 
     def to_mapping(self) -> dict[str, Any]:
-        """JSON-able form, without scan and label map."""
+        """JSON-able form, without scan and label map, and with slices' numbers from 1 beside their indices from 0."""
         plain: dict[str, Any] = {"schema": SCHEMA}
         for each in dataclasses.fields(self):
             if each.name not in _BESIDE:
                 plain[each.name] = _plain(getattr(self, each.name))
+        # Indices are for programs; these are the numbers that page and overview show.
+        for one in plain["slices"]:
+            one["number"] = slice_number(one["index"])
+        for one in plain["lesions"]:
+            one["slice_numbers"] = [slice_number(one["first_slice"]), slice_number(one["last_slice"])]
         return plain
 
     def to_json(self) -> str:

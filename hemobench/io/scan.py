@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,11 +47,34 @@ class SourceSlice:
 
 
 @dataclass(frozen=True, eq=False)
+class SeriesOffer:
+    """One series of a study: `key` is what `read_scan` takes for it, `words` what it is, `chosen` whether it was read.
+
+    `name` and `kernel` are the header's own, for the eyes of whoever gave the files: they go into no file and no log.
+    `picture` decodes a slice (rows, columns) in HU from its middle, as long as the files are there.
+    """
+
+    key: str
+    slices: int
+    name: str
+    kernel: str
+    words: str
+    chosen: bool
+    picture: Callable[[], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
 class DicomSource:
-    """A DICOM series: the folder, file or archive it came from and its slices in the order of their positions."""
+    """A DICOM series: the folder, file or archive it came from, its slices in the order of their positions, and all
+    `series` that lie there."""
 
     path: Path
     slices: tuple[SourceSlice, ...]
+    series: tuple[SeriesOffer, ...] = ()
+
+    def __reduce__(self) -> tuple[type[DicomSource], tuple[object, ...]]:
+        # Pictures of series hold open files: a copy in another process does without them.
+        return DicomSource, (self.path, self.slices)
 
 
 @dataclass(frozen=True, eq=False)

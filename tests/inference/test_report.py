@@ -52,7 +52,9 @@ def test_json_has_the_names_of_the_design() -> None:
         "probabilities": {"any": 0.75, "subdural": 0.5},
         "calls": {"any": {"positive": True, "threshold": 0.6}},
     }
-    assert content["slices"][1] == {"index": 1, "z_mm": 2.5, "probabilities": {"any": 0.75, "subdural": 0.5}}
+    assert content["slices"][1] == {
+        "index": 1, "z_mm": 2.5, "probabilities": {"any": 0.75, "subdural": 0.5}, "number": 2,
+    }  # fmt: skip
     assert content["lesions"][0]["centroid_mm"] == [1.0, 2.0, 3.0]
     assert content["notice"] == NOTICE
 

@@ -32,6 +32,7 @@ from hemobench.inference.overview.style import (
 )
 from hemobench.inference.report import Lesion, Source, StudyReport
 from hemobench.labels import SUBTYPES
+from hemobench.volume import slice_number
 
 _PAD = 18
 CARD_GAP = 14
@@ -259,8 +260,8 @@ def scan_lines(source: Source) -> tuple[str, str]:
 
 
 def _lesion_cells(lesion: Lesion) -> tuple[str, ...]:
-    slices = f"{lesion.first_slice}-{lesion.last_slice}"
+    slices = f"{slice_number(lesion.first_slice)}-{slice_number(lesion.last_slice)}"
     if lesion.first_slice == lesion.last_slice:
-        slices = str(lesion.first_slice)
+        slices = str(slice_number(lesion.first_slice))
     volumes = ("-" if one is None else millilitres(one) for one in (lesion.volume_ml, lesion.abc2_ml))
     return str(lesion.number), lesion.subtype, *volumes, slices, f"{lesion.mean_probability:.2f}"
