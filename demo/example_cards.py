@@ -55,8 +55,8 @@ def _parted(title: str) -> str:
     """Places where a long word may be parted: cards are narrow.
 
     >>> _parted("Intraventricular").replace("&shy;", "-")
-    'Intra-ventricular'
+    'Intra-ven-tricular'
     """
-    for start in ("Intra", "Sub"):
+    for start in ("Intra", "Sub", "paren", "ven", "arach"):
         title = title.replace(start, f"{start}&shy;")
     return title
