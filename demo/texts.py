@@ -38,8 +38,8 @@ LEADERBOARD_LEGEND = """
 HOW_IT_WORKS = """
 A scan goes through four steps. All of them run on this server; nothing is sent anywhere else.
 
-1. **Reading.** DICOM series (also zipped), NIfTI, MGZ, npz, PNG or JPEG slices become one volume of Hounsfield units in the
-   patient's millimetres. Gantry tilt, gaps and missing slices are put right or said.
+1. **Reading.** DICOM series (also zipped), NIfTI, MGZ, npz, PNG or JPEG slices become one volume of Hounsfield units in
+   the patient's millimetres. Gantry tilt, gaps and missing slices are put right or said.
 2. **Which types.** A slice classifier gives each slice the probability of five types of haemorrhage, and of any. The
    scan's probability is made from the network's answers to its most suspicious slices. Answers become probabilities in
    two ways, one fitted to single slices and one to whole scans, so the scan's number and those slices' differ. A scan
