@@ -55,7 +55,11 @@ function give(files) {
   input.dispatchEvent(new Event("change", { bubbles: true }));
 }
 
-const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
+/** Whether it is a picture of the page itself that is dragged, which browsers give as a file too. */
+let ours = false;
+document.addEventListener("dragstart", () => { ours = true; }, true);
+document.addEventListener("dragend", () => { ours = false; }, true);
+const carriesFiles = (event) => !ours && [...(event.dataTransfer?.types ?? [])].includes("Files");
 /** Another box on the page that takes files of its own, such as the leaderboard's. */
 const elsewhere = (event) => event.target.closest?.("#board-file");
 const dropping = (is) => document.body.classList.toggle("dropping", is);

@@ -102,7 +102,7 @@ def _wire(page: Page, workshop: Workshop, demo: gr.Blocks) -> None:
         page.example.click(starters.chosen, page.request, page.begun, **_AT_ONCE),
         page.offers.click(starters.of_series, page.request, page.begun, **_AT_ONCE),
         page.again.click(starters.anew, page.request, page.begun, **_AT_ONCE),
-        page.weights.change(starters.anew, page.request, page.begun, **_AT_ONCE),
+        page.weights.change(starters.reweighed, page.request, page.begun, **_AT_ONCE),
     ):
         begun.then(None, page.job, None, js=_LINK, **_AT_ONCE).then(answer, **work)
     page.ask_seg.click(_segmenter(workshop), page.request, [page.status, page.seg], **in_turn)
@@ -138,8 +138,19 @@ class _Starters:
     def anew(self, files: list[str] | None, example: int, weights: str, series: str, job: str) -> list[Any]:
         return self._begin(Request(tuple(files or ()), example, weights, series), job)
 
+    def reweighed(self, files: list[str] | None, example: int, weights: str, series: str, job: str) -> list[Any]:
+        """By other networks; nothing begins where the drop-down only follows the answer that a link brought back."""
+        folder = folder_of(self._folder, job)
+        kept = None if folder is None else recall(folder)
+        if kept is not None and kept[0].weights == weights:
+            return unchanged(BEGUN)
+        return self.anew(files, example, weights, series, job)
+
     def _begin(self, request: Request, earlier: str) -> list[Any]:
         """Values of `Page.begun`."""
+        if not request.files and request.example == NO_EXAMPLE:
+            end(self._folder, earlier)
+            return [*asked(request), "", *results(panel(NOTHING), None)]
         job = begin(self._folder, earlier)
         folder = folder_of(self._folder, job)
         if folder is not None:
@@ -218,6 +229,9 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
         folder = folder_of(workshop.folder, job)
         if folder is None or not paths:
             yield results(panel(NOTHING), None)
+            return
+        if (kept := recall(folder)) is not None and kept[0] == request and kept[1] is not None:
+            yield unchanged()  # it is answered, and shown
             return
         opened = workshop.shelf.open(request.weights)
         found = workshop.analyst.answer(paths, opened, series=request.series or None, tell=tell)

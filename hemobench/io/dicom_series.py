@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hemobench.errors import UserError, unknown_name
-from hemobench.io.dicom_geometry import known_spacing, plane_of, plural
+from hemobench.io.dicom_geometry import by_number, known_spacing, plane_of, plural
 from hemobench.io.dicom_headers import Frame, Instance
 from hemobench.io.dicom_passes import passes
 from hemobench.io.dicom_pixels import read_pixels
@@ -102,7 +102,7 @@ class Candidate:
         """The series as one to choose, beside the one that was chosen."""
 
         def picture() -> NDArray[np.float32]:
-            instance, frame = self.slices[len(self.slices) // 2]
+            instance, frame = sorted(self.slices, key=by_number)[len(self.slices) // 2]
             return read_pixels(instance).hu[frame.index]
 
         return SeriesOffer(

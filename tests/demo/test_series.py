@@ -80,4 +80,5 @@ def test_names_of_series_do_not_travel_with_the_scan(scan: Scan) -> None:
         assert other.slices == scan.source.slices
     picture = scan.source.series[0].picture()
     assert picture.shape == SHAPE[1:]
-    assert np.abs(picture - np.asarray(scan.volume.voxels[3])).max() < 1000
+    # The middle by number, which may be counted from above.
+    assert min(np.abs(picture - np.asarray(scan.volume.voxels[place])).max() for place in (2, 3)) < 1
