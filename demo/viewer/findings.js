@@ -81,7 +81,8 @@ class Findings {
     const doubt = doubtful(value);
     this.find(".doubt").textContent = doubt;
     this.find(".doubt").hidden = !doubt;
-    const unknown = value.spacing_known ? "" : "the file gives no millimetres";
+    const unknown = value.spacing_known ? ""
+      : value.pixels_known ? "the file does not say how thick slices are" : "the file gives no millimetres";
     this.find(".volume-words").textContent = [lesions, unknown].filter(Boolean).join("; ");
   }
 
@@ -133,14 +134,13 @@ class Findings {
     this.find(".no-lesions").hidden = !segmented || this.rows.length > 0;
   }
 
-  /** What was measured of the ventricles of a CT; slices count from 1 here. */
+  /** What was measured of the ventricles of a CT. */
   ventricles(value) {
     const rows = (value.ventricles?.rows ?? []).map(({ name, value: words, remark, validated_on: held }) => {
-      const counted = remark.replace(/^slice (\d+)$/, (_, index) => `slice ${Number(index) + 1}`);
       const title = made("th", "", capital(name));
       title.scope = "row";
       const cell = made("td", "number", words);
-      if (counted) cell.append(" ", made("span", "remark", counted));
+      if (remark) cell.append(" ", made("span", "remark", remark));
       return made("tr", "", title, cell, made("td", "held", held));
     });
     this.find(".ventricles tbody").replaceChildren(...rows);

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from demo.volume_stream import EncodedVolume, write_stream
+from hemobench.inference.overview.panel import scan_lines
 from hemobench.inference.overview.style import TYPE_COLOURS, VENTRICLE_COLOUR, millilitres
 from hemobench.inference.report import Lesion, StudyReport, Ventricles
 from hemobench.inference.ventricles import readings
@@ -24,12 +25,13 @@ _DIGITS = 4
 VENTRICLE_ID = max(LABEL_IDS.values()) + 1
 
 
-def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> dict[str, Any]:
+def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path, name: str = "") -> dict[str, Any]:
     """Write the stream of `encoded` and the report's label map into `folder`; give all that the viewer shows.
 
     JSON-able. `volume` is the file, in the form that Gradio moves to its cache and serves; `stream` the header of
-    `write_stream`; positions (`first_at`, `lesions[].at`) are (slice, row, column) of the streamed voxels. `slices`
-    holds one list of probabilities a class. Raises UserError where report and `encoded` are not of the same scan.
+    `write_stream`; `title` says what is shown, beginning with `name`; positions (`first_at`, `lesions[].at`) are
+    (slice, row, column) of the streamed voxels. `slices` holds one list of probabilities a class. Raises UserError
+    where report and `encoded` are not of the same scan.
     """
     label_map = report.label_map
     if label_map is None or not label_map.voxels.any():
@@ -40,9 +42,11 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> d
     return {
         "volume": {"path": str(path), "meta": {"_type": "gradio.FileData"}},
         "stream": header,
+        "title": ": ".join(part for part in (name, "; ".join(scan_lines(report.source))) if part),
         "modality": report.source.modality,
         "kind": report.source.kind,
         "spacing_known": report.source.spacing_mm is not None,
+        "pixels_known": report.source.pixel_mm is not None,
         "first_slice": first_slice,
         "first_at": _first_at(label_map, first_slice, header),
         "z_mm": [one.z_mm for one in report.slices],

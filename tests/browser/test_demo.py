@@ -17,12 +17,11 @@ import pytest
 from demo.examples import examples
 
 from ..demo_app import RunningDemo, running_demo
+from .scan_pages import LONG_MS, NAME, arrive, drawn, status, taken, upload
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 GE, CT_ICH = SHARED / "ge-head-ct", SHARED / "ct-ich" / "Patients_CT"
 NewPage = Callable[..., Any]
-NAME = "DOE_JOHN_1950"
-LONG_MS = 90_000  # the first scan loads the networks
 
 
 @pytest.fixture(scope="module")
@@ -34,35 +33,6 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
 @pytest.fixture
 def opened(page: Any, demo: RunningDemo) -> Any:
     return arrive(page, demo)
-
-
-def arrive(page: Any, demo: RunningDemo) -> Any:
-    page.goto(demo.url)
-    page.wait_for_selector("#scan-upload input[type=file]", state="attached")
-    return page
-
-
-def upload(page: Any, *paths: Path) -> None:
-    page.set_input_files("#scan-upload input[type=file]", [str(path) for path in paths])
-
-
-def status(page: Any, kind: str) -> str:
-    """The words of the panel once it is of that kind."""
-    page.wait_for_selector(f"#scan-status .status.{kind}", timeout=LONG_MS)
-    return str(page.inner_text("#scan-status .status"))
-
-
-def drawn(page: Any) -> None:
-    page.wait_for_selector("#scan-viewer .viewer[data-state=ready]", timeout=LONG_MS)
-
-
-def taken(page: Any, button: str, folder: Path) -> Path:
-    page.wait_for_selector(f"#{button}:not([disabled])", timeout=LONG_MS)
-    with page.expect_download() as download:
-        page.click(f"#{button}")
-    path = folder / download.value.suggested_filename
-    download.value.save_as(path)
-    return path
 
 
 def test_a_nifti_is_analysed_and_its_mask_comes_back_in_its_own_space(opened: Any, tmp_path: Path) -> None:
