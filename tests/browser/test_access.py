@@ -25,7 +25,8 @@ SMALL_WORDS = f"""() => {{
   return found;
 }}"""
 SMALL_CONTROLS = f"""() => [...document.querySelectorAll("button, a[href], input, summary, [role=tab]")]
-  .filter((one) => one.checkVisibility({{ opacityProperty: true }}) && one.getClientRects().length && !one.disabled)
+  .filter((one) => one.checkVisibility({{ opacityProperty: true, visibilityProperty: true }}))
+  .filter((one) => one.getClientRects().length && !one.disabled)
   .map((one) => [one.getBoundingClientRect(), one])
   .filter(([box]) => box.width > 1 && Math.round(box.height) < {LEAST_TOUCH_PX})
   .map(([box, one]) => `${{one.tagName}} ${{one.className}} ${{one.innerText}}: ${{box.height}}`)"""
