@@ -73,8 +73,8 @@ class Page:
         return [self.scan, self.upload, self.example, self.series, self.job, *self.results]
 
 
-
 def way_in(examples: Sequence[Example]) -> dict[str, Any]:
+    """The components by which a scan comes in, by their names in `Page`."""
     upload = gr.File(label="Scan", file_count="multiple", elem_id="scan-upload", height=UPLOAD_PIXELS)
     # What is at work or was; the box above is empty again, so that the next scan does not join the last one.
     scan = gr.File(visible=False, file_count="multiple")
@@ -92,6 +92,7 @@ def way_in(examples: Sequence[Example]) -> dict[str, Any]:
 
 
 def way_out(shelf: WeightShelf) -> dict[str, Any]:
+    """The components that choose how it is looked at, and by which results go out, by their names in `Page`."""
     weights = gr.Dropdown(shelf.choices(), value=shelf.default, label="Networks", elem_id="scan-weights")
     modality = gr.Dropdown(_MODALITIES, value=AUTO, label="The scan is", elem_id="scan-modality")
     again = gr.Button("Analyse again", size="sm", elem_id="scan-again")

@@ -32,6 +32,7 @@ from demo.status import (
     NOTHING_THERE,
     WAITING,
     WELCOME,
+    answered,
     panel,
     refused,
 )
@@ -41,7 +42,6 @@ from demo.viewer.value import viewer_value
 from demo.weights import WeightShelf, in_words
 from hemobench.errors import UserError
 from hemobench.inference.outputs import MASK, OVERVIEW, REPORT, SEGMENTATION
-from hemobench.inference.report import StudyReport
 from hemobench.inference.surface import surfaces
 
 QUEUE = "analysis"
@@ -246,15 +246,13 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
             yield unchanged()  # it is answered, and shown
             return
         opened = workshop.shelf.open(request.weights)
-        found = workshop.analyst.answer(
-            paths, opened, series=request.series or None, modality=request.said, tell=tell
-        )
+        found = workshop.analyst.answer(paths, opened, series=request.series or None, modality=request.said, tell=tell)
         assert found.encoded is not None
         name = f"Example, {workshop.examples[request.example].title}" if request.example >= 0 else found.series
         value = viewer_value(found.report, found.encoded, folder, name)
         report, offers = found.report, found.offers
         del found
-        status = panel(_done(report), "done", opened.remarks)
+        status = answered(report, opened.remarks)
         yield [status, value, offers, *unchanged(RESULTS - 3)]
         written = write_files(report, folder)
         figure = surface_figure(surfaces(report), lesions=report.lesions, dark=dark)
@@ -287,7 +285,7 @@ def _segmenter(workshop: Workshop) -> Callable[..., list[Any]]:
             if folder_of(workshop.folder, job) is None:
                 return [gr.skip(), gr.skip()]
             words = f"The DICOM SEG is ready to take. It was made anew by {in_words(report.model)}."
-            return [panel(words, "done", opened.remarks), gr.DownloadButton(value=str(path), visible=True)]
+            return [answered(report, opened.remarks, words), gr.DownloadButton(value=str(path), visible=True)]
         except UserError as error:
             return [refused(str(error), "No DICOM SEG"), gr.skip()]
         except Exception as error:
@@ -317,7 +315,3 @@ def _paths(files: Sequence[str], example: int, examples: Sequence[Example]) -> l
     if files:
         return [Path(one) for one in files]
     return [examples[example].path] if 0 <= example < len(examples) else []
-
-
-def _done(report: StudyReport) -> str:
-    return f"Analysed in {report.timing_s.get('total', 0.0):.1f} s by {in_words(report.model)}."

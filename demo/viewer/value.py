@@ -14,6 +14,7 @@ from hemobench.inference.overview.panel import scan_lines
 from hemobench.inference.overview.style import TYPE_COLOURS, VENTRICLE_COLOUR, millilitres
 from hemobench.inference.report import Lesion, StudyReport, Ventricles
 from hemobench.inference.ventricles import readings
+from hemobench.inference.verdict import verdict_of
 from hemobench.labels import CLASSES, LABEL_IDS
 from hemobench.volume import Volume
 from hemobench.windows import get_window
@@ -59,9 +60,12 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path, name
         "doubts": report.source.doubts,
         "complete": report.source.complete,
         "models": [
-            {"role": one.role, "name": one.name, "revision": one.revision, "engine": one.engine}
+            {
+                "role": one.role, "name": one.name, "revision": one.revision, "sha256": one.sha256, "engine": one.engine
+            }
             for one in report.model
         ],
+        "seconds": report.timing_s.get("total"),
         "notice": report.notice,
     }
 
@@ -85,7 +89,10 @@ def _study(report: StudyReport) -> dict[str, Any]:
     calls = {
         name: {"positive": call.positive, "threshold": call.threshold} for name, call in report.study.calls.items()
     }
-    return {"probabilities": dict(report.study.probabilities), "calls": calls, "positive": report.is_positive}
+    return {
+        "probabilities": dict(report.study.probabilities), "calls": calls, "positive": report.is_positive,
+        "named": list(verdict_of(report).named),
+    }  # fmt: skip
 
 
 def _by_class(report: StudyReport) -> dict[str, list[float]]:

@@ -352,9 +352,19 @@ def test_findings_show_calls_thresholds_and_millilitres(opened: Any) -> None:
     assert rows[2] == ["Intraparenchymal", "called", "0.80", millilitres(made.volume_ml["intraparenchymal"])]
     assert rows[1] == ["Epidural", "0.10", "0"]
     assert "bleed-net" in opened.locator(".models").text_content()
-    assert "at abcdef01" in opened.locator(".models").text_content()
+    assert "at abcdef01, weights 00000000, torch" in opened.locator(".models").text_content()
+    assert "Analysed in 1.0 s" in opened.locator(".models").text_content()
     assert "never a diagnosis" in text(opened, ".notice")
     assert not opened.is_visible(".disagree")
+
+
+def test_a_type_that_is_not_worth_naming_keeps_its_bar_and_has_no_tag(opened: Any) -> None:
+    value = opened.evaluate(f"{HOOK}.state().value")
+    value["study"]["named"] = ["subdural"]
+    opened.evaluate(f"(value) => {{ {HOOK}.open(value); }}", value)
+    tags = {row.split()[0]: row.split()[1] for row in opened.locator(".types tr:has(.tag)").all_inner_texts()}
+    assert tags == {"Any": "called", "Subdural": "outlined"}
+    assert opened.locator(".types tbody .bar").count() == len(SUBTYPES) + 1
 
 
 def test_networks_that_disagree_are_shown_to(opened: Any) -> None:
