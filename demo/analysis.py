@@ -13,6 +13,7 @@ from typing import Any
 
 from demo.limits import check_upload
 from demo.privacy import laid_out, words_of
+from demo.series import offers_of, series_words
 from demo.volume_stream import EncodedVolume, encode_volume
 from demo.weights import Opened
 from hemobench.errors import UserError
@@ -39,10 +40,16 @@ STAGES = {
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What was found in one scan, and the scan as the viewer draws it (None where nobody will)."""
+    """What was found in one scan, and the scan as the viewer draws it (None where nobody will).
+
+    `series` names the DICOM series that was read, `offers` is the list of all of a study's, as HTML; "" where there is
+    none. Both hold words of the header's, and are for the page alone.
+    """
 
     report: StudyReport
     encoded: EncodedVolume | None
+    series: str = ""
+    offers: str = ""
 
 
 @dataclass(frozen=True)
@@ -88,6 +95,8 @@ class Analyst:
                 if segmentation is not None and scan.kind != "dicom":
                     raise UserError(f"a {scan.kind} scan; expected a DICOM series for a DICOM SEG; take the NIfTI mask")
                 found = self._look(scan, opened, tell, modality, for_viewer)
+                if for_viewer:
+                    found = dataclasses.replace(found, series=series_words(scan), offers=offers_of(scan))
                 if segmentation is not None:
                     _segment(found.report, scan, segmentation)
                 return found

@@ -75,7 +75,7 @@ def build_demo(
         gr.HTML(_masthead(), padding=False)
         with gr.Tabs():
             with gr.Tab("Scan", id="scan"):
-                scan_tab(workshop)
+                scan_tab(workshop, demo)
             if SHIPPED.is_file():
                 with gr.Tab("Leaderboard", id="leaderboard"):
                     leaderboard_tab()

@@ -1,33 +1,46 @@
 """A request and its folder are one: the folder is made when it begins and is where its results go; whoever deletes the
 folder, because another scan was chosen or the visitor asked for it, ends the request. Nothing is kept in memory.
 
-A mark in the folder says that it is wanted: what is being written when a folder goes would bring the folder back.
+A request is known by a secret that only the browser has, and its folder by the secret's hash: paths of files stand in
+addresses and logs, and nobody finds the secret in them. A mark in the folder says that it is wanted: what is being
+written when a folder goes would bring the folder back.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
+import secrets
 import shutil
+import time
 from pathlib import Path
 
-from demo.privacy import new_folder
-
-_NAME = re.compile(r"[0-9a-f]{32}")
+_SECRET_BYTES = 24
+_SECRET = re.compile(r"[A-Za-z0-9_-]{32}")
 _MARK = "wanted"
 
 
 def begin(parent: Path, earlier: str | None = None) -> str:
-    """Begin a request, ending the page's earlier one; gives its name, which nobody can guess."""
+    """Begin a request, ending the page's earlier one; gives its secret, which nobody can guess."""
     end(parent, earlier)
-    folder = new_folder(parent)
-    (folder / _MARK).touch()
-    return folder.name
-
-
-def folder_of(parent: Path, job: str | None) -> Path | None:
-    """The folder of a request that is still wanted."""
+    job = secrets.token_urlsafe(_SECRET_BYTES)
     folder = _place(parent, job)
-    return folder if folder is not None and (folder / _MARK).is_file() else None
+    assert folder is not None
+    folder.mkdir(parents=True)
+    (folder / _MARK).touch()
+    return job
+
+
+def folder_of(parent: Path, job: str | None, *, within_s: float | None = None) -> Path | None:
+    """The folder of a request that is still wanted, and that began not longer ago than `within_s`."""
+    folder = _place(parent, job)
+    try:
+        began = None if folder is None else (folder / _MARK).stat().st_mtime
+    except OSError:
+        return None
+    if began is None or (within_s is not None and time.time() - began > within_s):
+        return None
+    return folder
 
 
 def end(parent: Path, job: str | None) -> None:
@@ -45,5 +58,7 @@ def tidy(parent: Path, job: str | None) -> None:
 
 
 def _place(parent: Path, job: str | None) -> Path | None:
-    # It comes from a browser: only names like those we give lead anywhere.
-    return parent / job if job and _NAME.fullmatch(job) else None
+    # It comes from a browser: only secrets like those we give lead anywhere.
+    if not job or not _SECRET.fullmatch(job):
+        return None
+    return parent / hashlib.sha256(job.encode("ascii")).hexdigest()[:32]

@@ -34,8 +34,8 @@ _KNOWN_OTHERS = (
 def check_upload(paths: Sequence[Path]) -> None:
     """Raise UserError, one line without any file's name, for an upload that is too large or of no kind that is read.
 
-    One file may be of any kind that `hemobench.io.read_scan` reads; several must be a DICOM series, among which files
-    of other kinds are let pass for the reader to leave out.
+    One file may be of any kind that `hemobench.io.read_scan` reads; several must be DICOM, one other scan or the
+    pictures of one, among which files of other kinds are let pass for the reader to leave out.
     """
     if not paths:
         raise UserError(f"nothing was uploaded; expected {ACCEPTED}; choose or drop a file")
@@ -50,14 +50,20 @@ def check_upload(paths: Sequence[Path]) -> None:
     if len(paths) == 1:
         if kinds[0] not in READABLE:
             raise UserError(f"the file is {kinds[0]}; expected {ACCEPTED}; convert it")
-    elif "dicom" not in kinds:
+    elif "dicom" not in kinds and not _is_one_scan(kinds):
         found = ", ".join(sorted({_WORDS.get(kind, kind) for kind in kinds}))
-        raise UserError(f"{len(paths)} files without DICOM ({found}); expected one scan, or one series' DICOM files; "
-                        "upload them one after the other")
+        raise UserError(f"{len(paths)} files without DICOM ({found}); expected one scan, its DICOM files, or its "
+                        "pictures; upload scans one after the other")
 
 
 READABLE = ("dicom", "zip", "nifti", "picture", "npz")
 _WORDS = {"zip": "a zip", "nifti": "NIfTI", "picture": "a picture", "npz": "an array"}
+
+
+def _is_one_scan(kinds: Sequence[str]) -> bool:
+    """Whether files are one scan in one file, or pictures of slices, whatever lies beside."""
+    volumes = sum(kind in ("nifti", "npz", "zip") for kind in kinds)
+    return "zip" not in kinds if volumes == 1 else volumes == 0 and "picture" in kinds
 
 
 def _size_of(path: Path) -> int:

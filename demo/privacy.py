@@ -22,6 +22,7 @@ from pathlib import Path
 
 from hemobench.cli.scans import SCAN_ENDINGS
 from hemobench.errors import UserError
+from hemobench.io.picture_stack import by_name
 
 _log = logging.getLogger("hemobench.demo")
 # Uploads and results; a visitor who looks longer keeps the pictures, which are in the browser, and uploads again.
@@ -95,12 +96,15 @@ def keep_swept(folder: Path, *, keep_s: float = KEEP_S, every_s: float = SWEEP_E
 def laid_out(paths: Sequence[Path], folder: Path) -> Iterator[Path]:
     """One file, or a folder of them, under neutral names, for as long as the block lasts.
 
-    The links stand even where an upload is deleted meanwhile.
+    They are numbered in the order of their own names, as slices are, or as given where names are there twice (those of
+    several folders). The links stand even where an upload is deleted meanwhile.
     """
     place = folder / f"work-{uuid.uuid4().hex}"
     place.mkdir(parents=True)
+    names = {path.name for path in paths}
+    ordered = sorted(paths, key=lambda path: by_name(path.name)) if len(names) == len(paths) else paths
     try:
-        for number, path in enumerate(paths, start=1):
+        for number, path in enumerate(ordered, start=1):
             name = f"{number:05d}" if len(paths) > 1 else f"scan{_ending(path)}"
             _link(path, place / name)
         yield place if len(paths) > 1 else next(place.iterdir())

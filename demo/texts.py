@@ -38,8 +38,8 @@ LEADERBOARD_LEGEND = """
 HOW_IT_WORKS = """
 A scan goes through these steps. All of them run on this server; nothing is sent anywhere else.
 
-1. **Reading.** DICOM series (also zipped), NIfTI, MGZ, npz, PNG or JPEG become one volume of Hounsfield units in the
-   patient's millimetres. Gantry tilt, gaps and missing slices are put right or said.
+1. **Reading.** DICOM series (also zipped), NIfTI, MGZ, npz, PNG or JPEG slices become one volume of Hounsfield units in
+   the patient's millimetres. Gantry tilt, gaps and missing slices are put right or said.
 2. **Which types.** A slice classifier gives each slice the probability of five types of haemorrhage, and of any. The
    scan's probability is made from the network's answers to its most suspicious slices. Answers become probabilities in
    two ways, one fitted to single slices and one to whole scans, so the scan's number and those slices' differ. A scan
@@ -77,11 +77,13 @@ LIMITS = """
 PRIVACY = f"""
 - Your scan is read in this server's memory and in a folder that only this program can look into. It is **deleted after
   {KEEP_S // 60} minutes**, or at once with *Delete my scan now*. The same holds for what is made of it.
-- **Nobody else sees it.** Files have names that cannot be guessed, and nothing that one visitor uploads is kept for
-  another.
+- **Nobody else sees it**, unless you give them the link: the address of your page then ends in a secret that brings the
+  answer back, after a reload for example. Browsers send that part of an address to nobody. The link ends with the scan.
+- Files have names that cannot be guessed, and nothing that one visitor uploads is kept for another.
 - **Nothing is learned from it.** No network is trained here, and no copy is kept for later.
 - **No names in the results.** Report, mask and overview hold nothing of the DICOM header. The one exception is the
-  DICOM SEG, which must carry the study's ids to belong to it, and is made only when you ask.
+  DICOM SEG, which must carry the study's ids to belong to it, and is made only when you ask. Where a study has several
+  series, their names and kernels are shown to you on the page, and stand in nothing that you take away.
 - **No names in the logs.** When something fails, its place in the program is logged, never a file name or a value.
 - **No request leaves this page** for anywhere but this server: no analytics, no fonts, no third parties.
 - All the same: **upload nothing that you may not share.** De-identify scans first; whoever runs this server (or the

@@ -183,6 +183,15 @@ class Volume:
         return AIR_HU if self.modality == "CT" else 0.0
 
 
+def slice_number(index: int) -> int:
+    """What people call a slice, on pages and in pictures and lines: counted from 1, the lowest first.
+
+    >>> slice_number(0)
+    1
+    """
+    return index + 1
+
+
 def display_affine(shape: Sequence[int], spacing_mm: Sequence[float]) -> NDArray[np.float64]:
     """Affine of an S-P-L volume of `shape` (D, H, W) and `spacing_mm` that is centred on the origin.
 

@@ -17,11 +17,13 @@ SCRIPTS = (
     "planes.js",
     "raster.js",
     "view.js",
+    "measures.js",
     "gestures.js",
     "navigator.js",
     "findings.js",
     "shown.js",
     "controls.js",
+    "keys.js",
     "start.js",
 )
 

@@ -91,6 +91,7 @@ const gestures = {
   },
   window(dx, dy) {
     if (!shown) return;
+    root.dataset.windowing = "true";
     const { center, width } = shown.range;
     setRange(Math.round(center - (dy * width) / 250), Math.round(width * Math.exp(dx / 250) + Math.sign(dx) * 0.5));
   },
@@ -115,37 +116,53 @@ const gestures = {
     hovered = null;
     if (shown) showReading(shown.at);
   },
+  measure(view, stage, x, y) {
+    if (!shown) return;
+    const { u, v } = view.under(shown.store, x, y);
+    const { plane } = view;
+    if (stage === "begin")
+      shown.measures.push({ kind: chosen.tool, plane: plane.name, index: shown.at[plane.axis], from: { u, v }, to: { u, v } });
+    const last = shown.measures[shown.measures.length - 1];
+    if (stage !== "drop") last.to = { u, v };
+    const { sx, sy } = view.frame(shown.store);
+    const { du, dv } = spanOf(last);
+    const nothing = last.kind === "ruler" ? Math.hypot(du * sx, dv * sy) < LEAST_DRAWN_PX
+      : Math.min(du * sx, dv * sy) < LEAST_DRAWN_PX;
+    if (stage === "drop" || (stage === "end" && nothing)) shown.measures.pop();
+    else if (stage === "end") speak(`${MEASURE_NAMES[last.kind]} ${measured(last)}`);
+    showChoices();
+    ask();
+  },
+  done: () => delete root.dataset.windowing,
 };
 
-function onKey(event) {
-  if (!shown || event.altKey || event.ctrlKey || event.metaKey || find(".help").open) return;
-  const { key } = event;
-  const inSlider = event.target instanceof HTMLInputElement;
-  const { plane } = views[0];
-  const arrows = { ArrowUp: [0, 1], ArrowDown: [0, -1], ArrowRight: [1, 0], ArrowLeft: [-1, 0] };
-  const step = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1, PageUp: 5, PageDown: -5 }[key];
-  const letters = {
-    a: () => showPlane("axial"), c: () => showPlane("coronal"), s: () => showPlane("sagittal"),
-    n: () => jump(1), p: () => jump(-1),
-    o: () => setOverlay(OVERLAYS[(OVERLAYS.indexOf(chosen.overlay) + 1) % OVERLAYS.length]),
-    v: () => setVentricles(!chosen.ventricles),
-    x: () => { chosen.crosshair = !chosen.crosshair; ask(); },
-    "+": () => zoomBy(1.25), "=": () => zoomBy(1.25), "-": () => zoomBy(0.8), 0: () => zoomBy(0),
-    "?": () => find(".help").showModal(),
-  };
-  const preset = look.presets[Number(key) - 1];
-  if (event.shiftKey && arrows[key] && !inSlider) {
-    const { center, width } = shown.range;
-    const grain = Math.max(1, Math.round(width / 20));
-    setRange(center + arrows[key][1] * grain, width + arrows[key][0] * grain);
-  } else if (step && !inSlider) goTo(plane.name, shown.at[plane.axis] + step);
-  else if (key === "Home" && !inSlider) goTo(plane.name, 0);
-  else if (key === "End" && !inSlider) goTo(plane.name, Infinity);
-  else if (preset) setPreset(preset.name);
-  else if (letters[key.toLowerCase()]) letters[key.toLowerCase()]();
-  else return;
-  event.preventDefault();
-  event.stopPropagation();
+/** Take the last measure away, or all. */
+function unmeasure(all) {
+  if (!shown) return;
+  shown.measures.splice(all ? 0 : -1);
+  showChoices();
+  ask();
+}
+
+function setTool(name) {
+  chosen.tool = name;
+  root.dataset.tool = name;
+  showChoices();
+}
+
+/** The viewer alone on the screen; where a browser cannot, over the whole page. */
+function fillScreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else if (root.requestFullscreen) root.requestFullscreen();
+  else root.classList.toggle("filling");
+  showFilled();
+}
+
+function showFilled() {
+  const filled = Boolean(document.fullscreenElement) || root.classList.contains("filling");
+  root.dataset.filled = String(filled);
+  find(".fill-screen").setAttribute("aria-pressed", String(filled));
+  ask();
 }
 
 function listen() {
@@ -170,16 +187,23 @@ function listen() {
     if (preset) setPreset(preset);
     if (overlay) setOverlay(overlay);
     if (layer) setVentricles(!chosen.ventricles);
-    if (tool) { chosen.tool = tool; root.dataset.tool = tool; showChoices(); }
+    if (tool) setTool(tool);
     if (zoom) zoomBy({ in: 1.25, out: 0.8, fit: 0 }[zoom]);
     if (step) jump(Number(step));
     if (button.classList.contains("open-help")) find(".help").showModal();
+    if (button.classList.contains("clear-measures")) unmeasure(true);
+    if (button.classList.contains("fill-screen")) fillScreen();
   });
+  document.addEventListener("fullscreenchange", showFilled);
+  find(".navigator").addEventListener("wheel", (event) => {
+    event.preventDefault();
+    if (event.deltaY && shown) gestures.scroll(views[0], -Math.sign(event.deltaY));
+  }, { passive: false });
   find(".opacity").addEventListener("input", (event) => {
     chosen.opacity = Number(event.target.value) / 100;
     retable();
   });
-  root.addEventListener("keydown", onKey);
+  listenForKeys();
   const seen = new ResizeObserver(ask);
   for (const view of views) seen.observe(view.canvas);
 }

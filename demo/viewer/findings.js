@@ -53,8 +53,10 @@ class Findings {
     this.find(".notes").hidden = !notes.length;
     const models = value.models.map((one) => {
       const revision = one.revision ? ` at ${one.revision.slice(0, 8)}` : "";
-      return made("li", "", made("b", "", one.name), ` ${one.role}${revision}, ${one.engine}`);
+      const weights = `weights ${one.sha256.slice(0, 8)}`;
+      return made("li", "", made("b", "", one.name), ` ${one.role}${revision}, ${weights}, ${one.engine}`);
     });
+    if (value.seconds !== null) models.push(made("li", "", `Analysed in ${value.seconds.toFixed(1)} s`));
     this.find(".models ul").replaceChildren(...models);
     this.find(".notice").textContent = value.notice;
   }
@@ -81,12 +83,13 @@ class Findings {
     const doubt = doubtful(value);
     this.find(".doubt").textContent = doubt;
     this.find(".doubt").hidden = !doubt;
-    const unknown = value.spacing_known ? "" : "the file gives no millimetres";
+    const unknown = value.spacing_known ? ""
+      : value.pixels_known ? "the file does not say how thick slices are" : "the file gives no millimetres";
     this.find(".volume-words").textContent = [lesions, unknown].filter(Boolean).join("; ");
   }
 
   types(value) {
-    const { probabilities, calls } = value.study;
+    const { probabilities, calls, named } = value.study;
     const names = this.look.classes.filter((name) => name in probabilities);
     // The sum of all first, then its parts.
     names.sort((one, other) => Number(other === "any") - Number(one === "any"));
@@ -95,13 +98,15 @@ class Findings {
       const { positive, threshold } = calls[name];
       const title = made("th", "", made("i", "swatch"), name === "any" ? "Any" : capital(name));
       title.scope = "row";
-      if (positive) title.append(" ", made("span", "tag", "called"));
+      // Types are named with precision in mind: not each that reaches its threshold is.
+      const tagged = name === "any" ? positive : named.includes(name);
+      if (tagged) title.append(" ", made("span", "tag", positive ? "called" : "outlined"));
       const bar = made("div", "bar", made("span", "filled"), made("span", "threshold"));
       bar.style.setProperty("--p", String(probabilities[name]));
       bar.style.setProperty("--threshold", String(threshold));
       bar.title = `called from ${threshold.toFixed(2)}`;
       const ml = value.volume_ml ? value.volume_ml[name === "any" ? "total" : name] : null;
-      const row = made("tr", positive ? "called" : "", title, made("td", "wide", bar),
+      const row = made("tr", tagged ? "called" : "", title, made("td", "wide", bar),
         made("td", "number", probability(probabilities[name])),
         made("td", ml ? "number" : "number none", ml === null ? "–" : millilitres(ml)));
       row.style.setProperty("--colour", this.colour(name));
@@ -133,14 +138,13 @@ class Findings {
     this.find(".no-lesions").hidden = !segmented || this.rows.length > 0;
   }
 
-  /** What was measured of the ventricles of a CT; slices count from 1 here. */
+  /** What was measured of the ventricles of a CT. */
   ventricles(value) {
     const rows = (value.ventricles?.rows ?? []).map(({ name, value: words, remark, validated_on: held }) => {
-      const counted = remark.replace(/^slice (\d+)$/, (_, index) => `slice ${Number(index) + 1}`);
       const title = made("th", "", capital(name));
       title.scope = "row";
       const cell = made("td", "number", words);
-      if (counted) cell.append(" ", made("span", "remark", counted));
+      if (remark) cell.append(" ", made("span", "remark", remark));
       return made("tr", "", title, cell, made("td", "held", held));
     });
     this.find(".ventricles tbody").replaceChildren(...rows);

@@ -7,7 +7,8 @@ const TAP_PX = 8;
  * @param {{scroll: (view: PlaneView, steps: number) => void, place: (view: PlaneView, x: number, y: number) => void,
  *   window: (dx: number, dy: number) => void, pan: (view: PlaneView, dx: number, dy: number) => void,
  *   zoom: (view: PlaneView, factor: number, x: number, y: number) => void, hover: (view: PlaneView, x: number, y: number) => void,
- *   leave: () => void, tool: () => string, steps: (view: PlaneView) => number}} act */
+ *   leave: () => void, tool: () => string, steps: (view: PlaneView) => number, done: () => void,
+ *   measure: (view: PlaneView, stage: "begin" | "move" | "end" | "drop", x: number, y: number) => void}} act */
 function listenForGestures(view, act) {
   const { canvas } = view;
   /** @type {Map<number, {x: number, y: number}>} */
@@ -46,11 +47,13 @@ function listenForGestures(view, act) {
   canvas.addEventListener("pointerdown", (event) => {
     canvas.setPointerCapture(event.pointerId);
     down.set(event.pointerId, { x: event.clientX, y: event.clientY });
+    if (doing in MEASURE_NAMES) act.measure(view, "drop", event.clientX, event.clientY);
     doing = down.size > 1 ? "pinch" : what(event);
     moved = down.size > 1 ? Infinity : 0;
     left = 0;
     if (event.button === 1) event.preventDefault();
     if (doing === "crosshair") act.place(view, event.clientX, event.clientY);
+    if (doing in MEASURE_NAMES) act.measure(view, "begin", event.clientX, event.clientY);
   });
 
   canvas.addEventListener("pointermove", (event) => {
@@ -64,6 +67,7 @@ function listenForGestures(view, act) {
     down.set(event.pointerId, { x: event.clientX, y: event.clientY });
     moved += Math.hypot(dx, dy);
     if (doing === "crosshair") act.place(view, event.clientX, event.clientY);
+    if (doing in MEASURE_NAMES) act.measure(view, "move", event.clientX, event.clientY);
     if (doing === "window") act.window(dx, dy);
     if (doing === "pan") act.pan(view, dx, dy);
     if (doing === "swipe" && moved > TAP_PX) swipe(dy);
@@ -90,6 +94,8 @@ function listenForGestures(view, act) {
     if (!down.delete(event.pointerId)) return;
     if (event.type === "pointerup" && doing === "swipe" && moved <= TAP_PX)
       act.place(view, event.clientX, event.clientY);
+    if (doing in MEASURE_NAMES) act.measure(view, event.type === "pointerup" ? "end" : "drop", event.clientX, event.clientY);
+    act.done();
     // One finger left of two is no swipe.
     doing = down.size ? "rest" : null;
   };

@@ -13,7 +13,8 @@ const chosen = {
   overlay: "fill", opacity: 0.4, crosshair: true, tool: "crosshair", preset: look.presets[0].name, ventricles: true,
 };
 /** @type {null | {value: Object, store: ScanStore, at: number[], range: {center: number, width: number},
- *   colours: Map<number, number[]>, names: Map<number, string>, lesion: number, tables: Map, look: string}} */
+ *   colours: Map<number, number[]>, names: Map<number, string>, lesion: number, measures: Measure[], tables: Map,
+ *   look: string}} */
 let shown = null;
 let loading = null;
 let frameAsked = 0;
@@ -55,10 +56,14 @@ async function open(value) {
   if (!value) return;
   const controller = (loading = new AbortController());
   const store = new ScanStore(value.stream);
-  shown = { value, store, at: [...value.first_at], range: firstRange(value), lesion: 0, ...labelLooks(value) };
+  shown = {
+    value, store, at: [...value.first_at], range: firstRange(value), lesion: 0, measures: [], ...labelLooks(value),
+  };
   root.dataset.flat = String(store.shape[0] < 2);
   root.dataset.modality = value.modality;
   findings.show(value);
+  find(".source").textContent = value.title;
+  find(".source").title = value.title;
   showPlane("axial");
   retable();
   try {
@@ -82,6 +87,7 @@ function arrived(store) {
   if (store.arrived === 1) {
     root.dataset.state = "first";
     showNavigator();
+    settleStop();
   }
   if (store.arrived === store.shape[0]) {
     root.dataset.state = "ready";
@@ -123,7 +129,9 @@ function frame() {
   frameAsked = 0;
   if (!shown) return;
   const start = performance.now();
-  const scene = { ...shown, colours: drawnColours(), overlay: chosen.overlay, crosshair: chosen.crosshair };
+  const scene = {
+    ...shown, colours: drawnColours(), overlay: chosen.overlay, crosshair: chosen.crosshair, measured,
+  };
   for (const view of views) if (view.canvas.clientWidth) view.draw(scene);
   frameTimes.push(performance.now() - start);
   if (frameTimes.length > KEPT_FRAMES) frameTimes.shift();
@@ -198,9 +206,17 @@ function showPlaces() {
     ? `Lesion ${shown.lesion} / ${value.lesions.length}` : counted(value.lesions.length, "lesion");
 }
 
+/** Whether a plane's millimetres are the file's: in all but the axial one a step is the distance between slices. */
+function millimetresIn(plane) {
+  const { spacing_known: all, pixels_known: within } = shown.value;
+  return all || (within && plane.axis === 0);
+}
+
+const measured = (one) => measureWords(shown.store, one, millimetresIn(PLANES[one.plane]));
+
 function showScale(frame) {
   const line = find(".scale-line");
-  line.parentElement.hidden = !shown.value.spacing_known;
+  line.parentElement.hidden = !millimetresIn(views[0].plane);
   const { pixels, text } = scaleBar(frame.pixelsPerMm, frame.width / 3);
   line.style.width = `${pixels}px`;
   find(".scale-text").textContent = text;
@@ -217,6 +233,7 @@ function showChoices() {
     button.setAttribute("aria-pressed", String(button.dataset[attribute] === value)));
   press("overlay", chosen.overlay);
   press("tool", chosen.tool);
+  find(".clear-measures").hidden = !shown?.measures.length;
   const fits = look.presets.find((one) => shown && one.center === shown.range.center && one.width === shown.range.width);
   press("preset", shown?.value.modality === "CT" ? (fits?.name ?? "") : "");
   find(".opacity").disabled = chosen.overlay !== "fill";

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from demo.volume_stream import EncodedVolume, write_stream
+from hemobench.inference.overview.panel import scan_lines
 from hemobench.inference.overview.style import TYPE_COLOURS, VENTRICLE_COLOUR, millilitres
 from hemobench.inference.report import Lesion, StudyReport, Ventricles
 from hemobench.inference.ventricles import readings
+from hemobench.inference.verdict import verdict_of
 from hemobench.labels import CLASSES, LABEL_IDS
 from hemobench.volume import Volume
 from hemobench.windows import get_window
@@ -24,12 +26,13 @@ _DIGITS = 4
 VENTRICLE_ID = max(LABEL_IDS.values()) + 1
 
 
-def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> dict[str, Any]:
+def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path, name: str = "") -> dict[str, Any]:
     """Write the stream of `encoded` and the report's label map into `folder`; give all that the viewer shows.
 
     JSON-able. `volume` is the file, in the form that Gradio moves to its cache and serves; `stream` the header of
-    `write_stream`; positions (`first_at`, `lesions[].at`) are (slice, row, column) of the streamed voxels. `slices`
-    holds one list of probabilities a class. Raises UserError where report and `encoded` are not of the same scan.
+    `write_stream`; `title` says what is shown, beginning with `name`; positions (`first_at`, `lesions[].at`) are
+    (slice, row, column) of the streamed voxels. `slices` holds one list of probabilities a class. Raises UserError
+    where report and `encoded` are not of the same scan.
     """
     label_map = report.label_map
     if label_map is None or not label_map.voxels.any():
@@ -40,9 +43,11 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> d
     return {
         "volume": {"path": str(path), "meta": {"_type": "gradio.FileData"}},
         "stream": header,
+        "title": ": ".join(part for part in (name, "; ".join(scan_lines(report.source))) if part),
         "modality": report.source.modality,
         "kind": report.source.kind,
         "spacing_known": report.source.spacing_mm is not None,
+        "pixels_known": report.source.pixel_mm is not None,
         "first_slice": first_slice,
         "first_at": _first_at(label_map, first_slice, header),
         "z_mm": [one.z_mm for one in report.slices],
@@ -55,9 +60,12 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path) -> d
         "doubts": report.source.doubts,
         "complete": report.source.complete,
         "models": [
-            {"role": one.role, "name": one.name, "revision": one.revision, "engine": one.engine}
+            {
+                "role": one.role, "name": one.name, "revision": one.revision, "sha256": one.sha256, "engine": one.engine
+            }
             for one in report.model
         ],
+        "seconds": report.timing_s.get("total"),
         "notice": report.notice,
     }
 
@@ -81,7 +89,10 @@ def _study(report: StudyReport) -> dict[str, Any]:
     calls = {
         name: {"positive": call.positive, "threshold": call.threshold} for name, call in report.study.calls.items()
     }
-    return {"probabilities": dict(report.study.probabilities), "calls": calls, "positive": report.is_positive}
+    return {
+        "probabilities": dict(report.study.probabilities), "calls": calls, "positive": report.is_positive,
+        "named": list(verdict_of(report).named),
+    }  # fmt: skip
 
 
 def _by_class(report: StudyReport) -> dict[str, list[float]]:

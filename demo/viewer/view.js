@@ -81,7 +81,8 @@ class PlaneView {
 
   /** Draw the plane through `scene.at`.
    * @param {{store: ScanStore, at: number[], tables: Map<number, Uint32Array>, look: string, overlay: string,
-   *   colours: Map<number, number[]>, crosshair: boolean}} scene */
+   *   colours: Map<number, number[]>, crosshair: boolean, measures: Measure[],
+   *   measured: (one: Measure) => string}} scene */
   draw(scene) {
     this.resize();
     const { store, at } = scene;
@@ -101,6 +102,7 @@ class PlaneView {
     context.setTransform(1, 0, 0, 1, 0, 0);
     if (scene.overlay !== "off") this.strokeOutlines(scene, sx, sy, frame, ratio);
     if (scene.crosshair && store.shape[0] > 1) this.drawCrosshair(store, at, frame, ratio);
+    if (this.isMain) drawMeasures(this, scene.measures, index, frame, ratio, scene.measured);
   }
 
   /** Make the picture anew where slice, window, overlay or what has arrived are others than the last time. */

@@ -109,12 +109,13 @@ def reliability_figure(entries: Sequence[Reliability], colours: Mapping[str, str
 def bland_altman_figure(
     clouds: Sequence[Volumes], agreements: Mapping[str, Agreement], colours: Mapping[str, str]
 ) -> go.Figure:
-    """Predicted minus true mL over their mean, a panel an entry, with the bias and the limits of agreement."""
+    """Predicted minus true mL over their mean, a panel an entry, with no difference, the bias and the limits of
+    agreement."""
     rows = math.ceil(len(clouds) / _CLOUDS_A_ROW)
     columns = min(len(clouds), _CLOUDS_A_ROW)
     figure = make_subplots(
         rows=rows, cols=columns, shared_xaxes="all", shared_yaxes="all", subplot_titles=[c.entry for c in clouds],
-        horizontal_spacing=0.04, vertical_spacing=min(0.12, 0.3 / rows),
+        horizontal_spacing=0.07, vertical_spacing=min(0.2, 0.4 / rows),
     )  # fmt: skip
     for number, cloud in enumerate(clouds):
         row, column = number // _CLOUDS_A_ROW + 1, number % _CLOUDS_A_ROW + 1
@@ -123,18 +124,22 @@ def bland_altman_figure(
             showlegend=False, marker={"color": colours[cloud.entry], "size": 6, "opacity": 0.7}, row=row, col=column,
             hovertemplate="mean %{x:.1f} mL, difference %{y:+.1f} mL<extra></extra>",
         )  # fmt: skip
+        # No difference: what bias and limits are read against.
+        figure.add_hline(y=0, line={**_NEUTRAL_LINE, "width": 1.5}, row=row, col=column)
         found = agreements.get(cloud.entry)
         if found is not None:
             for value, dash in ((found.bias_ml, "solid"), (found.low_ml, "dash"), (found.high_ml, "dash")):
                 if math.isfinite(value):
                     line = {"color": NEUTRAL, "dash": dash, "width": 1}
                     figure.add_hline(y=value, line=line, row=row, col=column)
+        figure.update_xaxes(showticklabels=True, ticks="outside", row=row, col=column)
+        figure.update_yaxes(showticklabels=True, ticks="outside", row=row, col=column)
         if row == rows or number + _CLOUDS_A_ROW >= len(clouds):
-            figure.update_xaxes(title="mean, mL", row=row, col=column, showticklabels=True)
+            figure.update_xaxes(title="mean, mL", row=row, col=column)
         if column == 1:
             figure.update_yaxes(title="difference, mL", row=row, col=column)
     figure.update_annotations(font={"size": 12})
-    return styled(figure, height=110 + 230 * rows, top=36)
+    return styled(figure, height=110 + 250 * rows, top=36)
 
 
 def _reach(value: float, low: float, high: float, colour: str) -> Mapping[str, object]:

@@ -13,6 +13,7 @@ from plotly.subplots import make_subplots
 
 from hemobench.compare.leaderboard import Board, Entry, direction_arrow
 from hemobench.labels import SUBTYPES
+from hemobench.metrics.names import metric_words
 
 # Mid-tone colours of the Okabe-Ito family: told apart by the colour-blind, legible on white and on near-black.
 COLOURS = ("#3B82C4", "#E08A1E", "#1FA37A", "#C4629A", "#D1572B", "#7C6FD6", "#4BA9D6", "#9A8A2B")
@@ -122,12 +123,12 @@ def confusion_figure(matrix: NDArray[np.int64], labels: Sequence[str]) -> go.Fig
 
 
 def metric_title(name: str) -> str:
-    """A metric's name with the direction that is better.
+    """A metric's name in words, with the direction that is better.
 
-    >>> metric_title("auroc_any")
-    'auroc_any ↑'
+    >>> metric_title("sens_at_spec90_any")
+    'sensitivity at 90% specificity ↑'
     """
-    return f"{name} {direction_arrow(name)}".rstrip()
+    return f"{metric_words(name)} {direction_arrow(name)}".rstrip()
 
 
 def entry_colours(board: Board) -> dict[str, str]:

@@ -29,9 +29,10 @@ from hemobench.compare.figures import (
     metric_title,
     per_type_figure,
 )
-from hemobench.compare.leaderboard import Board, Gap, Leaderboard, write_text
+from hemobench.compare.leaderboard import Board, Gap, Leaderboard, direction_arrow, write_text
 from hemobench.compare.tables import duration, score_number
 from hemobench.compare.words import agreement_lines, better_than_next, gap_to_best
+from hemobench.metrics.names import metric_words
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,7 @@ class _Figure:
     title: str
     caption: str
     html: Markup
+    wide: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ def write_report(
 def render_report(leaderboard: Leaderboard, evidence: Sequence[Evidence], costs: Costs, command: str) -> str:
     """The page's HTML: plotly.js is in it once, pictures are data URIs, every text is escaped."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    environment.filters.update(metric=metric_title, number=score_number, duration=duration, breakable=_breakable)
+    environment.filters.update(metric=metric_title, number=score_number, duration=duration)
+    environment.filters.update(words=metric_words, arrow=direction_arrow)
     environment.filters.update(better=better_than_next, gap=gap_to_best)
     template = environment.from_string((files("hemobench.compare") / "report.html.j2").read_text(encoding="utf-8"))
     longest = max((seconds for _, seconds in costs.stages), default=1.0) or 1.0
@@ -243,7 +246,7 @@ def _answer_figures(evidence: Evidence, number: int) -> list[_Figure]:
             entry.name: entry.volume_agreement for entry in evidence.board.entries if entry.volume_agreement is not None
         }
         figure = bland_altman_figure(evidence.volumes, agreements, colours)
-        figures.append(_Figure("Volumes (Bland and Altman)", _VOLUMES, _html(figure, f"volumes-{number}")))
+        figures.append(_Figure("Volumes (Bland and Altman)", _VOLUMES, _html(figure, f"volumes-{number}"), wide=True))
     return figures
 
 
@@ -261,8 +264,8 @@ _RELIABILITY = (
     "on each run's validation patients, where enough of them bled."
 )
 _VOLUMES = (
-    "Predicted minus true volume over the mean of both, test cases of the first seed. Solid: the bias, dashed: the 95% "
-    "limits of agreement, both over all seeds."
+    "Predicted minus true volume over the mean of both, test cases of the first seed. Dotted: no difference. Solid: "
+    "the bias, dashed: the 95% limits of agreement, both over all seeds."
 )
 
 
@@ -271,15 +274,6 @@ def _settings(board: Board) -> list[tuple[str, str]]:
     settings = [("data, view and split", {"data": board.data, "view": dict(board.view), "split": dict(board.split)})]
     settings += [(entry.name, dict(entry.config)) for entry in board.entries if entry.config]
     return [(name, yaml.safe_dump(content, sort_keys=False, allow_unicode=True)) for name, content in settings]
-
-
-def _breakable(name: str) -> Markup:
-    """A metric's name that may wrap after its underscores.
-
-    >>> _breakable("dice_<b>")
-    Markup('dice_<wbr>&lt;b&gt;')
-    """
-    return Markup("_<wbr>").join(name.split("_"))
 
 
 def _html(figure: go.Figure, identifier: str) -> Markup:

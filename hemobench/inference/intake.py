@@ -12,6 +12,7 @@ from hemobench.datasets.views import assumed_scale
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.plausible import doubts_about
 from hemobench.io import DicomSource, GridSource, Scan, Space, read_scan
+from hemobench.io.remarks import note
 from hemobench.io.scan import NO_AIR
 from hemobench.io.values import is_ct_without_units, looks_like_brain
 from hemobench.labels import SUBTYPES
@@ -33,7 +34,7 @@ _BELOW_WINDOWS_HU = -900.0
 class Intake:
     """A scan and its `volume` as the networks take it: CT in Hounsfield units, a picture as grey 0..1, or MR.
 
-    Where the scan has no millimetres, the volume's are such that the head has an average length.
+    Where nothing is known of the scan's millimetres, the volume's are such that the head has an average length.
     """
 
     scan: Scan
@@ -48,7 +49,7 @@ class Intake:
     def files(self) -> int:
         """From how many files the scan was read."""
         source = self.scan.source
-        return len({one.file for one in source.slices}) if isinstance(source, DicomSource) else 1
+        return len({one.file for one in source.slices}) if isinstance(source, DicomSource) else source.files
 
 
 def take_in(given: str | Path | Volume | Scan, *, series: str | None = None, modality: str | None = None) -> Intake:
@@ -76,7 +77,12 @@ def take_in(given: str | Path | Volume | Scan, *, series: str | None = None, mod
     if found == GREY and volume.modality == "CT":
         volume = volume.with_voxels(apply_window(volume.voxels, _PICTURE_WINDOW), GREY)
     volume = volume.with_voxels(np.asarray(volume.voxels), found)
-    if not scan.spacing_known:
+    if scan.plane_known and not scan.spacing_known:
+        warnings.append(note(
+            "the distance between slices is not known, so no volume in mL can be given; lengths and areas within a "
+            "slice can"
+        ))  # fmt: skip
+    elif not scan.spacing_known:
         volume = assumed_scale(volume)
         warnings.append(
             "without millimetres no volume in mL and no length can be given; the head was scaled to an "

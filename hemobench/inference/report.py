@@ -16,7 +16,7 @@ from hemobench.errors import UserError
 from hemobench.inference.config import VENTRICLE_ROLES
 from hemobench.io.remarks import Grade, by_gravity, grade_of
 from hemobench.io.scan import Scan
-from hemobench.volume import Volume
+from hemobench.volume import Volume, slice_number
 
 SCHEMA = 1
 NOTICE = "Research use only. Not a medical device, never a diagnosis."
@@ -26,7 +26,8 @@ NOTICE = "Research use only. Not a medical device, never a diagnosis."
 class Source:
     """What was read. `files` is how many, `modality` "CT", "grey" (a picture) or "MR", `shape` (slices, rows, columns).
 
-    `spacing_mm` along the same axes is None where the file gives no millimetres. `warnings` are the intake's and the
+    `spacing_mm` along the same axes is None where the file does not give all of them; `pixel_mm`, (row, column), where
+    it does not even give a pixel's size. `warnings` are the intake's and the
     pipeline's lines for the user, the gravest first: the first `doubts` of them may make the answer wrong. `complete`
     where no part of what was given is known to have been left unread.
     """
@@ -39,6 +40,11 @@ class Source:
     warnings: tuple[str, ...]
     doubts: int = 0
     complete: bool = True
+    pixel_mm: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.pixel_mm is None and self.spacing_mm is not None:
+            object.__setattr__(self, "pixel_mm", self.spacing_mm[1:])
 
     def with_remarks(self, lines: Iterable[str]) -> Source:
         """The same with these lines for its warnings, in the order of their grades (`hemobench.io.remarks`)."""
@@ -201,11 +207,18 @@ class StudyReport:
         return None if call is None else call.positive
 
     def to_mapping(self) -> dict[str, Any]:
-        """JSON-able form, without scan and label map."""
+        """JSON-able form, without scan and label map, and with slices' numbers from 1 beside their indices from 0."""
         plain: dict[str, Any] = {"schema": SCHEMA}
         for each in dataclasses.fields(self):
             if each.name not in _BESIDE:
                 plain[each.name] = _plain(getattr(self, each.name))
+        # Indices are for programs; these are the numbers that page and overview show.
+        for one in plain["slices"]:
+            one["number"] = slice_number(one["index"])
+        for one in plain["lesions"]:
+            one["slice_numbers"] = [slice_number(one["first_slice"]), slice_number(one["last_slice"])]
+        if plain["ventricles"] is not None and plain["ventricles"]["evans_slice"] is not None:
+            plain["ventricles"]["evans_slice_number"] = slice_number(plain["ventricles"]["evans_slice"])
         return plain
 
     def to_json(self) -> str:

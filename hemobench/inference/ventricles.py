@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from hemobench.inference.report import Ventricles
 from hemobench.metrics.midsagittal import midplane_of
 from hemobench.metrics.ventricles import blood_share, evans_index, midline_shift_mm, sides_ml
-from hemobench.volume import Volume
+from hemobench.volume import Volume, slice_number
 
 # What each number was held against; docs/ventricles.md says how, and with what result.
 MASKS = "phantoms"
@@ -91,8 +91,8 @@ def readings(found: Ventricles, millilitres: Callable[[float], str]) -> tuple[Re
         amount = "" if not found.blood_ml else f"{millilitres(found.blood_ml)} mL"
         lines.append(Reading("blood in them", share_words(found.blood_share), amount, held.get("blood_share", "")))
     if found.evans_index is not None:
-        lines.append(Reading("Evans' index", f"{found.evans_index:.2f}", f"slice {found.evans_slice}",
-                             held.get("evans_index", "")))
+        where = "" if found.evans_slice is None else f"slice {slice_number(found.evans_slice)}"
+        lines.append(Reading("Evans' index", f"{found.evans_index:.2f}", where, held.get("evans_index", "")))
     if found.midline_shift_mm is not None:
         lines.append(Reading("midline shift", shift_words(found.midline_shift_mm), "septum",
                              held.get("midline_shift_mm", "")))

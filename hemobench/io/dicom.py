@@ -21,7 +21,7 @@ from hemobench.io.remarks import mended, note, part
 from hemobench.io.scan import DicomSource, Scan, SourceSlice, check_size
 from hemobench.io.slice_order import exchanged
 from hemobench.io.values import as_hounsfield
-from hemobench.volume import Volume
+from hemobench.volume import Volume, slice_number
 from hemobench.windows import to_grey_uint8
 
 # Above this a slice of CT has no air in it, which no slice of a head is without.
@@ -57,10 +57,13 @@ def read_dicom(path: Path, entries: Sequence[Entry], *, series: str | None = Non
         warnings += [*pass_warnings(chosen), *read.warnings]
         if len(entries) == 1 and len(read.stack.slices) == 1:
             warnings.append("a single slice; give the folder of its series to read the whole scan")
-        source = DicomSource(path, _source_slices(read.stack))
+        source = DicomSource(path, _source_slices(read.stack), tuple(one.offered(chosen) for one in candidates))
         burned_in = any(instance.burned_in for instance, _ in read.stack.slices)
         warnings += [BURNED_IN] if burned_in else [TEXT_OUTSIDE] if read.has_text else []
-        return Scan(read.volume, "dicom", tuple(warnings), source, read.stack.spacing_known, burned_in or read.has_text)
+        return Scan(
+            read.volume, "dicom", tuple(warnings), source, read.stack.spacing_known, burned_in or read.has_text,
+            read.stack.plane_known,
+        )  # fmt: skip
     raise failed[0][1]
 
 
@@ -86,8 +89,9 @@ def _read_series(path: Path, chosen: Candidate) -> _Series:
         stack, pixels = stack_slices([stack.slices[place] for place in good]), pixels[good]
     mixed = exchanged(pixels) if chosen.first.modality == "CT" else None
     if mixed is not None:
-        warnings.append(f"slices {mixed[0]} and {mixed[1]} (from 0 at the lowest) look exchanged: each fits better in "
-                        "the other's place; their headers may be mixed up")  # fmt: skip
+        one, other = (slice_number(index) for index in mixed)
+        warnings.append(f"slices {one} and {other} (from 1 at the lowest) look exchanged: each fits better in the "
+                        "other's place; their headers may be mixed up")  # fmt: skip
     volume, made = to_volume(stack, pixels, chosen.first.modality)
     # A name may stand on the first picture alone.
     shown = {0, len(pixels) // 2, len(pixels) - 1} if chosen.first.modality == "CT" else set()

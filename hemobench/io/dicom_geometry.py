@@ -52,8 +52,8 @@ class Stack:
     """Slices in order, one orientation and size: `along_mm` (N) on the normal, `shift_mm` (N, 2) down and right.
 
     `origin` is the centre of the first slice's first pixel, `axes` (3, 3) the unit vectors normal, down, right, both in
-    R-A-S; `spacing` is (row, column) in mm. `doubles` are slices left out because they lie where the
-    slice of that place does.
+    R-A-S; `spacing` is (row, column) in mm, the file's own where `plane_known`. `doubles` are slices left out because
+    they lie where the slice of that place does.
     """
 
     slices: tuple[Slice, ...]
@@ -66,6 +66,7 @@ class Stack:
     spacing_known: bool
     warnings: tuple[str, ...]
     doubles: tuple[tuple[int, Slice], ...] = ()
+    plane_known: bool = False
 
     def slice_affine(self, place: int) -> NDArray[np.float64]:
         """Affine (4, 4) from (0, row, column, 1) of one acquired slice to RAS+ mm."""
@@ -111,7 +112,7 @@ def stack_slices(slices: Sequence[Slice]) -> Stack:
     ordered = sorted(slices, key=by_number)
     planes = [plane_of(frame) for _, frame in ordered]
     if any(plane is None for plane in planes):
-        return _stack_by_number(ordered, spacing or (NOMINAL_PIXEL_MM, NOMINAL_PIXEL_MM), thickness, warnings)
+        return _stack_by_number(ordered, spacing, thickness, warnings)
     origins = np.array([plane[0] for plane in planes if plane is not None])
     axes = next(plane[1] for plane in planes if plane is not None)
     placed = _by_location(origins, axes, ordered)
@@ -127,7 +128,7 @@ def stack_slices(slices: Sequence[Slice]) -> Stack:
     doubles = tuple((int(place[row]), ordered[order[row]]) for row in np.flatnonzero(~first))
     relative = (origins[kept] - origins[kept[0]]) @ axes
     if len(kept) == 1 and slices[0][0].thickness_mm is None:
-        warnings.append(f"one slice without thickness; {NOMINAL_SLICE_MM:g} mm is nominal")
+        warnings.append("one slice, and its file does not say how thick it is")
     return Stack(
         slices=tuple(ordered[place] for place in kept),
         along_mm=relative[:, 0],
@@ -139,6 +140,7 @@ def stack_slices(slices: Sequence[Slice]) -> Stack:
         spacing_known=spacing is not None and (len(kept) > 1 or slices[0][0].thickness_mm is not None),
         warnings=tuple(warnings),
         doubles=doubles,
+        plane_known=spacing is not None,
     )
 
 
@@ -155,7 +157,7 @@ def _by_location(
 
 
 def _stack_by_number(
-    ordered: Sequence[Slice], spacing: tuple[float, float], thickness: float, warnings: list[str]
+    ordered: Sequence[Slice], spacing: tuple[float, float] | None, thickness: float, warnings: list[str]
 ) -> Stack:
     count = len(ordered)
     if count > 1:
@@ -171,10 +173,11 @@ def _stack_by_number(
         shift_mm=np.zeros((count, 2)),
         origin=np.zeros(3),
         axes=np.array([[0.0, 0, -1], [0, -1, 0], [1, 0, 0]]),
-        spacing=spacing,
+        spacing=spacing or (NOMINAL_PIXEL_MM, NOMINAL_PIXEL_MM),
         thickness_mm=thickness,
         spacing_known=False,
         warnings=tuple(warnings),
+        plane_known=spacing is not None,
     )
 
 

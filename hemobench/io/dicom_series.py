@@ -8,14 +8,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hemobench.errors import UserError, unknown_name
-from hemobench.io.dicom_geometry import known_spacing, plane_of, plural
+from hemobench.io.dicom_geometry import by_number, known_spacing, plane_of, plural
 from hemobench.io.dicom_headers import Frame, Instance
 from hemobench.io.dicom_passes import passes
+from hemobench.io.dicom_pixels import read_pixels
 from hemobench.io.dicom_torn import rejoined
 from hemobench.io.remarks import part
-from hemobench.io.scan import MAX_VOXELS
+from hemobench.io.scan import MAX_VOXELS, SeriesOffer
 
 _AXIAL_FROM = 0.7
 _LOCALISER_WORDS = ("SCOUT", "LOCALIZER", "LOCALISER", "TOPOGRAM", "SURVIEW", "SCANOGRAM")
@@ -25,6 +27,7 @@ _SHARP_DESCRIBED = ("BONE", "KNOCHEN", "SHARP", "EDGE", "LUNG", "HUESO")
 # Fewer slices over less of the patient than this share of the longest scan is a piece, not the scan.
 _WHOLE_SHARE = 0.6
 _MOST_SHOWN = 6
+_LONGEST_NAME = 40
 # Direction cosines and, by share, pixel sizes that differ by less are rounded differently and are the same.
 _SAME_DIRECTION = 0.01
 _SAME_SIZE = 0.002
@@ -78,6 +81,10 @@ class Candidate:
 
     def described(self) -> str:
         """The series in words, without any text of the header's."""
+        return f"series {self.key} ({', '.join([plural(len(self.slices), 'slice'), *self.properties()])})"
+
+    def properties(self) -> list[str]:
+        """What sets it apart, in words of ours."""
         words = []
         if self.is_localiser:
             words.append("localiser")
@@ -89,8 +96,19 @@ class Candidate:
             words.append("too large")
         if self.first.kernel:
             words.append("sharp kernel" if self.is_sharp else "soft kernel")
-        words.insert(0, plural(len(self.slices), "slice"))
-        return f"series {self.key} ({', '.join(words)})"
+        return words
+
+    def offered(self, chosen: Candidate) -> SeriesOffer:
+        """The series as one to choose, beside the one that was chosen."""
+
+        def picture() -> NDArray[np.float32]:
+            instance, frame = sorted(self.slices, key=by_number)[len(self.slices) // 2]
+            return read_pixels(instance).hu[frame.index]
+
+        return SeriesOffer(
+            self.key, len(self.slices), _printable(self.first.description), _printable(self.first.kernel),
+            ", ".join(self.properties()), self is chosen, picture,
+        )  # fmt: skip
 
 
 def is_sharp_kernel(kernel: str) -> bool:
@@ -229,6 +247,10 @@ def _belongs_to(one: Candidate, chosen: Candidate) -> bool:
     shared = first.series_uid == read.series_uid and first.kernel == read.kernel and one.passes == chosen.passes == 1
     same = shared and first.person == read.person and one.is_axial and chosen.is_axial
     return same and not one.is_localiser and len(one.slices) <= len(chosen.slices)
+
+
+def _printable(words: str) -> str:
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in words).split())[:_LONGEST_NAME]
 
 
 def _number(group: list[tuple[Instance, Frame]]) -> int:

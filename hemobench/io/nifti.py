@@ -25,7 +25,7 @@ from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from hemobench.errors import UserError
-from hemobench.io.archive import MAX_RATIO, file_entry
+from hemobench.io.archive import MAX_RATIO, Entry, file_entry
 from hemobench.io.arrays import as_image
 from hemobench.io.atomic import replacing
 from hemobench.io.nifti_geometry import LEAST_MM, MOST_MM, Geometry, geometry_of
@@ -70,13 +70,13 @@ class _File:
     surplus: int
 
 
-def read_nifti_scan(path: Path) -> Scan:
+def read_nifti_scan(path: Path, entry: Entry | None = None) -> Scan:
     """A NIfTI or MGZ file as Scan: NIfTI is taken as CT, its values brought to HU by `as_hounsfield`; MGZ as MR, unless
     it holds a CT's air.
 
-    Raises UserError as `read_nifti` does.
+    `entry` is where the file lies in an archive, `path` then that archive. Raises UserError as `read_nifti` does.
     """
-    file = _open(path)
+    file = _open(path, entry)
     is_mgz = isinstance(file.header, MGHHeader)
     stored = _scaled(file, path)
     is_ct = not is_mgz or np.count_nonzero(np.abs(stored - AIR_HU) <= _AIR_WITHIN_HU) >= max(
@@ -243,9 +243,9 @@ def _stream(path: Path) -> BinaryIO:
     return file_entry(path).open()
 
 
-def _open(path: Path) -> _File:
+def _open(path: Path, entry: Entry | None = None) -> _File:
     """Header and stored voxels of a file, after the header was found to fit."""
-    with _stream(path) as stream:
+    with _stream(path) if entry is None else entry.open() as stream:
         head = stream.read(_HEAD_BYTES)
         compressed = head[:2] == _GZIP
         content: Any = head + stream.read() if compressed else b""
@@ -258,6 +258,8 @@ def _open(path: Path) -> _File:
         offset = _data_offset(header, path)
         if compressed:
             content = _inflated(path, content, offset + stored)
+        elif entry is not None and entry.archive is not None:
+            content = head + stream.read()
         else:
             content = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     if len(content) < offset + stored:

@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from hemobench.errors import UserError
 from hemobench.io.annotation import TEXT_OUTSIDE, burned_in_text
+from hemobench.io.archive import Entry, file_entry
 from hemobench.io.bone_map import bone_to_grey, is_bone_coloured
 from hemobench.io.polarity import TURNED, UNSURE, Polarity, polarity_of, without_page
 from hemobench.io.remarks import note, part
@@ -42,24 +43,26 @@ def read_grey(path: Path) -> NDArray[np.uint8]:
 
     Raises UserError for a file that is missing, is no such picture, ends early, or has more than 8 bits.
     """
-    with _opened(path) as picture:
+    with _opened(path, file_entry(path)) as picture:
         if picture.mode not in _MODES:
             raise UserError(f"{path} is a picture of mode {picture.mode}; expected 8 bits a channel; convert it")
         upright, _ = _upright(picture)
         return np.asarray(upright if upright.mode == "L" else upright.convert("L"), dtype=np.uint8)
 
 
-def read_picture(path: Path, window: Window | str | None = None) -> Scan:
+def read_picture(path: Path, window: Window | str | None = None, entry: Entry | None = None) -> Scan:
     """One slice from a PNG or JPEG: grey, grey in colour, with transparency (on black), 16 bits, or `bone`-coloured.
 
     Black to white is taken as `window` in Hounsfield units (without one, the brain window), so that what was saturated
     stays so. Without a window, 16 bits that hold Hounsfield units, as HU + 1024, are these; other 16 bits are finer
     greys. EXIF's orientation is followed, swapped black and white are turned round, a white page around the picture is
     turned black. Millimetres are nominal: `spacing_known` is False. The picture is taken as the radiological view
-    (anterior up, the patient's right on the left). Text outside the head is warned of.
+    (anterior up, the patient's right on the left). Text outside the head is warned of. `entry` is where the picture
+    lies in an archive or folder, `path` then that.
     """
+    entry = entry or file_entry(path)
     preset = get_window(window) if isinstance(window, str) else window or get_window(_WINDOW)
-    with _opened(path) as picture:
+    with _opened(path, entry) as picture:
         upright, turned = _upright(picture)
         moved = _hounsfield_of(upright) if window is None else None
         if moved is not None:
@@ -72,17 +75,17 @@ def read_picture(path: Path, window: Window | str | None = None) -> Scan:
             remarks.insert(0, note(f"a picture carries no Hounsfield units; black to white was taken as {taken}"))
     pixel_mm = NOMINAL_FIELD_MM / max(grey.shape)
     affine = display_affine((1, *grey.shape), (NOMINAL_SLICE_MM, pixel_mm, pixel_mm))
-    remarks += [note("a picture carries no millimetres; sizes and volumes are nominal"), *turned, *_damage(path)]
+    remarks += [note("a picture carries no millimetres; sizes and volumes are nominal"), *turned, *_damage(entry)]
     has_text = burned_in_text(grey)
     remarks += [TEXT_OUTSIDE] if has_text else []
     space = Space(affine, (1, grey.shape[0], grey.shape[1]))
     return Scan(Volume(hu[None], affine), "picture", tuple(remarks), GridSource(path, space), False, has_text)
 
 
-def _damage(path: Path) -> list[str]:
+def _damage(entry: Entry) -> list[str]:
     """A line where a JPEG can be decoded and is not whole: its data end early, or their codes do not add up. What is
     changed so that all codes fit is not seen: the format has no checksum."""
-    content = path.read_bytes()
+    content = entry.read()
     if content[:2] != b"\xff\xd8":
         return []  # PNG has checksums, which Pillow tests
     try:
@@ -162,12 +165,14 @@ def _grey_of_16_bits(levels: NDArray[np.integer], path: Path) -> tuple[NDArray[n
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, entry: Entry) -> Iterator[Image.Image]:
     """An opened PNG or JPEG whose size was checked; whatever Pillow raises, then or on decoding, in one line."""
+    if not path.exists():
+        raise UserError(f"no picture {path}; expected a PNG or JPEG; check the path")
     try:
         with warnings_module.catch_warnings():
             warnings_module.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as picture:
+            with entry.open() as stream, Image.open(stream, formats=_FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise UserError(
                         f"{path} has {picture.width} x {picture.height} pixels; expected at most {MAX_PIXELS:,}; "
@@ -175,8 +180,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
                     )
                 picture.load()
                 yield picture
-    except FileNotFoundError as error:
-        raise UserError(f"no picture {path}; expected a PNG or JPEG; check the path") from error
     except Image.UnidentifiedImageError as error:
         raise UserError(f"{path} is no picture; expected a PNG or JPEG; export or copy it again") from error
     except Image.DecompressionBombError as error:

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from hemobench.errors import UserError
-from hemobench.io.archive import file_entry, folder_entries, zip_entries
+from hemobench.io.archive import Entry, file_entry, folder_entries, zip_entries
 from hemobench.io.arrays import read_array
 from hemobench.io.dicom import read_dicom
 from hemobench.io.dicom_headers import looks_like_dicom
 from hemobench.io.nifti import read_nifti_scan
+from hemobench.io.picture_stack import read_pictures
 from hemobench.io.pictures import read_picture
+from hemobench.io.remarks import note
 from hemobench.io.scan import Scan
 
 ACCEPTED = "a DICOM folder, file or zip, NIfTI, MGZ, PNG, JPEG, npz or npy"
 HEAD_BYTES = 352
 _NIFTI_MAGIC = (b"n+1\0", b"ni1\0")
-_ONE_FILE_ENDINGS = (".nii", ".nii.gz", ".mgz", ".mgh", ".png", ".jpg", ".jpeg", ".npz", ".npy")
 
 
 def read_scan(path: Path, *, series: str | None = None) -> Scan:
     """Read a scan of any kind that hemobench knows, in orientation S-P-L.
 
-    `path` is a DICOM folder (with subfolders), file or zip, or a NIfTI, MGZ, PNG, JPEG, npz or npy file. `series`
+    `path` is a DICOM file, a NIfTI, MGZ, PNG, JPEG, npz or npy file, or a folder (with subfolders) or zip of DICOM, of
+    one NIfTI or MGZ, or of one scan's pictures, which are stacked by their names. `series`
     chooses a DICOM series by its number, as the warnings name it, or by SeriesInstanceUID; by default the head scan is
     chosen. Raises UserError, one line, for anything that cannot be read.
     """
@@ -74,18 +76,50 @@ def _read_folder(folder: Path, series: str | None) -> Scan:
     entries = folder_entries(folder)
     if not entries:
         raise UserError(f"{folder} is empty; expected {ACCEPTED}; check the path")
-    others = [entry for entry in entries if re.search(r"\.(nii|nii\.gz|mgz)$", entry.name, re.IGNORECASE)]
-    if others and not any(looks_like_dicom(entry.head(HEAD_BYTES)) for entry in entries):
-        if len(others) == 1 and series is None:
-            return read_nifti_scan(others[0].path)
-        raise UserError(f"{folder} holds {len(others)} scans and no DICOM; expected one; give the file itself")
-    return read_dicom(folder, entries, series=series)
+    return _read_many(folder, entries, series)
 
 
 def _read_zip(path: Path, series: str | None) -> Scan:
     entries = zip_entries(path)
     if not entries:
         raise UserError(f"{path} is an empty archive; expected a zip of a DICOM series; check the path")
-    if all(entry.name.lower().endswith(_ONE_FILE_ENDINGS) for entry in entries):
-        raise UserError(f"{path} is a zip without DICOM; expected a DICOM series; unpack it and give the scan itself")
-    return read_dicom(path, entries, series=series)
+    return _read_many(path, entries, series)
+
+
+def _read_many(path: Path, entries: Sequence[Entry], series: str | None) -> Scan:
+    """DICOM where there is any; else the one NIfTI, MGZ or array; else pictures, as the slices of one scan."""
+    kinds: dict[str, list[Entry]] = {"nifti": [], "npz": [], "picture": []}
+    for entry in entries:
+        kind = _kind_or_none(entry)
+        if kind == "dicom":
+            return read_dicom(path, entries, series=series)
+        kinds.get(kind, []).append(entry)
+    volumes, pictures = [*kinds["nifti"], *kinds["npz"]], kinds["picture"]
+    if not volumes and not pictures:
+        return read_dicom(path, entries, series=series)  # which says what is there instead
+    if len(volumes) > 1:
+        raise UserError(f"{path} holds {len(volumes)} scans and no DICOM; expected one; give the file itself")
+    if series is not None:
+        raise UserError(f"series '{series}' of {path}; expected a DICOM folder or zip to choose from; leave it out")
+    if not volumes:
+        return read_pictures(path, pictures)
+    scan = _read_volume(path, volumes[0])
+    if pictures:
+        count = "1 picture" if len(pictures) == 1 else f"{len(pictures)} pictures"
+        scan = dataclasses.replace(scan, warnings=(*scan.warnings, note(f"{count} beside the scan left out")))
+    return scan
+
+
+def _read_volume(path: Path, entry: Entry) -> Scan:
+    if entry.head(2) == b"PK" or entry.head(6) == b"\x93NUMPY":
+        if entry.archive is not None:
+            raise UserError(f"{path} holds an array inside; expected a scan; unpack it and give the array itself")
+        return read_array(entry.path)
+    return read_nifti_scan(path if entry.archive is not None else entry.path, entry)
+
+
+def _kind_or_none(entry: Entry) -> str:
+    try:
+        return kind_of(entry.head(HEAD_BYTES), entry.path)
+    except UserError:
+        return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,19 +47,46 @@ class SourceSlice:
 
 
 @dataclass(frozen=True, eq=False)
+class SeriesOffer:
+    """One series of a study: `key` is what `read_scan` takes for it, `words` what it is, `chosen` whether it was read.
+
+    `name` and `kernel` are the header's own, for the eyes of whoever gave the files: they go into no file and no log.
+    `picture` decodes a slice (rows, columns) in HU from its middle, as long as the files are there.
+    """
+
+    key: str
+    slices: int
+    name: str
+    kernel: str
+    words: str
+    chosen: bool
+    picture: Callable[[], NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
 class DicomSource:
-    """A DICOM series: the folder, file or archive it came from and its slices in the order of their positions."""
+    """A DICOM series: the folder, file or archive it came from, its slices in the order of their positions, and all
+    `series` that lie there."""
 
     path: Path
     slices: tuple[SourceSlice, ...]
+    series: tuple[SeriesOffer, ...] = ()
+
+    def __reduce__(self) -> tuple[type[DicomSource], tuple[object, ...]]:
+        # Pictures of series hold open files: a copy in another process does without them.
+        return DicomSource, (self.path, self.slices)
 
 
 @dataclass(frozen=True, eq=False)
 class GridSource:
-    """A file whose voxels are one grid (NIfTI, MGZ, npz, npy, a picture as one slice): the grid in its own axes."""
+    """A file whose voxels are one grid (NIfTI, MGZ, npz, npy, a picture as one slice): the grid in its own axes.
+
+    `files` is how many hold it: pictures of slices are a file each.
+    """
 
     path: Path
     space: Space
+    files: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +95,8 @@ class Scan:
 
     `volume` is in orientation S-P-L; `kind` is "dicom", "nifti", "mgz", "picture" or "npz" (npy too). `warnings` are
     lines for the user and hold nothing of a patient header, nor does any other field. `spacing_known` is False where
-    the millimetres are nominal, so that volumes in mL mean nothing. `burned_in` where the file says that text stands in
-    its pictures.
+    the millimetres are nominal, so that volumes in mL mean nothing; `plane_known` where all the same the pixels' own
+    are not, as in a single slice without thickness. `burned_in` where the file says that text stands in its pictures.
     """
 
     volume: Volume
@@ -77,6 +105,12 @@ class Scan:
     source: DicomSource | GridSource
     spacing_known: bool
     burned_in: bool = False
+    plane_known: bool = False
+
+    @property
+    def pixels_known(self) -> bool:
+        """Whether lengths and areas within a slice mean anything."""
+        return self.spacing_known or self.plane_known
 
 
 def check_size(name: str | Path, shape: tuple[int, ...], stored_bytes: int = 0) -> None:

@@ -17,12 +17,11 @@ import pytest
 from demo.examples import examples
 
 from ..demo_app import RunningDemo, running_demo
+from .scan_pages import LONG_MS, NAME, arrive, choose_example, drawn, status, taken, upload
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 GE, CT_ICH = SHARED / "ge-head-ct", SHARED / "ct-ich" / "Patients_CT"
 NewPage = Callable[..., Any]
-NAME = "DOE_JOHN_1950"
-LONG_MS = 90_000  # the first scan loads the networks
 
 
 @pytest.fixture(scope="module")
@@ -36,42 +35,12 @@ def opened(page: Any, demo: RunningDemo) -> Any:
     return arrive(page, demo)
 
 
-def arrive(page: Any, demo: RunningDemo) -> Any:
-    page.goto(demo.url)
-    page.wait_for_selector("#scan-upload input[type=file]", state="attached")
-    return page
-
-
-def upload(page: Any, *paths: Path) -> None:
-    page.set_input_files("#scan-upload input[type=file]", [str(path) for path in paths])
-
-
-def status(page: Any, kind: str) -> str:
-    """The words of the panel once it is of that kind."""
-    page.wait_for_selector(f"#scan-status .status.{kind}", timeout=LONG_MS)
-    return str(page.inner_text("#scan-status .status"))
-
-
-def drawn(page: Any) -> None:
-    page.wait_for_selector("#scan-viewer .viewer[data-state=ready]", timeout=LONG_MS)
-
-
-def taken(page: Any, button: str, folder: Path) -> Path:
-    page.wait_for_selector(f"#{button}:not([disabled])", timeout=LONG_MS)
-    with page.expect_download() as download:
-        page.click(f"#{button}")
-    path = folder / download.value.suggested_filename
-    download.value.save_as(path)
-    return path
-
-
 def test_a_nifti_is_analysed_and_its_mask_comes_back_in_its_own_space(opened: Any, tmp_path: Path) -> None:
     source = next(one for one in examples() if one.subtype == "subdural").path
     scan = tmp_path / f"{NAME}.nii.gz"
     scan.write_bytes(source.read_bytes())
     upload(opened, scan)
-    words = status(opened, "done")
-    assert "bleed (sha256 " in words
+    status(opened, "done")
     drawn(opened)
     report = json.loads(taken(opened, "take-report", tmp_path).read_text(encoding="utf-8"))
     mask, image = nibabel.load(taken(opened, "take-mask", tmp_path)), nibabel.load(scan)
@@ -85,6 +54,26 @@ def test_a_nifti_is_analysed_and_its_mask_comes_back_in_its_own_space(opened: An
     assert overview.read_bytes().startswith(b"\x89PNG")
     assert {path.name for path in tmp_path.iterdir()} == {scan.name, "report.json", "mask.nii.gz", "overview.png"}
     assert NAME not in json.dumps(report)
+
+
+@pytest.mark.parametrize("name", ["epidural", "healthy"])
+def test_the_answer_leads_in_a_sentence_and_only_types_worth_naming_have_a_tag(
+    opened: Any, tmp_path: Path, name: str
+) -> None:
+    choose_example(opened, name)
+    words = status(opened, "done")
+    drawn(opened)
+    report = json.loads(taken(opened, "take-report", tmp_path).read_text(encoding="utf-8"))
+    said = report["study"]["verdict"]
+    assert words.startswith(f"{said['sentence']}.")
+    assert opened.get_attribute("#scan-status .status", "class").split() == ["status", "done", said["grade"]]
+    assert opened.get_attribute("#scan-status .status", "role") == "status"
+    tagged = opened.locator("#scan-viewer .types tbody tr:has(.tag) th").all_inner_texts()
+    assert {line.split()[0].lower() for line in tagged} - {"any"} == set(said["named"])
+    opened.click("#scan-viewer .models summary")
+    networks = opened.inner_text("#scan-viewer .models")
+    assert all(f"{one['name']} {one['role']}, weights {one['sha256'][:8]}" in networks for one in report["model"])
+    assert f"Analysed in {report['timing_s']['total']:.1f} s" in networks
 
 
 def test_an_example_is_one_click_and_refused_files_clear_it_away(opened: Any, tmp_path: Path) -> None:
@@ -142,7 +131,7 @@ def test_a_file_that_is_too_large_is_refused_before_it_is_sent(opened: Any) -> N
 def test_the_mri_example_gives_ventricles_and_a_3d_figure(opened: Any) -> None:
     number = [one.name for one in examples()].index("mri-t1")
     opened.locator("#scan-examples button.example").nth(number).click()
-    assert "ventricles (sha256" in status(opened, "done")
+    assert status(opened, "done").startswith("Ventricles ")
     drawn(opened)
     opened.click("#scan-3d button")
     opened.wait_for_selector("#scan-figure .js-plotly-plot", timeout=LONG_MS)
@@ -230,11 +219,11 @@ def test_what_is_asked_for_last_is_what_is_shown(opened: Any, tmp_path: Path) ->
     opened.wait_for_function("document.querySelector('#scan-status .busy')")
     number = [one.name for one in examples()].index("mri-t1")
     opened.locator("#scan-examples button.example").nth(number).click()
-    opened.wait_for_function("document.querySelector('#scan-status .done')?.innerText.includes('ventricles')")
+    opened.wait_for_function("document.querySelector('#scan-status .done')?.innerText.startsWith('Ventricles')")
     drawn(opened)
     opened.wait_for_selector("#take-report:not([disabled])", timeout=LONG_MS)
     opened.wait_for_timeout(4000)  # the first scan would have come by now
-    assert "ventricles (sha256" in status(opened, "done")
+    assert status(opened, "done").startswith("Ventricles ")
     report = json.loads(taken(opened, "take-report", tmp_path).read_text(encoding="utf-8"))
     assert report["source"]["modality"] == "MR"
 

@@ -13,6 +13,7 @@ pytest.importorskip("playwright.sync_api", reason="the browser tests need playwr
 pytest.importorskip("gradio", reason="the browser tests need gradio")
 sys.path.insert(0, str(Path(__file__).parent))
 
+from viewer_pages import HOOK, at, grey, pixel, point, show, text
 from viewer_scans import BRIGHT_HU, SHAPE, SPACING, ct_report, viewer_page
 
 from demo.viewer.component import viewer_script
@@ -20,7 +21,6 @@ from hemobench.inference.overview.style import TYPE_COLOURS, millilitres
 from hemobench.labels import SUBTYPES
 
 COLUMNS = SHAPE[2]
-HOOK = "document.querySelector('#viewer .viewer').parentElement.hemobench"
 
 
 @pytest.fixture(scope="module")
@@ -34,55 +34,6 @@ def opened(page: Any, url: str) -> Any:
     """The page with the CT open."""
     page.goto(url)
     return show(page, "ct")
-
-
-def show(page: Any, name: str, state: str = "ready") -> Any:
-    page.wait_for_function("Boolean(document.querySelector('#viewer .viewer')?.parentElement.hemobench)")
-    before = page.evaluate(f"{HOOK}.times().given")
-    page.click(f"#show-{name}")
-    page.wait_for_function(f"(before) => {HOOK}.times().given !== before", arg=before)
-    page.wait_for_selector(f'.viewer[data-state="{state}"]', state="attached")
-    return page
-
-
-def at(page: Any) -> list[int]:
-    return page.evaluate(f"{HOOK}.state().at")
-
-
-def text(page: Any, selector: str) -> str:
-    # What is drawn follows in the next frame.
-    page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    return page.inner_text(f".viewer {selector}").strip()
-
-
-def point(page: Any, column: float, row: float, slot: int = 0) -> tuple[float, float]:
-    """Where on the page the middle of a column and row of a view's picture is, by the view's own frame."""
-    return tuple(page.evaluate(
-        f"""([column, row, slot]) => {{
-          const view = {HOOK}.views[slot], frame = view.frame({HOOK}.state().store);
-          const box = view.canvas.getBoundingClientRect();
-          return [box.left + frame.left + (column + 0.5) * frame.sx, box.top + frame.top + (row + 0.5) * frame.sy];
-        }}""",
-        [column, row, slot],
-    ))
-
-
-def pixel(page: Any, column: float, row: float, slot: int = 0) -> list[int]:
-    """Red, green and blue on a view's canvas at a column and row of its picture."""
-    return page.evaluate(
-        f"""([column, row, slot]) => {{
-          {HOOK}.draw();
-          const view = {HOOK}.views[slot], frame = view.frame({HOOK}.state().store);
-          const ratio = view.canvas.width / view.canvas.clientWidth;
-          const at = [frame.left + (column + 0.5) * frame.sx, frame.top + (row + 0.5) * frame.sy];
-          return [...view.context.getImageData(...at.map((one) => Math.floor(one * ratio)), 1, 1).data.slice(0, 3)];
-        }}""",
-        [column, row, slot],
-    )
-
-
-def grey(hu: float, center: float, width: float) -> float:
-    return min(255.0, max(0.0, (hu - center + width / 2) / width * 255))
 
 
 def test_without_a_scan_it_says_what_to_do(page: Any, url: str) -> None:
@@ -401,9 +352,19 @@ def test_findings_show_calls_thresholds_and_millilitres(opened: Any) -> None:
     assert rows[2] == ["Intraparenchymal", "called", "0.80", millilitres(made.volume_ml["intraparenchymal"])]
     assert rows[1] == ["Epidural", "0.10", "0"]
     assert "bleed-net" in opened.locator(".models").text_content()
-    assert "at abcdef01" in opened.locator(".models").text_content()
+    assert "at abcdef01, weights 00000000, torch" in opened.locator(".models").text_content()
+    assert "Analysed in 1.0 s" in opened.locator(".models").text_content()
     assert "never a diagnosis" in text(opened, ".notice")
     assert not opened.is_visible(".disagree")
+
+
+def test_a_type_that_is_not_worth_naming_keeps_its_bar_and_has_no_tag(opened: Any) -> None:
+    value = opened.evaluate(f"{HOOK}.state().value")
+    value["study"]["named"] = ["subdural"]
+    opened.evaluate(f"(value) => {{ {HOOK}.open(value); }}", value)
+    tags = {row.split()[0]: row.split()[1] for row in opened.locator(".types tr:has(.tag)").all_inner_texts()}
+    assert tags == {"Any": "called", "Subdural": "outlined"}
+    assert opened.locator(".types tbody .bar").count() == len(SUBTYPES) + 1
 
 
 def test_networks_that_disagree_are_shown_to(opened: Any) -> None:

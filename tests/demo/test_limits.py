@@ -72,11 +72,16 @@ def test_too_many_files_are_refused(tmp_path: Path) -> None:
     assert f"{MOST_FILES + 1:,} files" in refusal([tmp_path / f"{NAME}{n}" for n in range(MOST_FILES + 1)])
 
 
-def test_several_files_must_be_a_series(tmp_path: Path) -> None:
+def test_several_files_must_be_one_scan(tmp_path: Path) -> None:
     picture = tmp_path / f"{NAME}.png"
     Image.fromarray(np.zeros((8, 8), dtype=np.uint8)).save(picture)
-    array = file(tmp_path, b"\x93NUMPY", ".npy")
-    assert "2 files without DICOM (a picture, an array)" in refusal([picture, array])
+    arrays = [file(tmp_path, b"\x93NUMPY", ".npy", number) for number in range(2)]
+    archive = file(tmp_path, b"PK\x03\x04" + bytes(400), ".zip")
+    letter = file(tmp_path, b"%PDF-1.7 about a patient", ".pdf")
+    assert "3 files without DICOM (a picture, an array)" in refusal([picture, *arrays])
+    assert "2 files without DICOM (a picture, a zip)" in refusal([picture, archive])
+    assert "2 files without DICOM (a PDF)" in refusal([letter, letter])
     dicom = file(tmp_path, b"\0" * 128 + b"DICM" + b"\0" * 64, "")
-    check_upload([picture, dicom])  # the reader leaves out what is no DICOM
-    check_upload([picture])
+    # What lies beside one scan is for the reader to leave out.
+    for scan in ([picture, dicom], [picture], [picture, picture], [arrays[0], picture], [arrays[0], letter]):
+        check_upload(scan)

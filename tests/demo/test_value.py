@@ -95,7 +95,7 @@ def test_without_probabilities_or_millimetres_none_are_claimed(tmp_path: Path) -
     value = value_of(report(np.zeros(SHAPE), chances=False, spacing_known=False), tmp_path)
 
     assert (value["slices"], value["spacing_known"], value["volume_ml"]) == ({}, False, None)
-    assert value["study"] == {"probabilities": {}, "calls": {}, "positive": None}
+    assert value["study"] == {"probabilities": {}, "calls": {}, "positive": None, "named": []}
 
 
 def test_a_report_of_another_scan_is_refused(tmp_path: Path) -> None:

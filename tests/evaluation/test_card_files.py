@@ -71,13 +71,13 @@ def test_a_classifiers_worst_come_first_and_say_what_they_are() -> None:
     found = classifier_failures(predictions(12), phantoms(12), threshold=0.2)
     assert len(found.misses) == len(found.false_alarms) == EACH
     first = found.misses[0]
-    assert first.pictures[0][1] == "slice 2", "where most of its blood is"
+    assert first.pictures[0][1] == "slice 3", "where most of its blood is"
     assert first.lines == ("subdural, 9.4 mL, 3 slices", "missed: here 0.00, at most 0.05")
     outline = np.all(first.pictures[1][0] == TYPE_COLOURS["subdural"], axis=-1).sum()
     assert outline > 20
     assert found.misses[2].lines[1].startswith("called: ")  # patient 5 with 0.25
     alarm = found.false_alarms[0]
-    assert alarm.pictures[0][1] == "slice 0"  # patient 10, whose likeliest slice is 10 % 5
+    assert alarm.pictures[0][1] == "slice 1"  # patient 10, whose likeliest slice is 10 % 5
     assert alarm.lines[1] == "false alarm: here 0.50"
     assert found.rule == "a slice is called from 0.20 on"
 
@@ -115,7 +115,7 @@ def test_a_segmenters_worst_are_by_share_missed_and_by_volume_too_much(target: s
     found = segmenter_failures(scores, examples, answers)
     assert [one.lines[0] for one in found.misses] == ["4.0 mL of 4.0 mL missed", "2.0 mL of 4.0 mL missed"]
     assert [one.lines for one in found.false_alarms] == [("2.0 mL outlined where none is", "truth: none")]
-    assert found.misses[1].pictures[0][1] == "slice 3, truth", "the slice that was not found"
+    assert found.misses[1].pictures[0][1] == "slice 4, truth", "the slice that was not found"
     truth = found.misses[0].pictures[0][0]
     assert np.all(truth == colour, axis=-1).sum() > 20
     assert np.mean(truth.max(axis=-1) == truth.min(axis=-1)) > 0.8, "what is no structure stays grey"

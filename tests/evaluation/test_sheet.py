@@ -103,7 +103,7 @@ def test_the_page_shows_the_fullest_slice_and_what_labels_say(checkpoints: list[
     assert truth.volume_ml == pytest.approx(blood)
     panel = sheet_panel(report, truth, "001")
     (left, said), (right, _) = panel.pictures
-    assert said == "slice 3, labels"
+    assert said == "slice 4, labels"
     assert np.all(left == TYPE_COLOURS["subdural"], axis=-1).sum() > 40, "outlined as labelled"
     assert np.all(right == TYPE_COLOURS["intraparenchymal"], axis=-1).sum() > 40, "outlined as the network says"
     words = [line for line, _ in panel.lines]

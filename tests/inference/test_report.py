@@ -48,13 +48,15 @@ def test_json_has_the_names_of_the_design() -> None:
     assert content["schema"] == 1
     assert content["source"] == {
         "kind": "dicom", "files": 2, "modality": "CT", "shape": [2, 8, 6], "spacing_mm": [5.0, 0.5, 0.5],
-        "warnings": ["the gantry was tilted"], "doubts": 0, "complete": True,
+        "warnings": ["the gantry was tilted"], "doubts": 0, "complete": True, "pixel_mm": [0.5, 0.5],
     }  # fmt: skip
     assert content["study"] == {
         "probabilities": {"any": 0.75, "subdural": 0.5},
         "calls": {"any": {"positive": True, "threshold": 0.6}}, "verdict": None, "worth": None,
     }
-    assert content["slices"][1] == {"index": 1, "z_mm": 2.5, "probabilities": {"any": 0.75, "subdural": 0.5}}
+    assert content["slices"][1] == {
+        "index": 1, "z_mm": 2.5, "probabilities": {"any": 0.75, "subdural": 0.5}, "number": 2,
+    }  # fmt: skip
     assert content["lesions"][0]["centroid_mm"] == [1.0, 2.0, 3.0]
     assert content["notice"] == NOTICE
 

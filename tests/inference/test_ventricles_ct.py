@@ -18,7 +18,7 @@ from hemobench.inference.study import analyse
 from hemobench.inference.surface import surfaces
 from hemobench.inference.ventricles import VALIDATED_ON, readings, ventricles_in_ct
 from hemobench.io.nifti import read_label_map
-from hemobench.volume import LABEL_MAP, Volume
+from hemobench.volume import LABEL_MAP, Volume, slice_number
 
 SHAPE, SPACING_MM = (20, 96, 84), (6.0, 2.0, 1.9)
 CENTRE_MM, RADIUS_MM, INNER_MM = (10.0, 5.0, 20.0), 24.0, 14.0
@@ -120,7 +120,7 @@ def test_every_measure_of_a_whole_skull_is_there_and_says_what_it_was_held_again
     assert found.blood_share == np.count_nonzero(blood) / mask.sum()
     rows = {row.name: row for row in readings(found, "{:.1f}".format)}
     assert rows["midline shift"].value == "4 mm to the left"
-    assert rows["Evans' index"].remark == f"slice {found.evans_slice}"
+    assert rows["Evans' index"].remark == f"slice {slice_number(found.evans_slice)}"
     assert all(row.validated_on for row in rows.values())
     without = ventricles_in_ct(made, made.with_voxels(mask.astype(np.uint8), LABEL_MAP), None, spacing_known=False)
     assert without == Ventricles(None, int(mask.sum()))

@@ -80,7 +80,7 @@ def test_encrypted_and_damaged_archives_are_refused(tmp_path: Path) -> None:
 def test_archives_of_other_things_are_told_apart(tmp_path: Path) -> None:
     for members, words in (
         ({"inside.zip": b"PK\x03\x04" + bytes(200)}, "unpack it first"),
-        ({"a.nii": b"x" * 400}, "give the scan itself"),
+        ({"a.nii": b"x" * 400}, "no DICOM image"),
         ({"a.txt": b"x" * 400}, "no DICOM image"),
         ({}, "empty archive"),
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -147,3 +148,69 @@ def test_what_is_no_scan_is_refused_with_what_is(tmp_path: Path) -> None:
             read_scan(path)
     with pytest.raises(UserError, match="leave it out"):
         read_scan(picture(tmp_path / "p.png", GREY), series="2")
+
+
+def stacked(folder: Path, names: list[str]) -> list[np.ndarray]:
+    """Pictures of a grey each, which says where it belongs."""
+    greys = [np.full((6, 8), 10 * (number + 1), dtype=np.uint8) for number in range(len(names))]
+    for name, grey in zip(names, greys, strict=True):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(grey).save(folder / name)
+    return greys
+
+
+def zipped(folder: Path) -> Path:
+    return Path(shutil.make_archive(str(folder), "zip", folder))
+
+
+def test_pictures_of_a_folder_or_zip_are_slices_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    greys = stacked(tmp_path / "in", ["2.png", "10.png", "11.png"])
+    for path in (tmp_path / "in", zipped(tmp_path / "in")):
+        scan = read_scan(path)
+        np.testing.assert_allclose(scan.volume.voxels, np.stack(greys) * (80 / 255), atol=1e-4)
+        assert (scan.kind, scan.spacing_known, scan.source.files) == ("picture", False, 3)
+        assert scan.source.space.shape == (3, 6, 8)
+        assert warned(scan, "3 pictures were stacked in the order of their names")
+        assert len(set(scan.warnings)) == len(scan.warnings)
+
+
+def test_pictures_of_several_sizes_are_no_scan(tmp_path: Path) -> None:
+    stacked(tmp_path, ["1.png", "2.png"])
+    picture(tmp_path / "3.png", GREY.T)
+    with pytest.raises(UserError, match="pictures of 8 x 6 and of 6 x 8 pixels"):
+        read_scan(tmp_path)
+
+
+def test_a_zip_of_one_nifti_is_that_scan_whatever_it_is_called(tmp_path: Path) -> None:
+    array = np.random.default_rng(0).integers(-1000, 900, (4, 5, 6)).astype(np.int16)
+    for ending in (".nii", ".nii.gz"):
+        folder = tmp_path / f"one{ending}"
+        folder.mkdir()
+        nib.save(nib.Nifti1Image(array, scan_affine()), folder / f"a{ending}")
+        (folder / f"a{ending}").rename(folder / "nameless")
+        (folder / "about.json").write_text("{}")
+        alone = read_scan(folder / "nameless")
+        stacked(folder, ["preview.png"])
+        for path in (folder, zipped(folder)):
+            scan = read_scan(path)
+            np.testing.assert_array_equal(scan.volume.voxels, alone.volume.voxels)
+            np.testing.assert_allclose(scan.volume.affine, alone.volume.affine)
+            assert scan.warnings == ("1 picture beside the scan left out",)
+            with pytest.raises(UserError, match="DICOM folder or zip to choose from"):
+                read_scan(path, series="3")
+
+
+def test_several_scans_at_once_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for name in ("a.nii", "b.nii.gz"):
+        nib.save(nib.Nifti1Image(np.zeros((2, 3, 4), dtype=np.int16), scan_affine()), tmp_path / "in" / name)
+    for path in (tmp_path / "in", zipped(tmp_path / "in")):
+        with pytest.raises(UserError, match="2 scans and no DICOM"):
+            read_scan(path)
+
+
+def test_an_array_inside_an_archive_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    np.save(tmp_path / "in" / "a.npy", np.zeros((2, 3, 4)))
+    with pytest.raises(UserError, match="an array inside"):
+        read_scan(zipped(tmp_path / "in"))

@@ -8,7 +8,7 @@ from hemobench.inference.overview.canvas import FAINT, MUTED, PAGE, TEXT, Canvas
 from hemobench.inference.overview.style import CAUTION, RESEARCH_ONLY
 
 MARGIN = 28
-SIDES = "Seen from the feet: the patient's right (R) is on the left. Slices count from 0 at the lower end."
+SIDES = "Seen from the feet: the patient's right (R) is on the left. Slices count from 1 at the lower end."
 
 
 def draw_header(canvas: Canvas, what: str) -> int:

@@ -20,6 +20,7 @@ from hemobench.inference.overview.slices import RGB, WINDOW, even_slices, fulles
 from hemobench.inference.overview.style import MOST_MARKED, TYPE_COLOURS, VENTRICLE_COLOUR
 from hemobench.inference.report import Lesion, StudyReport
 from hemobench.io.atomic import replacing
+from hemobench.volume import slice_number
 
 PAGE_WIDTH = 1640
 _PANEL_WIDTH = 500
@@ -135,9 +136,10 @@ class _Gallery:
             width = min(width, round(_TALLEST / self.aspect))
         height = round(width * self.aspect)
         first = self.left + (whole - count * width - (count - 1) * _GAP) // 2
-        drawn: list[tuple[RGB, str]] = [(self.pictures.axial(index, width, height, labels=False), f"slice {index}")]
+        name = f"slice {slice_number(index)}"
+        drawn: list[tuple[RGB, str]] = [(self.pictures.axial(index, width, height, labels=False), name)]
         if self.fullest is not None:
-            drawn.append((self.pictures.axial(index, width, height), f"slice {index}, outlined"))
+            drawn.append((self.pictures.axial(index, width, height), f"{name}, outlined"))
         if with_coronal and self.outlined is not None:
             row = int(np.argmax(np.count_nonzero(self.outlined[index], axis=1)))
             drawn.append((self.pictures.coronal(row, width, height), f"coronal, row {row}"))
@@ -173,7 +175,7 @@ class _Gallery:
         """Number of the slice, its probability, and the lesions that are largest on it, with a frame."""
         left, top, right, bottom = box
         here = [one.lesion for one in self.marked if one.index == index]
-        self.canvas.outlined_text(left + 7, top + 5, str(index), 15, TEXT)
+        self.canvas.outlined_text(left + 7, top + 5, str(slice_number(index)), 15, TEXT)
         finding = next((one for one in self.report.slices if one.index == index), None)
         if finding is not None and "any" in finding.probabilities:
             shade = mixed(FAINT, TEXT, min(1.0, finding.probabilities["any"]))

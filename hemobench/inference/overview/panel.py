@@ -34,6 +34,7 @@ from hemobench.inference.report import BORDERLINE, LIKELY, UNLIKELY, Lesion, Sou
 from hemobench.inference.ventricles import readings
 from hemobench.inference.verdict import verdict_of, worth_in_words
 from hemobench.labels import SUBTYPES
+from hemobench.volume import slice_number
 
 _PAD = 18
 CARD_GAP = 14
@@ -263,12 +264,14 @@ def scan_lines(source: Source) -> tuple[str, str]:
     spacing = "no millimetres known"
     if source.spacing_mm is not None:
         spacing = f"voxels {' x '.join(f'{size:.3g}' for size in source.spacing_mm)} mm"
+    elif source.pixel_mm is not None:
+        spacing = f"pixels {' x '.join(f'{size:.3g}' for size in source.pixel_mm)} mm, thickness not known"
     return f"{what}, {counted(source.files, 'file')}", f"{counted(depth, 'slice')} of {height} x {width}, {spacing}"
 
 
 def _lesion_cells(lesion: Lesion) -> tuple[str, ...]:
-    slices = f"{lesion.first_slice}-{lesion.last_slice}"
+    slices = f"{slice_number(lesion.first_slice)}-{slice_number(lesion.last_slice)}"
     if lesion.first_slice == lesion.last_slice:
-        slices = str(lesion.first_slice)
+        slices = str(slice_number(lesion.first_slice))
     volumes = ("-" if one is None else millilitres(one) for one in (lesion.volume_ml, lesion.abc2_ml))
     return str(lesion.number), lesion.subtype, *volumes, slices, f"{lesion.mean_probability:.2f}"

@@ -12,6 +12,7 @@ from hemobench.inference.overview.canvas import FAINT, MUTED, PANEL, RULE, TEXT,
 from hemobench.inference.overview.style import ANY_COLOUR, MOST_MARKED, TYPE_COLOURS, VENTRICLE_COLOUR
 from hemobench.inference.report import StudyReport
 from hemobench.labels import SUBTYPES
+from hemobench.volume import slice_number
 
 _CURVE_HEIGHT = 92
 _ROW = 17
@@ -63,9 +64,9 @@ class Profile:
             y += self._spans_height
         for index in shown:
             canvas.tick((int(edges[index]) + int(edges[index + 1])) // 2, y + 3, y + 8, FAINT)
-        canvas.text(int(edges[0]), y + 20, "slice 0", 13, FAINT, anchor="lm")
+        canvas.text(int(edges[0]), y + 20, f"slice {slice_number(0)}", 13, FAINT, anchor="lm")
         canvas.text((int(edges[0]) + right) / 2, y + 20, "tick: shown", 13, FAINT, anchor="mm")
-        canvas.text(right, y + 20, str(self.count - 1), 13, FAINT, anchor="rm")
+        canvas.text(right, y + 20, str(slice_number(self.count - 1)), 13, FAINT, anchor="rm")
 
     def _draw_spans(self, canvas: Canvas, left: int, edges: NDArray[np.int_], top: int) -> None:
         canvas.text(left, top + self._spans_height / 2 - 4, "lesions", 14, MUTED, anchor="lm")
@@ -86,8 +87,8 @@ def _curve(report: StudyReport) -> Curve | None:
         return None
     area = np.count_nonzero(outlined.voxels, axis=(1, 2)).astype(np.float64)
     unit = "voxels"
-    if report.source.spacing_mm is not None:
-        _, row_mm, column_mm = report.source.spacing_mm
+    if report.source.pixel_mm is not None:
+        row_mm, column_mm = report.source.pixel_mm
         area *= row_mm * column_mm / 100
         unit = "cm2"
     peak = max(float(area.max()), 1e-6)

@@ -26,6 +26,7 @@ from hemobench.inference.overview.style import (
 )
 from hemobench.inference.report import NOTICE, ModelUsed, StudyReport, Ventricles
 from hemobench.labels import SUBTYPES
+from hemobench.volume import slice_number
 
 COLUMNS = 3
 LABELS = ", labels"
@@ -75,10 +76,10 @@ def sheet_panel(report: StudyReport, truth: Truth, name: str) -> SheetPanel:
     index = shown_slice(report)
     width = ((PAGE_WIDTH - 2 * MARGIN - (COLUMNS - 1) * _GUTTER) // COLUMNS - _GAP) // 2
     height = round(width * _ASPECT)
-    left, said = pictures.axial(index, width, height, labels=False), f"slice {index}"
+    left, said = pictures.axial(index, width, height, labels=False), f"slice {slice_number(index)}"
     if truth.label_map is not None:
         labelled = SlicePictures(pictures.volume, truth.label_map, pictures.colours)
-        left, said = labelled.axial(index, width, height), f"slice {index}{LABELS}"
+        left, said = labelled.axial(index, width, height), f"slice {slice_number(index)}{LABELS}"
     maps = (pictures.label_map, pictures.ventricles)
     outlined = any(one is not None and bool(one[index].any()) for one in maps)
     right = pictures.axial(index, width, height), "outlined" if outlined else "nothing outlined"
