@@ -22,13 +22,13 @@ from hemobench.volume import LABEL_MAP, Volume
 
 SHAPE, SPACING_MM = (20, 96, 84), (6.0, 2.0, 1.9)
 CENTRE_MM, RADIUS_MM, INNER_MM = (10.0, 5.0, 20.0), 24.0, 14.0
-FLUID_HU, BLOOD_HU = 58.0, 90.0
+FLUID_HU, BLOOD_HU = 56.0, 78.0
 
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoints")
-    blood_checkpoint(folder / "blood", threshold_hu=74.0, subtype="intraventricular")
+    blood_checkpoint(folder / "blood", threshold_hu=(FLUID_HU + BLOOD_HU) / 2, subtype="intraventricular")
     ct_ventricle_checkpoint(folder / "ventricles-ct", threshold_hu=(BRAIN_HU + FLUID_HU) / 2)
     ventricle_checkpoint(folder / "ventricles")
     return folder
@@ -42,7 +42,8 @@ def head() -> Volume:
         ball_in_a_head(SHAPE, affine, centre_mm=CENTRE_MM, radius_mm=radius, values=(-1000.0, BRAIN_HU, hu))
         for radius, hu in ((RADIUS_MM, FLUID_HU), (INNER_MM, BLOOD_HU))
     ]
-    return made[0].with_voxels(np.maximum(made[0].voxels, made[1].voxels))
+    share = np.clip((made[1].voxels - BRAIN_HU) / (BLOOD_HU - BRAIN_HU), 0, 1)
+    return made[0].with_voxels(made[0].voxels + share * (BLOOD_HU - FLUID_HU))
 
 
 def study(scan: object, *checkpoints: Path, **options: object) -> StudyReport:
