@@ -24,8 +24,9 @@ _COARSE_MM, _APART_MM = 2.0, 4.0
 _LEAST_SHARE, _LEAST_CM2, _FEWEST_SLICES = 0.4, 50.0, 5
 _TURNS_DEG, _ROLLS_DEG = (-24.0, -12.0, 0.0, 12.0, 24.0), (-14.0, -7.0, 0.0, 7.0, 14.0)
 _NEAR_MM, _DRAWN, _MOST_POINTS = 6.0, 60_000, 6000
-# Mirrored, so much of the inside of a skull lies inside again; less is not one whole skull.
-_LEAST_ALIKE = 0.9
+# Mirrored, so much of the inside of a skull lies inside again; less is not one whole skull, or one too uneven: of 18
+# phantoms the one below was off by 4.9 mm at the ventricles, the others by 0.3 to 2.3 mm (benchmarks/ventricles.py).
+_LEAST_ALIKE = 0.95
 
 
 @dataclass(frozen=True, eq=False)
