@@ -76,8 +76,8 @@ def test_equal_models_are_called_different_in_5_percent_and_intervals_cover_in_9
 
 
 def test_equals_beside_far_worse_entries_are_compared_as_if_they_stood_alone() -> None:
-    # Two of four are far below the others, so that two of six pairs are equal. In one step for all pairs, claims of
-    # these two would be a third as frequent (Tukey's 5% point of four means, 3.63 / sqrt(2), is a p of 1.0% each).
+    # Two of four are far below the others, so that two of six pairs are equal. One step for all pairs would call one of
+    # them different in 2% (Tukey's 5% point of four means, 3.63 / sqrt(2), is a p of 1.0% each), as it did.
     boards = simulate(World(), (0.0, 0.0, -0.3, -0.3))
     assert all(2 not in board[0].tied_with and 3 not in board[1].tied_with for board in boards)
     wrong = np.mean([1 not in board[0].tied_with or 3 not in board[2].tied_with for board in boards])
