@@ -12,10 +12,11 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from ratios import Ratio, load_average, options, tell, within
 
 from hemobench.stats import WeightedStatistic, case_mean, classification_statistic, summarise_entries
 
@@ -47,42 +48,42 @@ def classifier_board(name: str, entries: int, seeds: int, rows: int, rng: np.ran
 
 def timed(
     title: str, build: Callable[[], Board], patient_ids: Sequence[int] | NDArray[np.int64], resamples: int
-) -> None:
+) -> Ratio:
     """Print CPU and wall seconds of a board's statistics, the sorting of its answers included."""
     cpu, wall = time.process_time(), time.perf_counter()
     summarise_entries(build(), patient_ids, higher_is_better=True, resamples=resamples)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     print(f"{title:<34}{cpu:>9.2f}{wall:>10.2f}{'   within' if cpu <= TARGET_SECONDS else '   above'} the target")
+    return within(f"statistics of a board by {title}", cpu, TARGET_SECONDS, "CPU s")
 
 
-def main() -> None:
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("entries", 20), ("seeds", 5), ("patients", 1000), ("resamples", 2000), ("slices", 30)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    chosen = parser.parse_args()
+    chosen = options(parser, argv, {"entries": 2, "seeds": 2, "patients": 12, "resamples": 20, "slices": 2})
     size = (chosen.entries, chosen.seeds)
     rng = np.random.default_rng(0)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
     print(
         f"{chosen.entries} entries x {chosen.seeds} seeds x {chosen.patients} patients x {chosen.resamples} resamples; "
-        f"target {TARGET_SECONDS:.0f} s; {os.cpu_count()} cores, load average {load:.1f}"
+        f"target {TARGET_SECONDS:.0f} s; {os.cpu_count()} cores, load average {load_average():.1f}"
     )
     print(f"{'metric':<34}{'CPU s':>9}{'wall s':>10}")
     people = np.arange(chosen.patients)
-    timed("dice_any", lambda: case_board(*size, chosen.patients, rng), people, chosen.resamples)
+    yield timed("dice_any", lambda: case_board(*size, chosen.patients, rng), people, chosen.resamples)
     for name in ("auroc_any", "brier_any", "ece_any", "ap_any", "sens_at_spec90_any"):
-        timed(
+        yield timed(
             f"{name}, one row a patient",
             lambda name=name: classifier_board(name, *size, chosen.patients, rng), people, chosen.resamples,
         )  # fmt: skip
     rows = np.repeat(people, chosen.slices)
     for name in ("auroc_any", "brier_any", "ap_any", "sens_at_spec90_any") if chosen.slices > 1 else ():
-        timed(
+        yield timed(
             f"{name}, {chosen.slices} slices a patient",
             lambda name=name: classifier_board(name, *size, rows.size, rng), rows, chosen.resamples,
         )  # fmt: skip
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

@@ -18,79 +18,89 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
 from gradio_client import Client, handle_file
+from ratios import Ratio, options, ratio, tell, within
 
 from hemobench.datasets.phantom import PhantomSpec, generate_patient
 from hemobench.io.nifti import write_nifti
 
 ROOT = Path(__file__).resolve().parents[1]
-VISITORS = 20
-WAIT_S = 120.0
+WAIT_S = 300.0
+TARGET_PAGE_S, TARGET_FIRST_S, TARGET_GB = 4.0, 2.0, 1.2
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--visitors", type=int, default=20)
     parser.add_argument("--requests", type=int, default=200, help="after which memory is read")
     parser.add_argument("--slices", type=int, default=24)
     parser.add_argument("--matrix", type=int, default=256)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[1, 2])
-    options = parser.parse_args()
+    tiny = {"visitors": 2, "requests": 5, "slices": 3, "matrix": 48, "concurrency": [2]}
+    given = options(parser, argv, tiny)
     with tempfile.TemporaryDirectory() as folder:
-        scans = make_scans(Path(folder), options.slices, options.matrix)
-        for concurrency in options.concurrency:
-            print(f"-- {concurrency} at a time, {options.slices} x {options.matrix} x {options.matrix}", flush=True)
-            last = concurrency == options.concurrency[-1]
-            measure(scans, concurrency, options.requests if last else 0)
+        scans = make_scans(Path(folder), given.visitors, given.slices, given.matrix)
+        for concurrency in given.concurrency:
+            print(f"-- {concurrency} at a time, {given.slices} x {given.matrix} x {given.matrix}", flush=True)
+            last = concurrency == given.concurrency[-1]
+            yield from measure(scans, concurrency, given.requests if last else 0)
 
 
-def make_scans(folder: Path, slices: int, matrix: int) -> list[Path]:
+def make_scans(folder: Path, visitors: int, slices: int, matrix: int) -> list[Path]:
     """A phantom for each visitor."""
-    spec = PhantomSpec(patients=VISITORS, slices=slices, matrix=matrix)
+    spec = PhantomSpec(patients=visitors, slices=slices, matrix=matrix)
     paths = []
-    for number in range(VISITORS):
+    for number in range(visitors):
         paths.append(folder / f"{number}.nii.gz")
         write_nifti(generate_patient(spec, number).image, paths[-1])
     return paths
 
 
-def measure(scans: list[Path], concurrency: int, requests: int) -> None:
+def measure(scans: list[Path], concurrency: int, requests: int) -> Iterator[Ratio]:
     """Start the demo, let the visitors come together, then one after the other, and print what was seen."""
     with running(concurrency) as (url, process, started_s):
         print(f"cold start to a page: {started_s:.1f} s", flush=True)
-        print(f"first answer after it: {ask(url, scans[0]):.2f} s", flush=True)
+        first_s = ask(url, scans[0])
+        print(f"first answer after it: {first_s:.2f} s", flush=True)
         alone = statistics.median(ask(url, scan) for scan in scans[:6])
         begun, worked = time.perf_counter(), processor_s(process)
-        with ThreadPoolExecutor(VISITORS) as pool:
+        with ThreadPoolExecutor(len(scans)) as pool:
             waits = sorted(pool.map(lambda scan: ask(url, scan), scans))
         total = time.perf_counter() - begun
         print(
-            f"one visitor alone: {alone:.2f} s (median of 6); {VISITORS} at once: all in {total:.1f} s, "
+            f"one visitor alone: {alone:.2f} s (median of 6); {len(scans)} at once: all in {total:.1f} s, "
             f"median {statistics.median(waits):.1f} s, last {waits[-1]:.1f} s; "
-            f"{(processor_s(process) - worked) / VISITORS:.2f} s of processors a scan",
+            f"{(processor_s(process) - worked) / len(scans):.2f} s of processors a scan",
             flush=True,
         )
+        several = f"{len(scans)} visitors at once, {concurrency} at a time"
+        yield ratio(several, "one after the other", total, len(scans) * alone)
         if requests:
-            follow_memory(url, process, scans, requests)
+            yield within("the demo, from its command to a page", started_s, TARGET_PAGE_S)
+            yield within("the demo's first answer", first_s, TARGET_FIRST_S)
+            most = follow_memory(url, process, scans, requests)
+            yield within(f"the demo's memory after {requests} requests", most * 2**20 / 1e9, TARGET_GB, "GB")
 
 
-def follow_memory(url: str, process: int, scans: list[Path], requests: int) -> None:
+def follow_memory(url: str, process: int, scans: list[Path], requests: int) -> float:
     """Resident memory after each fifth of the requests, four visitors at a time, each asking ten times."""
     levels = [resident_mib(process)]
     done = 0
     for _ in range(5):
         batch = requests // 5
         with ThreadPoolExecutor(4) as pool:
-            list(pool.map(lambda number: ask(url, scans[number % VISITORS]), range(done, done + batch)))
+            list(pool.map(lambda number: ask(url, scans[number % len(scans)]), range(done, done + batch)))
         done += batch
-        time.sleep(2)
+        time.sleep(0.05 * batch)  # what is freed a moment later
         levels.append(resident_mib(process))
         print(f"after {done} more requests: {levels[-1]:.0f} MiB", flush=True)
     print(f"memory before: {levels[0]:.0f} MiB; the last fifth added {levels[-1] - levels[-2]:+.0f} MiB", flush=True)
+    return levels[-1]
 
 
 def ask(url: str, scan: Path) -> float:
@@ -151,4 +161,4 @@ def resident_mib(process: int) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

@@ -14,10 +14,13 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from ratios import Ratio, load_average, options, ratio, tell
 from scipy.special import expit
 
 from hemobench.datasets.registry import open_dataset
@@ -28,6 +31,7 @@ from hemobench.inference.engine import Engine, load_engine
 from hemobench.inference.sliding import predict_slices, predict_volume
 from hemobench.models import create_model
 
+TARGET_RATIO = 10.0  # of the paper's 3D U-Net
 ENGINES = (("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32"), ("openvino", "bf16"))
 FAMILIES: dict[str, tuple[str, dict[str, object], View]] = {
     "slice-classifier": ("timm:resnet10t", {}, ClassificationView(size=160)),
@@ -41,23 +45,32 @@ FAMILIES: dict[str, tuple[str, dict[str, object], View]] = {
 }  # fmt: skip
 
 
-def random_checkpoint(folder: Path, role: str) -> Checkpoint:
+def tiny(role: str) -> tuple[str, dict[str, object], View]:
+    """A role's network with few channels on a small picture, for --smoke."""
+    model, settings, view = FAMILIES[role]
+    if isinstance(view, ClassificationView):
+        return model, settings, replace(view, size=32)
+    narrow = {**settings, "base": 4, "depth": 2}
+    return model, narrow, replace(view, spacing_mm=(8.0, 8.0, 8.0), shape=(8, 24, 24))
+
+
+def random_checkpoint(folder: Path, role: str, smoke: bool) -> Checkpoint:
     """The pipeline's network for a role, untrained."""
-    model, options, view = FAMILIES[role]
+    model, settings, view = tiny(role) if smoke else FAMILIES[role]
     task, outputs = ROLES[role]
-    config = CheckpointConfig(f"random {role}", role, task, model, options, view.channels, outputs, view)
+    config = CheckpointConfig(f"random {role}", role, task, model, settings, view.channels, outputs, view)
     torch.manual_seed(0)
     network = create_model(
-        model, task=task, in_channels=view.channels, num_outputs=len(outputs), image_size=view.image_size, **options
+        model, task=task, in_channels=view.channels, num_outputs=len(outputs), image_size=view.image_size, **settings
     )
     write_checkpoint(folder, network.eval(), config, {}, "", commit="", command="")
     return open_checkpoint(folder)
 
 
-def study_for(checkpoint: Checkpoint) -> np.ndarray:
+def study_for(checkpoint: Checkpoint, slices: int) -> np.ndarray:
     """One generated patient as the network sees it, grey from 0 to 1: (N, C, S, S) or (1, D, H, W)."""
     magnetic = checkpoint.config.role == "ventricles"
-    dataset = open_dataset("phantom-t1", patients=1) if magnetic else open_dataset("phantom", patients=1, slices=36)
+    dataset = open_dataset("phantom-t1", patients=1) if magnetic else open_dataset("phantom", patients=1, slices=slices)
     case = dataset.cases[0]
     images, _ = render(case.load(), checkpoint.config.view, case.study_id)
     return (images if images.ndim == 4 else images[0]).astype(np.float32) / 255
@@ -69,9 +82,9 @@ def answer(engine: Engine, checkpoint: Checkpoint, study: np.ndarray) -> np.ndar
     return predict_volume(engine, study, patch=checkpoint.config.view.image_size, context=engine.context)
 
 
-def compare(checkpoint: Checkpoint, rounds: int, threads: int) -> None:
+def compare(checkpoint: Checkpoint, slices: int, rounds: int, threads: int) -> Iterator[Ratio]:
     """Print a line for each engine."""
-    study = study_for(checkpoint)
+    study = study_for(checkpoint, slices)
     print(f"\n{checkpoint.name}: {checkpoint.config.model}, a study of {study.shape}")
     engines, logits = {}, {}
     for key in ENGINES:
@@ -93,23 +106,27 @@ def compare(checkpoint: Checkpoint, rounds: int, threads: int) -> None:
         error = np.abs(expit(logits[key]) - expit(logits[ENGINES[0]]))
         times = f"{median * 1e3:>9.1f}{peer / median:>17.2f}"
         print(f"  {' '.join(key):<16}{times}{error.max():>12.1e}{error.mean():>10.1e}")
+        if key != ENGINES[0]:
+            what = f"{checkpoint.config.model} ({checkpoint.config.role}) by {' '.join(key)}"
+            goal = TARGET_RATIO if key == ENGINES[-1] and checkpoint.config.role == "ventricles" else None
+            yield ratio(what, "torch eager fp32", seconds[key], seconds[ENGINES[0]], goal=goal)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoints", nargs="*", help="folders or Hub ids (default: the three networks, untrained)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
-    chosen = parser.parse_args()
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    print(f"{os.cpu_count()} cores, load average {load:.1f} before the run, torch {torch.__version__}")
+    parser.add_argument("--slices", type=int, default=36, help="of the generated head CT")
+    chosen = options(parser, argv, {"rounds": 1, "slices": 2})
+    print(f"{os.cpu_count()} cores, load average {load_average():.1f} before the run, torch {torch.__version__}")
     with tempfile.TemporaryDirectory() as home:
-        os.environ["HEMOBENCH_HOME"] = os.environ.get("HEMOBENCH_HOME", home)
         for where in chosen.checkpoints:
-            compare(open_checkpoint(where), chosen.rounds, chosen.threads)
+            yield from compare(open_checkpoint(where), chosen.slices, chosen.rounds, chosen.threads)
         for role in () if chosen.checkpoints else FAMILIES:
-            compare(random_checkpoint(Path(home) / role, role), chosen.rounds, chosen.threads)
+            checkpoint = random_checkpoint(Path(home) / role, role, chosen.smoke)
+            yield from compare(checkpoint, chosen.slices, chosen.rounds, chosen.threads)
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

@@ -1,10 +1,11 @@
 """Slices a second of `hemobench.evaluate`, reading included, beside a plain torch loop over the same cases.
 
-    python benchmarks/evaluate.py CHECKPOINT NAME:PATH [--rounds N]
+    python benchmarks/evaluate.py [CHECKPOINT [NAME:PATH]] [--rounds N]
 
 The loop is what one writes first: load a case, window and scale its slices, run the network in torch fp32, next case.
 `evaluate` reads ahead in threads, fills its batches over cases and runs the fastest engine there is. Both take turns in
-one process; times are medians of wall time on otherwise idle cores. Their probabilities are compared.
+one process; times are medians of wall time on otherwise idle cores. Their probabilities are compared. Without DATA
+phantoms are written as RSNA's DICOM files.
 """
 
 from __future__ import annotations
@@ -14,19 +15,26 @@ import os
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from ratios import Ratio, load_average, options, processes, ratio, tell
 from scipy.special import expit
 
 from hemobench.datasets.case import Dataset
+from hemobench.datasets.phantom import PhantomSpec
 from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.rehearsal import get_layout
+from hemobench.datasets.rehearsal.build import build_layout
 from hemobench.datasets.views import ClassificationView, slice_images
 from hemobench.evaluation.answers import answer_cases
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
 from hemobench.inference.context import in_context
 from hemobench.inference.engine import load_engine
+from hemobench.inference.shipped import shipped_folder
 
 
 def plain_loop(checkpoint: Checkpoint, model: torch.nn.Module, dataset: Dataset) -> NDArray[np.float64]:
@@ -43,15 +51,19 @@ def plain_loop(checkpoint: Checkpoint, model: torch.nn.Module, dataset: Dataset)
     return np.concatenate(parts).astype(np.float64)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("checkpoint")
-    parser.add_argument("data")
-    parser.add_argument("--rounds", type=int, default=3)
-    chosen = parser.parse_args()
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    print(f"{os.cpu_count()} cores, load average {load:.1f} before the run, torch {torch.__version__}")
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("checkpoint", nargs="?", default=str(shipped_folder() / "slice-classifier"))
+    parser.add_argument("data", nargs="?")
+    for name, default in (("rounds", 3), ("patients", 12), ("slices", 32), ("matrix", 512)):
+        parser.add_argument(f"--{name}", type=int, default=default)
+    chosen = options(parser, argv, {"rounds": 1, "patients": 2, "slices": 3, "matrix": 48})
+    print(f"{os.cpu_count()} cores, load average {load_average():.1f} before the run, torch {torch.__version__}")
     with tempfile.TemporaryDirectory() as home:
+        if chosen.data is None:
+            spec = PhantomSpec(patients=chosen.patients, slices=chosen.slices, matrix=chosen.matrix)
+            build_layout(Path(home) / "rsna", get_layout("rsna"), spec, jobs=processes(chosen))
+            chosen.data = f"rsna:{home}/rsna"
         os.environ.setdefault("HEMOBENCH_HOME", home)
         checkpoint, dataset = open_checkpoint(chosen.checkpoint), open_dataset(chosen.data)
         model, engine = checkpoint.build_model(), load_engine(checkpoint)
@@ -69,7 +81,9 @@ def main() -> None:
     for name, times in seconds.items():
         print(f"  {name:<18}{len(quick) / statistics.median(times):>8.1f} slices a second")
     print(f"  difference of a probability: largest {difference.max():.1e}, mean {difference.mean():.1e}")
+    each = {name: [passed / len(quick) for passed in times] for name, times in seconds.items()}
+    yield ratio("a slice evaluated, reading included", "plain torch loop", each["evaluate"], each["plain torch loop"])
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

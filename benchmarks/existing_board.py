@@ -11,10 +11,12 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from ratios import Ratio, options, ratio, tell, within
 from rich.console import Console
 
 from hemobench.boards.entries import Wanted
@@ -54,12 +56,12 @@ def write_all(folder: Path, entries: int, patients: int, shape: tuple[int, int, 
             write_nifti(Volume(moved, affine, LABEL_MAP), folder / f"tool-{entry}" / f"s{number}.nii.gz")
 
 
-def main() -> None:
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("entries", 4), ("patients", 48), ("depth", 32), ("size", 256)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    given = parser.parse_args()
+    given = options(parser, argv, {"entries": 2, "patients": 6, "depth": 4, "size": 24})
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_all(folder, given.entries, given.patients, (given.depth, given.size, given.size))
@@ -76,10 +78,13 @@ def main() -> None:
     print(f"{given.entries} entries x {given.patients} patients, {given.depth} x {given.size} x {given.size} voxels: "
           f"{seconds[0]:.1f} s, {1000 * seconds[0] / measured:.0f} ms a mask; again {seconds[1]:.1f} s "
           f"({seconds[0] / seconds[1]:.1f} times as fast)")
+    title = f"a board of {given.entries} entries x {given.patients} patients"
+    yield ratio(f"{title}, again", "its first run", seconds[1], seconds[0])
     if memory.peak_gb is not None:
         print(f"peak memory {memory.peak_gb:.2f} GB, {'within' if memory.peak_gb <= TARGET_GB else 'above'} the target "
               f"of {TARGET_GB:g}; {describe_machine()}")
+        yield within(f"memory of {title}", memory.peak_gb, TARGET_GB, "GB")
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

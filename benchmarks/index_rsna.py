@@ -1,6 +1,6 @@
 """Time per row and peak memory of the RSNA index at 10,000, 100,000 and all 752,803 images, generated as tiny files.
 
-    python benchmarks/index_rsna.py --folder SCRATCH [--counts 10000 100000 752803]
+    python benchmarks/index_rsna.py [--folder SCRATCH] [--counts 10000 100000 752803]
 
 Each count is indexed in a process of its own with an empty cache; the files were just written, so the disk's cache is
 warm for all. The peer, in the same run on the smallest count: one pydicom.dcmread(stop_before_pixels=True) a file and a
@@ -18,9 +18,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from ratios import Ratio, options, ratio, tell
 
 COUNTS = (10_000, 100_000, 752_803)
 SLICES = 35
@@ -106,36 +108,46 @@ def peer(root: Path) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, required=True, help="for the generated files (3 GB for all rows)")
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, help="for the generated files (3 GB for all rows; default: temporary)")
     parser.add_argument("--counts", type=int, nargs="+", default=COUNTS)
     parser.add_argument("--part", choices=("index", "peer"), help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    arguments = options(parser, argv, {"counts": [100, 200]})
     if arguments.part:
         print(json.dumps(index(arguments.folder) if arguments.part == "index" else peer(arguments.folder)))
         return
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
+        yield from measure(Path(scratch), sorted(arguments.counts))
+
+
+def measure(folder: Path, counts: list[int]) -> Iterator[Ratio]:
+    """Print a line a count, the peer's beside the first."""
     print("images\tcases\tcold s\tus a row\twarm s\tpeak MiB\tof it building")
     per_row = {}
-    for count in sorted(arguments.counts):
-        root = arguments.folder / f"rsna-{count}"
+    for count in counts:
+        root = folder / f"rsna-{count}"
         root.mkdir(parents=True)
         generate(root, count)
         with tempfile.TemporaryDirectory() as home:
-            found = run(root, "index", home)
+            found = apart(root, "index", home)
             per_row[count] = found["cold_s"] / count
             times = f"{found['cold_s']:.1f}\t{per_row[count] * 1e6:.0f}\t{found['warm_s']:.2f}"
             growth = found["peak_mib"] - found["before_mib"]
             print(f"{count}\t{found['cases']}\t{times}\t{found['peak_mib']:.0f}\t{growth:.0f}", flush=True)
-            if count == min(arguments.counts):
-                seconds = run(root, "peer", home)
+            if count == counts[0]:
+                seconds = apart(root, "peer", home)
                 print(f"peer on {count}: {seconds:.1f} s, {seconds / found['cold_s']:.2f} times ours", flush=True)
+                yield ratio(f"index of {count:,} images of RSNA", "pydicom loop, pandas", found["cold_s"], seconds)
+            else:
+                what, first = f"a row of an index of {count:,} images", f"a row of one of {counts[0]:,}"
+                yield ratio(what, first, per_row[count] * 1e6, per_row[counts[0]] * 1e6, unit="us")
         shutil.rmtree(root)
     first = per_row[min(per_row)]
     print("time a row against the smallest:", ", ".join(f"{n}: {value / first:.2f}" for n, value in per_row.items()))
 
 
-def run(root: Path, part: str, home: str) -> dict[str, float]:
+def apart(root: Path, part: str, home: str) -> dict[str, float]:
     command = [sys.executable, __file__, "--folder", str(root), "--part", part]
     environment = {**os.environ, "HEMOBENCH_HOME": home}
     result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
@@ -143,4 +155,4 @@ def run(root: Path, part: str, home: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

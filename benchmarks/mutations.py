@@ -1,12 +1,12 @@
 """Real scans, damaged: is one read wrong in silence? Prints counts by kind of damage, and names every fault.
 
-    python benchmarks/mutations.py DATA [--count 2000] [--seed 0] [--jobs 1]
+    python benchmarks/mutations.py [DATA] [--count 2000] [--seed 0] [--jobs 1]
 
 DATA is a folder with `ge-head-ct/` (a DICOM series), `ct-template/` (NIfTI), `t1-ventricles/` (MGZ) and `ct-ich/`
-(JPEG). Each mutant is one seed: bits flipped, a file cut short, values of tags swapped between files of a series, or a
-header taken from another series. A fault is a crash, more than 5 s or 2 GB, and a scan that is read, without a line
-that the whole one does not have as well, while more than 5% of its voxels differ from the whole one's by more than half
-a unit (a scan of another shape differs in all).
+(JPEG); without it the one beside the repository, or phantoms in its place. Each mutant is one seed: bits flipped, a
+file cut short, values of tags swapped between files of a series, or a header taken from another series. A fault is a
+crash, more than 5 s or 2 GB, and a scan that is read, without a line that the whole one does not have as well, while
+more than 5% of its voxels differ from the whole one's by more than half a unit (of a scan of another shape, all do).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -29,10 +29,16 @@ import nibabel as nib
 import numpy as np
 import pydicom
 from numpy.typing import NDArray
+from PIL import Image
 from pydicom.uid import generate_uid
+from ratios import DATA, Ratio, options, ratio, tell
 
+from hemobench.datasets.phantom import PhantomSpec, generate_patient
+from hemobench.datasets.rehearsal.dicom_files import Coding, Names, write_slice
 from hemobench.errors import UserError
 from hemobench.inference.intake import Intake, take_in
+from hemobench.io.nifti import write_nifti
+from hemobench.windows import to_grey_uint8
 
 MOST_SECONDS, MOST_MB, MOST_DIFFERENT, UNIT = 5.0, 2000.0, 0.05, 0.5
 _HEADER_BYTES = 2000
@@ -123,6 +129,22 @@ def _own(path: Path) -> Path:
         path.unlink()
         shutil.copy(source, path)
     return path
+
+
+def stand_in(folder: Path, slices: int, matrix: int) -> Path:
+    """A folder like DATA, of two phantoms, for machines that have no public scans."""
+    spec = PhantomSpec(patients=2, slices=slices, matrix=matrix)
+    first, second = (generate_patient(spec, number).image for number in (0, 1))
+    study, series = generate_uid(), generate_uid()
+    for index in range(slices):
+        write_slice(folder / "ge-head-ct" / f"{index:02}.dcm", first, index,
+                    Names("phantom", study, series, generate_uid()), Coding())  # fmt: skip
+    write_nifti(first, folder / "ct-template" / "scct.nii.gz")
+    for number, image in enumerate((first, second)):
+        path = folder / "ct-ich" / str(number) / "brain" / "14.jpg"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(to_grey_uint8(image.voxels[slices // 2], "brain")).save(path)
+    return folder
 
 
 def sources(data: Path, work: Path) -> dict[str, tuple[Path, Path]]:
@@ -222,37 +244,47 @@ def _peak_mb() -> float:
     return int(found[1]) / 1024 if found else 0.0
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path)
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    beside = Path(__file__).resolve().parents[1] / DATA
+    parser.add_argument("data", type=Path, nargs="?", default=beside if beside.is_dir() else None)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--part", type=int, help=argparse.SUPPRESS)
-    given = parser.parse_args()
+    given = options(parser, argv, {"data": None, "count": 8, "jobs": 1})
     seeds = list(range(given.seed, given.seed + given.count))
     if given.part is not None:
         run_part(given.data, seeds[given.part :: given.jobs])
-        return 0
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        size = (28, 48) if given.smoke else (28, 512)
+        data = given.data or stand_in(Path(folder), *size)
+        yield attempt_all(data, given.count, given.seed, given.jobs)
+
+
+def attempt_all(data: Path, count: int, seed: int, jobs: int) -> Ratio:
+    """Print counts and faults of mutants made by several processes; how many were no fault, of all."""
 
     def part(number: int) -> str:
-        command = [sys.executable, __file__, str(given.data), "--count", str(given.count), "--seed", str(given.seed),
-                   "--jobs", str(given.jobs), "--part", str(number)]  # fmt: skip
+        command = [sys.executable, __file__, str(data), "--count", str(count), "--seed", str(seed),
+                   "--jobs", str(jobs), "--part", str(number)]  # fmt: skip
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
         ended = f"-\t-\t-\t-\tFAULT the process ended with {done.returncode}\n"
         return done.stdout if done.returncode == 0 else done.stdout + ended
 
-    with ThreadPoolExecutor(given.jobs) as pool:
-        rows = [line.split("\t") for text in pool.map(part, range(given.jobs)) for line in text.splitlines()]
+    with ThreadPoolExecutor(jobs) as pool:
+        rows = [line.split("\t") for text in pool.map(part, range(jobs)) for line in text.splitlines()]
     counts = Counter((row[1], row[2], row[4] if not row[4].startswith("FAULT") else "FAULT") for row in rows)
-    for (name, kind, result), count in sorted(counts.items()):
-        print(f"{name:14} {kind:26} {result:16} {count}")
+    for (name, kind, result), many in sorted(counts.items()):
+        print(f"{name:14} {kind:26} {result:16} {many}")
     faults = [row for row in rows if row[4].startswith("FAULT")]
     for row in faults:
         print("seed", *row)
     print(f"{len(rows)} mutants, {len(faults)} faults")
-    return 1 if faults else 0
+    sound = len(rows) - len(faults)
+    return ratio("damaged scans read or refused as they should be", "all", len(rows), sound, unit="scans", goal=1.0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    tell(run())

@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
 import torch
+from ratios import Ratio, load_average, options, ratio, tell, within
 
 from hemobench.datasets.phantom import artefacts, render
 from hemobench.datasets.phantom.generate import generate_patient, generate_selected
@@ -101,20 +102,20 @@ def rate(spec: PhantomSpec, jobs: int) -> float:
     return each
 
 
-def main() -> None:
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name, default in (("patients", 24), ("slices", 32), ("matrix", 256)):
         parser.add_argument(f"--{name}", type=int, default=default)
-    chosen = parser.parse_args()
+    chosen = options(parser, argv, {"patients": 2, "slices": 3, "matrix": 48})
     spec = PhantomSpec(chosen.patients, chosen.slices, chosen.matrix)
-    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
-    print(f"{os.cpu_count()} cores, load average {load:.1f} before the run, torch {torch.__version__}")
+    print(f"{os.cpu_count()} cores, load average {load_average():.1f} before the run, torch {torch.__version__}")
     profile(spec)
-    rate(spec, 1)
-    each = rate(spec, 2)
+    alone, each = rate(spec, 1), rate(spec, 2)
     print(f"target: 100 patients in {TARGET_SECONDS:.0f} s; projected {100 * each:.0f} s")
+    yield ratio("phantoms by two processes", "by one", each, alone)
+    yield within(f"100 phantoms of {chosen.slices} x {chosen.matrix} x {chosen.matrix}", 100 * each, TARGET_SECONDS)
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

@@ -1,7 +1,7 @@
 """Readers of pictures and arrays against what people write by hand, and Zeta's index at 10,000 to 752,803 pictures.
 
-    python benchmarks/read_datasets.py readers [--patients 2] [--slices 16] [--matrix 512] [--repeats 5]
-    python benchmarks/read_datasets.py index --folder SCRATCH [--counts 10000 100000 752803]
+    python benchmarks/read_datasets.py [readers] [--patients 2] [--slices 16] [--matrix 512] [--repeats 5]
+    python benchmarks/read_datasets.py [index] [--folder SCRATCH] [--counts 10000 100000 752803]
 
 `readers` writes rehearsal copies of phantoms and loads every case by the reader and by the peer in turn; times a case
 are medians over repeats, after one round that warms the disk's cache. The peers give pictures, labels and masks, as the
@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -29,6 +29,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw
+from ratios import Ratio, options, ratio, tell
 
 from hemobench.datasets.case import Case
 from hemobench.datasets.phantom import PhantomSpec
@@ -142,7 +143,7 @@ def measure(cases: tuple[Case, ...], work: Callable[[Case], object]) -> float:
     return (time.process_time() - start) / len(cases)
 
 
-def compare_readers(patients: int, slices: int, matrix: int, repeats: int) -> None:
+def compare_readers(patients: int, slices: int, matrix: int, repeats: int) -> Iterator[Ratio]:
     print("reader\tcases\tms/case\tpeer\tpeer ms/case\tratio")
     with tempfile.TemporaryDirectory() as scratch:
         for name, options, peer_name, peer in READERS:
@@ -157,6 +158,8 @@ def compare_readers(patients: int, slices: int, matrix: int, repeats: int) -> No
             ours, theirs = (statistics.median(column) for column in zip(*times, strict=True))
             title = f"{name} {','.join(map(str, options.values()))}".strip()
             print(f"{title}\t{len(cases)}\t{ours * 1e3:.2f}\t{peer_name}\t{theirs * 1e3:.2f}\t{ours / theirs:.2f}")
+            ms = [[1e3 * one for one in column] for column in zip(*times, strict=True)]
+            yield ratio(f"a case of {title}", peer_name, *ms, unit="CPU ms")
 
 
 def generate(root: Path, count: int) -> None:
@@ -212,23 +215,26 @@ def report_index(root: Path, indexer: str) -> None:
     print(json.dumps(found))
 
 
-def compare_indexes(folder: Path, counts: list[int]) -> None:
+def compare_indexes(folder: Path, counts: list[int]) -> Iterator[Ratio]:
     print("pictures\tindexer\tseconds\tus/row\tcpu us/row\tpeak MB\tof which imports MB")
     for count in counts:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             generate(Path(scratch), count)
+            seconds = {}
             for indexer in INDEXERS:
                 command = [sys.executable, __file__, "one-index", "--folder", scratch, "--indexer", indexer]
                 found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
                 assert found["count"] == count
+                seconds[indexer] = found["seconds"]
                 per_row, cpu = (found[key] / count * 1e6 for key in ("seconds", "cpu"))
                 print(f"{count}\t{indexer}\t{found['seconds']:.2f}\t{per_row:.1f}\t{cpu:.1f}\t{found['peak_mb']:.0f}"
                       f"\t{found['before_mb']:.0f}", flush=True)  # fmt: skip
+            yield ratio(f"index of {count:,} pictures of Zeta", "pandas", seconds["hemobench"], seconds["pandas"])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", choices=("readers", "index", "one-index"))
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", nargs="?", choices=("readers", "index", "one-index"), help="default: readers, index")
     parser.add_argument("--patients", type=int, default=2)
     parser.add_argument("--slices", type=int, default=16)
     parser.add_argument("--matrix", type=int, default=512)
@@ -236,14 +242,14 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--counts", type=int, nargs="+", default=list(COUNTS))
     parser.add_argument("--indexer", choices=tuple(INDEXERS), default="hemobench")
-    given = parser.parse_args()
-    if given.part == "readers":
-        compare_readers(given.patients, given.slices, given.matrix, given.repeats)
-    elif given.part == "index":
-        compare_indexes(given.folder, given.counts)
-    else:
+    given = options(parser, argv, {"patients": 1, "slices": 2, "matrix": 48, "repeats": 1, "counts": [100]})
+    if given.part == "one-index":
         report_index(given.folder, given.indexer)
+    if given.part in (None, "readers"):
+        yield from compare_readers(given.patients, given.slices, given.matrix, given.repeats)
+    if given.part in (None, "index"):
+        yield from compare_indexes(given.folder, given.counts)
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

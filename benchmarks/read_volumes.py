@@ -1,6 +1,6 @@
 """Seconds a case of the volume readers against the obvious peer, both in this run, as ratios.
 
-    python benchmarks/read_volumes.py --folder SCRATCH [--patients 4] [--repeats 5]
+    python benchmarks/read_volumes.py [--folder SCRATCH] [--patients 4] [--repeats 5]
 
 Phantoms of 32 x 512 x 512 are written in each layout. A peer gets the file names for free and stops at an array:
 nibabel for pairs of NIfTI, SimpleITK's series reader for CQ500's series, pydicom with rescale for RSNA's slices. Ours
@@ -18,10 +18,11 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from ratios import Ratio, options, ratio, tell
 
 from hemobench.datasets.case import Case
 from hemobench.datasets.phantom import PhantomSpec, generate_patients
@@ -113,30 +114,31 @@ def measure(cases: tuple[Case, ...], peer: Peer, repeats: int) -> Iterator[tuple
             yield (times[0], times[1]) if repeat % 2 else (times[1], times[0])
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", type=Path, required=True, help="for the phantoms (1 GB)")
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, help="for the phantoms (1 GB; default: temporary)")
     parser.add_argument("--patients", type=int, default=4)
+    parser.add_argument("--slices", type=int, default=32)
     parser.add_argument("--matrix", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--layouts", nargs="+", choices=PEERS, default=list(PEERS))
-    arguments = parser.parse_args()
-    arguments.folder.mkdir(parents=True, exist_ok=True)
-    spec = PhantomSpec(patients=arguments.patients, slices=32, matrix=arguments.matrix)
+    arguments = options(parser, argv, {"patients": 1, "slices": 3, "matrix": 48, "repeats": 1})
+    spec = PhantomSpec(patients=arguments.patients, slices=arguments.slices, matrix=arguments.matrix)
     studies = [(f"phantom-{index}", loaded) for index, loaded in generate_patients(spec)]
     print("reader\tcases\tours s\tpeer s\tpeer / ours\tpeer")
-    with tempfile.TemporaryDirectory() as home:
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as home:
         os.environ["HEMOBENCH_HOME"] = home
         for name in arguments.layouts:
             title, peer = PEERS[name]
-            root = arguments.folder / name
+            root = Path(home) / name
             get_layout(name).write(root, iter(studies), 1)
             cases = open_dataset(f"{name}:{root}").cases
-            ours, theirs = (statistics.median(column) for column in zip(*measure(cases, peer, arguments.repeats),
-                                                                        strict=True))  # fmt: skip
+            times = list(zip(*measure(cases, peer, arguments.repeats), strict=True))
+            ours, theirs = (statistics.median(column) for column in times)
             print(f"{name}\t{len(cases)}\t{ours:.3f}\t{theirs:.3f}\t{theirs / ours:.2f}\t{title}", flush=True)
+            yield ratio(f"a case of {name}", title, *times, unit="CPU s")
             shutil.rmtree(root)
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

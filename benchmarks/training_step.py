@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
+from ratios import Ratio, options, ratio, tell
 from torch import Tensor, nn
 
 from hemobench.losses import create_loss
@@ -27,13 +29,18 @@ class Subject:
     task: str
     shape: tuple[int, ...]
     outputs: int
+    goal: float | None = None
+
+    def shrunk(self) -> Subject:
+        """The same with one example or two of a quarter of the size, for --smoke."""
+        return replace(self, shape=(min(2, self.shape[0]), self.shape[1], *(size // 4 for size in self.shape[2:])))
 
 
 SUBJECTS = (
-    Subject("unet3d", "segmentation", (1, 1, 80, 120, 120), 1),
+    Subject("unet3d", "segmentation", (1, 1, 80, 120, 120), 1, goal=3.0),
     Subject("unet2d", "segmentation", (1, 1, 32, 112, 96), 1),
     Subject("paper_cnn", "classification", (32, 3, 128, 128), 6),
-    Subject("timm:resnet10t", "classification", (32, 3, 128, 128), 6),
+    Subject("timm:resnet10t", "classification", (32, 3, 128, 128), 6, goal=3.0),
 )
 
 
@@ -70,19 +77,20 @@ class Step:
         return time.perf_counter() - begin
 
 
-def main() -> None:
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
     """Time every subject and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", help="name of one subject")
-    options = parser.parse_args()
+    given = options(parser, argv, {"repeats": 1})
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     plan = plan_compute("auto", device)
     print(f"{plan.device_name}, {torch.get_num_threads()} threads, torch {torch.__version__}: {plan.reason}")
     print(f"{'model':16} {'batch':22} {'plain fp32':>12} {'loop':>12} {'ratio':>7} {'fp32, channels last':>20}")
     for subject in SUBJECTS:
-        if options.only not in (None, subject.name):
+        if given.only not in (None, subject.name):
             continue
+        subject = subject.shrunk() if given.smoke else subject
         steps = [
             Step(subject, precision="fp32", channels_last=False, device=device),
             Step(subject, precision=plan.precision, channels_last=plan.channels_last, device=device),
@@ -90,11 +98,14 @@ def main() -> None:
         ]
         for step in steps:
             step.seconds()
-        rounds = [[step.seconds() for step in steps] for _ in range(options.repeats)]
+        rounds = [[step.seconds() for step in steps] for _ in range(given.repeats)]
         plain, loop, last = (statistics.median(column) for column in zip(*rounds, strict=True))
         times = f"{plain * 1000:9.1f} ms {loop * 1000:9.1f} ms"
         print(f"{subject.name:16} {subject.shape!s:22} {times} {plain / loop:6.2f}x {plain / last:18.2f}x", flush=True)
+        taken = [[1000 * one for one in column] for column in zip(*rounds, strict=True)]
+        what = f"a training step of {subject.name}"
+        yield ratio(what, "plain fp32", taken[1], taken[0], unit="ms", goal=subject.goal)
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

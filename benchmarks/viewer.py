@@ -1,6 +1,6 @@
 """What the viewer costs: bytes of a scan, time to its first picture, and milliseconds a slice in a real Chromium.
 
-    python -m benchmarks.viewer [SCAN ...] [--rounds N]
+    python benchmarks/viewer.py [SCAN ...] [--rounds N]
 
 Without SCAN a phantom of 40 slices of 512 x 512 and the GE series beside the repository are taken. A frame is all three
 planes drawn anew, at 1440 x 900, on the processor (no GPU), and read back from the canvas, so that what Chromium would
@@ -15,12 +15,16 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
 from playwright.sync_api import Page, sync_playwright
+from ratios import DATA, Ratio, SkippedError, options, ratio, tell
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # the demo is beside the package and not installed
 
 import hemobench
 from demo.theme import page_css, page_theme
@@ -31,7 +35,7 @@ from hemobench.datasets.phantom import PhantomSpec, generate_patient
 from hemobench.inference.report import StudyReport
 from hemobench.windows import to_grey_uint8
 
-GE_HEAD_CT = Path(__file__).resolve().parents[2] / "shared" / "data" / "ge-head-ct"
+GE_HEAD_CT = Path(__file__).resolve().parents[1] / DATA / "ge-head-ct"
 # Every slice of a plane once, each drawn and read back; gives the milliseconds of each.
 SCROLL = """([plane, flush]) => {
   const { hemobench } = document.querySelector("#viewer .viewer").parentElement;
@@ -117,7 +121,7 @@ def round_trips(page: Page, rounds: int) -> list[float]:
     return times
 
 
-def measure(name: str, report: StudyReport, page: Page, folder: Path, rounds: int) -> None:
+def measure(name: str, report: StudyReport, page: Page, folder: Path, rounds: int) -> Iterator[Ratio]:
     told: dict[str, float] = {}
     blocks = served(report, folder, told)
     _, url, _ = blocks.launch(
@@ -139,37 +143,45 @@ def measure(name: str, report: StudyReport, page: Page, folder: Path, rounds: in
     print(f"{name}: {' x '.join(map(str, report.source.shape))}, {told['bytes'] / 1e6:.2f} MB on the wire, "
           f"coded in {told['encode']:.2f} s; report to first picture {np.median(firsts):.0f} ms, "
           f"to the last slice {np.median(alls):.0f} ms")
+    frames = {}
     for plane in ("axial", "coronal", "sagittal"):
         page.evaluate(SCROLL, [plane, True])
         drawn = [one for _ in range(rounds) for one in page.evaluate(SCROLL, [plane, True])]
+        frames[plane] = float(np.median(drawn))
         print(f"  {plane}: {spread(drawn)} a frame ({len(drawn)} frames, three planes each)")
     print(f"  a slice an animation frame: {spread(page.evaluate(ANIMATE))} between frames")
-    print(f"  peer, a slice from the server: {spread(round_trips(page, 10))}")
+    trips = round_trips(page, min(10, report.source.shape[0] - 1))
+    print(f"  peer, a slice from the server: {spread(trips)}")
+    yield ratio(f"a slice of {name} in the browser", "a picture from the server", frames["axial"],
+                float(np.median(trips)), unit="ms")  # fmt: skip
     blocks.close(verbose=False)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scans", nargs="*", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
+    parser.add_argument("--slices", type=int, default=40)
+    parser.add_argument("--matrix", type=int, default=512)
+    given = options(parser, argv, {"rounds": 1, "slices": 4, "matrix": 48})
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
-        sys.exit("no chromium on this machine; install it to measure the viewer")
+        raise SkippedError("no chromium on this machine; install it to measure the viewer")
     scans: list[tuple[str, Any]] = [(path.name, path) for path in given.scans]
     if not scans:
         # A large epidural bleed: much to colour and to outline.
-        spec = PhantomSpec(patients=12, slices=40, matrix=512, healthy=0, seed=77, thickness_mm=4.0, least_size=0.8)
+        spec = PhantomSpec(patients=12, slices=given.slices, matrix=given.matrix, healthy=0, seed=77,
+                           thickness_mm=4.0, least_size=0.8)  # fmt: skip
         scans = [("phantom", generate_patient(spec, 7).image)]
-        scans += [("GE head CT", GE_HEAD_CT)] if GE_HEAD_CT.is_dir() else []
+        scans += [("GE head CT", GE_HEAD_CT)] if GE_HEAD_CT.is_dir() and not given.smoke else []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         for name, scan in scans:
-            measure(name, hemobench.analyse(scan), page, Path(folder), given.rounds)
+            yield from measure(name, hemobench.analyse(scan), page, Path(folder), given.rounds)
         browser.close()
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

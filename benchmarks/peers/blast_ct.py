@@ -8,7 +8,8 @@ Health 2020; code and networks are theirs, under Apache-2.0, and nothing of them
 resampled to 1 mm, clipped to -15..100 HU and run block by block through OpenVINO, in bf16 where the CPU has it; with
 several networks their probabilities are averaged. A data set without millimetres gets those of an average head, as
 hemobench's own networks do. FOLDER gets one NIfTI mask a case in the case's own space, `ids.yaml` with what its numbers
-mean, and `seconds.csv`; cases that are there already are not run again.
+mean, and `seconds.csv`; cases that are there already are not run again. Under --smoke a threshold stands in for the
+networks, and a phantom for the data.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import argparse
 import csv
 import itertools
 import sys
+import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # where the benchmarks' shared code lies
+
+from ratios import Ratio, options, tell
+
 from hemobench.datasets.case import Case
+from hemobench.datasets.phantom import PhantomSpec
 from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.rehearsal import get_layout
+from hemobench.datasets.rehearsal.build import build_layout
 from hemobench.datasets.views import assumed_scale
 from hemobench.io.atomic import replacing
 from hemobench.io.nifti import write_nifti
@@ -103,6 +112,20 @@ def compiled(path: Path) -> Network:
     return lambda block: np.asarray(ready(block)[0])
 
 
+def threshold(block: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What stands in for a network: (B, 5, 45, 45, 45), parenchymal blood where the middle is bright."""
+    margin = (SEEN - BLOCK) // 2
+    bright = (block[:, 0, margin : margin + BLOCK, margin : margin + BLOCK, margin : margin + BLOCK] > 0.5) * 1.0
+    return np.stack([1 - bright, bright, *np.zeros((CLASSES - 2, *bright.shape))], axis=1).astype(np.float32)
+
+
+def rehearsal(folder: Path) -> str:
+    """One small phantom in CT-ICH's layout under `folder`, as a data set's NAME:PATH."""
+    layout = get_layout("ct-ich-nifti")
+    build_layout(folder, layout, PhantomSpec(patients=1, slices=3, matrix=48, healthy=0.0), jobs=1)
+    return f"{layout.data_set}:{folder}"
+
+
 def outlined(volume: Volume, networks: Sequence[Network]) -> Volume:
     """The label map of BLAST-CT's numbers on a grid of 1 mm."""
     fine = volume.resampled(spacing_mm=(1.0, 1.0, 1.0))
@@ -118,7 +141,7 @@ def outlined(volume: Volume, networks: Sequence[Network]) -> Volume:
     return fine.with_voxels(labels[tuple(slice(size) for size in scaled.shape)], LABEL_MAP)
 
 
-def run(case: Case, networks: Sequence[Network], path: Path) -> float:
+def write_mask(case: Case, networks: Sequence[Network], path: Path) -> float:
     """Write the mask of one case; gives the seconds from voxels to mask."""
     loaded = case.load()
     volume = loaded.image if case.spacing_known else assumed_scale(loaded.image)
@@ -129,29 +152,41 @@ def run(case: Case, networks: Sequence[Network], path: Path) -> float:
     return seconds
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="NETWORKS")
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--output", type=Path, required=True)
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="NETWORKS", nargs="?")
+    parser.add_argument("--data")
+    parser.add_argument("--output", type=Path)
     parser.add_argument("--networks", type=int, default=1, help="how many of them are averaged")
     parser.add_argument("--cases", type=int, help="the first so many cases alone")
-    given = parser.parse_args()
+    given = options(parser, argv, {})
+    if given.smoke:
+        with tempfile.TemporaryDirectory() as temporary:
+            place = Path(temporary)
+            write_all(rehearsal(place / "data"), [threshold], place / "masks", None)
+        return
+    if None in (given.folder, given.data, given.output):
+        parser.error("NETWORKS, --data or --output is missing; expected all three; give them, or --smoke")
     paths = sorted(given.folder.glob("model_*.pt"))[: given.networks]
     if len(paths) < given.networks:
         raise SystemExit(f"{given.folder} holds {len(paths)} networks; expected {given.networks}; check the folder")
-    networks = [compiled(path) for path in paths]
-    given.output.mkdir(parents=True, exist_ok=True)
-    (given.output / "ids.yaml").write_text(IDS, encoding="utf-8")
-    cases = open_dataset(given.data).cases[: given.cases]
-    times = given.output / "seconds.csv"
+    write_all(given.data, [compiled(path) for path in paths], given.output, given.cases)
+    yield from ()  # what it prints is no ratio; `seconds.py` beside it gives one
+
+
+def write_all(data: str, networks: Sequence[Network], output: Path, most: int | None) -> None:
+    """Masks of the cases that have none yet, and what they took."""
+    output.mkdir(parents=True, exist_ok=True)
+    (output / "ids.yaml").write_text(IDS, encoding="utf-8")
+    cases = open_dataset(data).cases[:most]
+    times = output / "seconds.csv"
     measured = dict(csv.reader(times.open(encoding="utf-8"))) if times.is_file() else {}
     for number, case in enumerate(cases, start=1):
         name = case.study_id.replace("/", "_")
-        path = given.output / f"{name}.nii.gz"
+        path = output / f"{name}.nii.gz"
         if path.is_file():
             continue
-        seconds = run(case, networks, path)
+        seconds = write_mask(case, networks, path)
         measured[name] = f"{seconds:.2f}"
         with replacing(times) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(measured.items())
@@ -161,4 +196,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

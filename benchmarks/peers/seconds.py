@@ -4,18 +4,27 @@
 
 Both from voxels in memory to a mask on the scan's own voxels; hemobench's whole pipeline, which also names slices,
 measures lesions and calls the study, with its shipped networks. Compiling is not timed. Run it when nothing else runs.
+Without NETWORKS and DIR nothing is measured; under --smoke a threshold stands in for BLAST-CT, and a phantom for data.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import sys
+import tempfile
 import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # where the benchmarks' shared code lies
+
+from ratios import Ratio, SkippedError, options, ratio, tell
+
+from hemobench.datasets.case import Case
 from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.views import assumed_scale
 from hemobench.evaluation.sheet import scan_of
@@ -32,15 +41,26 @@ def neighbour() -> Any:
     return module
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, metavar="NETWORKS")
-    parser.add_argument("--data", required=True)
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="NETWORKS", nargs="?")
+    parser.add_argument("--data")
     parser.add_argument("--cases", type=int, default=8)
-    given = parser.parse_args()
+    given = options(parser, argv, {"cases": 1})
     peer = neighbour()
-    networks = [peer.compiled(given.folder / "model_1.pt")]
+    if given.smoke:
+        with tempfile.TemporaryDirectory() as place:
+            (case,) = open_dataset(peer.rehearsal(Path(place) / "data")).cases
+            yield take_turns(peer, [peer.threshold], (case, case))
+        return
+    if given.folder is None or given.data is None:
+        raise SkippedError("BLAST-CT's networks or CT-ICH are not here; give NETWORKS and --data")
     cases = open_dataset(given.data).cases[: given.cases + 1]
+    yield take_turns(peer, [peer.compiled(given.folder / "model_1.pt")], cases)
+
+
+def take_turns(peer: Any, networks: Sequence[Any], cases: Sequence[Case]) -> Ratio:
+    """Print seconds a study of both, case by case; the first case warms up."""
     seconds: dict[str, list[float]] = {"BLAST-CT, one network": [], "hemobench": []}
     for number, case in enumerate(cases):
         loaded = case.load()
@@ -58,7 +78,8 @@ def main() -> None:
               f"{max(values):.2f})")
     ratios = np.divide(*seconds.values())
     print(f"ratio, study by study: {np.median(ratios):.1f} ({ratios.min():.1f} to {ratios.max():.1f})")
+    return ratio("a study outlined", "BLAST-CT, one network", seconds["hemobench"], seconds["BLAST-CT, one network"])
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())

@@ -74,10 +74,10 @@ def method(entries: int, folds: int = 1) -> str:
     return (
         "Intervals (95%) are over draws of test patients, the same for every entry, and over seeds. 'Better than the "
         "next' is the share of draws in which an entry is the better of the two, that pair taken alone; it is called "
-        f"settled only if the difference stands at 5% with {together} (max-t over the draws, family-wise). That takes "
-        "more than 97.5%, and more yet with more pairs: 97% beside 'not settled' means likely, not shown. An entry is "
-        "tied with another whose difference is not settled, by the same rule; limits of a difference to the best leave "
-        "out 0 exactly where it is settled."
+        f"settled only if the difference stands at 5% with {together} (step-down max-t over the draws, family-wise). "
+        "That takes more than 97.5%, and more yet with more pairs: 97% beside 'not settled' means likely, not shown. "
+        "An entry is tied with another whose difference is not settled, by the same rule; limits of a difference to "
+        "the best lie on one side of 0 exactly where it is settled."
         + (_CROSS_VALIDATED.format(folds=folds) if folds > 1 else "")
     )
 

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,10 +191,9 @@ def _rendered(
             pool.submit(_render_to_disk, number, case, view, building, masks): number
             for number, case in enumerate(cases)
         }
-        while pending:
-            finished, _ = wait(pending, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield pending.pop(future), future.result()
+        # Not `wait` again and again, which looks at all that is pending each time: minutes for RSNA's 21,744 studies.
+        for future in as_completed(pending):
+            yield pending.pop(future), future.result()
     except BrokenProcessPool as error:
         raise UserError(f"a process that was reading cases died ({jobs} ran at once), probably of too little memory; "
                         "expected all to finish; run again with fewer jobs") from error

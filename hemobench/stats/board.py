@@ -45,7 +45,7 @@ class VarianceParts:
 
 @dataclass(frozen=True)
 class Gap:
-    """An entry's score minus another's, with simultaneous limits and p adjusted for all pairs of the board."""
+    """An entry's score minus another's, with simultaneous limits and p adjusted for all pairs (see Comparisons)."""
 
     difference: float
     low: float

@@ -4,28 +4,37 @@ The best entry of a board was chosen for its score, so comparing each of the oth
 between equals far more often than that, and correcting for the comparisons with the best alone is not enough: whichever
 pair lies farthest apart would have been looked at. So all pairs are tested together. A difference, divided by its
 standard error, counts as real if it is larger than the largest of all pairs is in 95% of the draws around no difference
-(the max-t method: Westfall and Young 1993; Romano and Wolf, JASA 2005; with independent entries, Tukey's test). The
-draws keep what comparisons share, so this costs less power than Bonferroni's or Holm's correction.
+(the max-t method: Westfall and Young 1993; with independent entries, Tukey's test). The draws keep what comparisons
+share, so this costs less power than Bonferroni's or Holm's correction. A pair that is settled no longer counts against
+those that are left (step-down: Romano and Wolf, Econometrica 2005): where some entries are plainly worse, the others
+are compared as if they stood alone, and still at most 5% of boards make a false claim, whichever of their entries are
+equal. Among entries that are all equal there is one step.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from hemobench.stats.bootstrap import CONFIDENCE, p_better
 from hemobench.stats.statistics import FloatArray
+
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class Comparisons:
     """All pairs (K, K) of a board's entries: row minus column.
 
-    `low` and `high` are simultaneous limits: with the board's confidence all of them hold. p is two-sided and adjusted
-    for all pairs; better is the share of draws, unadjusted, in which the row is better. A pair is tied unless p is at
-    most 1 - confidence, which is exactly when its limits leave out 0, and which implies that `better` is above
-    (1 + confidence) / 2 or below (1 - confidence) / 2, 0.975 or 0.025 at 95%. The converse does not hold.
+    `low` and `high` are simultaneous limits, of one step for all pairs: with the board's confidence all of them hold.
+    Those of a pair that a later step settles end at 0. p is two-sided and adjusted for all pairs; better is the share
+    of draws, unadjusted, in which the row is better. A pair is tied unless p is at most 1 - confidence, which is
+    exactly when its limits do not lie on both sides of 0, and which implies that `better` is above (1 + confidence) / 2
+    or below (1 - confidence) / 2, 0.975 or 0.025 at 95%. The converse does not hold.
     """
 
     difference: FloatArray
@@ -42,7 +51,7 @@ class Comparisons:
 
     def tied(self, one: int, other: int) -> bool:
         """Whether the patients and seeds do not tell two entries apart; an undefined comparison does not."""
-        return not self.p[one, other] <= 1 - self.confidence + 1e-12
+        return not self.p[one, other] <= 1 - self.confidence + _ROUNDING
 
 
 def compare_all(
@@ -56,54 +65,78 @@ def compare_all(
 ) -> Comparisons:
     """Compare entries by their scores (K,), deviations by draws of patients and of seeds (K, R), and the seeds'
     variances (K,). Deviations by patients are on the same draws for all entries, those by seeds independent."""
-    count, resamples = patient_part.shape
     deviations = patient_part + seed_part
-    difference = estimates[:, None] - estimates[None, :]
-    error = np.zeros((count, count))
-    largest = np.zeros(resamples)
-    for one in range(count):
-        for other in range(one + 1, count):
-            apart = patient_part[one] - patient_part[other]
-            known = apart[np.isfinite(apart)]
-            spread = float(known.var(ddof=1)) if known.size > 1 else float("nan")
-            error[one, other] = error[other, one] = np.sqrt(spread + seed_variance[one] + seed_variance[other])
-            if error[one, other] > 0:
-                largest = np.fmax(largest, np.abs(deviations[one] - deviations[other]) / error[one, other])
-    return _settled(estimates, difference, error, deviations, largest, higher_is_better, confidence)
+    pairs = list(combinations(range(len(estimates)), 2))
+    errors = np.zeros(len(pairs))
+    sizes = np.zeros((len(pairs), deviations.shape[1]))
+    scores = np.zeros(len(pairs))
+    for number, (one, other) in enumerate(pairs):
+        apart, gap = patient_part[one] - patient_part[other], abs(estimates[one] - estimates[other])
+        known = apart[np.isfinite(apart)]
+        spread = float(known.var(ddof=1)) if known.size > 1 else float("nan")
+        errors[number] = np.sqrt(spread + seed_variance[one] + seed_variance[other])
+        if errors[number] > 0:
+            # A draw without a score for both says nothing of them.
+            sizes[number] = np.nan_to_num(np.abs(deviations[one] - deviations[other]) / errors[number])
+            scores[number] = np.nan_to_num(gap / errors[number])
+        elif errors[number] == 0 and gap > 0:
+            scores[number] = np.inf  # apart by the same in every draw
+    draws = estimates[:, None] + deviations
+    return _settled(estimates, draws, pairs, errors, scores, sizes, higher_is_better, confidence)
+
+
+def step_down(scores: ArrayLike, draws: ArrayLike) -> FloatArray:
+    """p (M,) of M hypotheses, adjusted for all, from scores (M,) and what chance gives them in R draws (M, R).
+
+    The largest score is held against the largest of all in each draw, the next against the largest of all but the
+    first, and so on; p never falls on the way. Source: Westfall and Young 1993, algorithm 2.8; Romano and Wolf 2005.
+
+    >>> step_down([3.0, 2.0], [[2.5, 0.0, 0.0], [0.0, 1.5, 0.5]]).tolist()
+    [0.25, 0.25]
+    """
+    given, sizes = np.asarray(scores, dtype=np.float64), np.asarray(draws, dtype=np.float64)
+    order = np.argsort(-given, kind="stable")
+    left = np.maximum.accumulate(sizes[order][::-1], axis=0)[::-1]
+    beyond = np.count_nonzero(left >= given[order][:, None], axis=1)
+    p = np.empty(given.size)
+    p[order] = np.maximum.accumulate((1 + beyond) / (sizes.shape[1] + 1))
+    return p
 
 
 def _settled(
     estimates: FloatArray,
-    difference: FloatArray,
-    error: FloatArray,
-    deviations: FloatArray,
-    largest: FloatArray,
+    draws: FloatArray,
+    pairs: Sequence[tuple[int, int]],
+    errors: FloatArray,
+    scores: FloatArray,
+    sizes: FloatArray,
     higher_is_better: bool,
     confidence: float,
 ) -> Comparisons:
-    count, resamples = deviations.shape
+    count, resamples = draws.shape
     low, high, p = np.full((3, count, count), np.nan)
+    np.fill_diagonal(p, 1.0)
+    np.fill_diagonal(low, 0.0)
+    np.fill_diagonal(high, 0.0)
     better = np.full((count, count), 0.5)
     # A p of (1 + draws beyond) / (1 + draws) is at most 1 - confidence if the value is beyond the k-th largest draw.
     beyond = int((1 - confidence) * (resamples + 1) + 1e-9)
+    largest = sizes.max(axis=0, initial=0.0)
     critical = float(np.partition(largest, -beyond)[-beyond]) if beyond else np.inf
-    draws = estimates[:, None] + deviations
-    for one in range(count):
-        p[one, one], low[one, one], high[one, one] = 1.0, 0.0, 0.0
-        for other in range(one + 1, count):
-            better[one, other] = p_better(draws[one], draws[other], higher_is_better)
-            better[other, one] = 1 - better[one, other]
-            if not np.isfinite(difference[one, other]) or not np.isfinite(error[one, other]):
-                continue
-            own_low, own_high, own_p = _alone(draws[one] - draws[other], confidence)
-            gap, width = difference[one, other], error[one, other]
-            # Equal in every draw: a gap of nothing is no difference, any other is one without doubt.
-            score = abs(gap) / width if width > 0 else (np.inf if gap else 0.0)
-            adjusted = (1 + np.count_nonzero(largest >= score)) / (resamples + 1)
-            p[one, other] = p[other, one] = min(1.0, max(adjusted, own_p))
-            reach = critical * width if width > 0 else 0.0
-            low[one, other], high[one, other] = min(gap - reach, own_low), max(gap + reach, own_high)
-            low[other, one], high[other, one] = -high[one, other], -low[one, other]
+    difference = estimates[:, None] - estimates[None, :]
+    for (one, other), width, adjusted in zip(pairs, errors, step_down(scores, sizes), strict=True):
+        better[one, other] = p_better(draws[one], draws[other], higher_is_better)
+        better[other, one] = 1 - better[one, other]
+        gap = difference[one, other]
+        if not np.isfinite(gap) or not np.isfinite(width):
+            continue
+        own_low, own_high, own_p = _alone(draws[one] - draws[other], confidence)
+        p[one, other] = p[other, one] = min(1.0, max(adjusted, own_p))
+        reach = critical * width if width > 0 else 0.0
+        lower, upper = min(gap - reach, own_low), max(gap + reach, own_high)
+        if p[one, other] <= 1 - confidence + _ROUNDING:
+            lower, upper = (max(lower, 0.0), upper) if gap > 0 else (lower, min(upper, 0.0))
+        low[one, other], high[one, other], low[other, one], high[other, one] = lower, upper, -upper, -lower
     return Comparisons(difference, low, high, p, better, confidence)
 
 

@@ -75,6 +75,15 @@ def test_equal_models_are_called_different_in_5_percent_and_intervals_cover_in_9
     assert 0.92 <= covered <= 0.98 + (NOISE if seeds == 2 else 0)
 
 
+def test_equals_beside_far_worse_entries_are_compared_as_if_they_stood_alone() -> None:
+    # Two of four are far below the others, so that two of six pairs are equal. One step for all pairs would call one of
+    # them different in 2% (Tukey's 5% point of four means, 3.63 / sqrt(2), is a p of 1.0% each), as it did.
+    boards = simulate(World(), (0.0, 0.0, -0.3, -0.3))
+    assert all(2 not in board[0].tied_with and 3 not in board[1].tied_with for board in boards)
+    wrong = np.mean([1 not in board[0].tied_with or 3 not in board[2].tied_with for board in boards])
+    assert 0.02 < wrong <= 0.05 + NOISE
+
+
 @pytest.mark.parametrize(
     ("gap", "at_least"), [pytest.param(0.02, 0.05, marks=pytest.mark.slow), (0.06, 0.5), (0.09, 0.9)]
 )
