@@ -18,13 +18,14 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from ratios import DATA, Ratio, SkippedError, options, ratio, tell, within
 from scipy import ndimage
 
 from hemobench.datasets.phantom import PhantomSpec, generate_patient, mni, plan_patient
@@ -50,6 +51,8 @@ FAR_MM = 10.0  # from any true ventricle: skull base, sulci, cisterns
 GROWN_MM = 6.0
 MEASURES = ("volume_ml", "left_share", "blood_share", "evans_index", "midline_shift_mm")
 ROUNDS = 5
+PLANE_MM = 2.0
+MOST_TIMES = 1.3
 Mask = NDArray[np.bool_]
 
 
@@ -91,8 +94,8 @@ def measures_of(found: Ventricles) -> dict[str, float | None]:
     }  # fmt: skip
 
 
-def on_phantoms(checkpoint: Checkpoint | None, count: int, pictures: Path | None) -> None:
-    """A line a phantom, then means and errors."""
+def on_phantoms(checkpoint: Checkpoint | None, count: int, pictures: Path | None) -> Iterator[Ratio]:
+    """A line a phantom, then means and errors; how far the midsagittal plane stays below its limit."""
     rows, tiles = [], []
     for index, bloody in cases(count):
         loaded = generate_patient(SPEC, index)
@@ -125,8 +128,11 @@ def on_phantoms(checkpoint: Checkpoint | None, count: int, pictures: Path | None
                   f"lowest {min(found):.3f}, {len(found)} phantoms")
     print(f"outlined more than {FAR_MM:g} mm from any ventricle: largest {max(row['far_ml'] for row in rows):.2f} mL")
     planes = [row["plane"] for row in rows if np.isfinite(row["plane"])]
+    if not planes:
+        raise SkippedError("no midsagittal plane was found in any phantom")
     print(f"midsagittal plane found in {len(planes)} of {len(rows)}, off by {np.median(planes):.1f} mm (median), "
           f"{max(planes):.1f} mm (largest)")
+    yield within(f"midsagittal plane off, median of {len(planes)} phantoms", float(np.median(planes)), PLANE_MM, "mm")
     for name in MEASURES:
         both = [(one[name], other[name]) for one, other in (row["pair"] for row in rows)]
         errors = [abs(other - one) for one, other in both if one is not None and other is not None]
@@ -209,7 +215,7 @@ def seconds_of(job: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def cost(checkpoint: Checkpoint) -> None:
+def cost(checkpoint: Checkpoint) -> Ratio:
     """File to report, with the shipped networks and with this one added, taking turns in one process."""
     shipped = {role: one for role, one in checkpoints_by_role().items() if role not in ("ventricles", ROLE)}
     loaded = generate_patient(replace(SPEC, slices=40, matrix=512), 3)
@@ -225,28 +231,29 @@ def cost(checkpoint: Checkpoint) -> None:
         for each in sets:
             report(each)
         taken = [[seconds_of(lambda each=each: report(each)) for each in sets] for _ in range(ROUNDS)]  # type: ignore[misc]
-    before, after = (statistics.median(column) for column in zip(*taken, strict=True))
-    ratio = statistics.median(with_it / without for without, with_it in taken)
-    print(f"file to report, 512 x 512 x 40: {before:.2f} s without, {after:.2f} s with the network, ratio {ratio:.2f}")
+    before, after = zip(*taken, strict=True)
+    print(f"file to report, 512 x 512 x 40: {statistics.median(before):.2f} s without the network, "
+          f"{statistics.median(after):.2f} s with it")
+    return ratio("file to report with ventricles on CT", "without them", after, before, goal=1 / MOST_TIMES)
 
 
-def main() -> None:
+def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--checkpoint", type=Path, default=None)
-    parser.add_argument("--data", type=Path, default=Path("../shared/data"))
+    parser.add_argument("--data", type=Path, default=Path(DATA))
     parser.add_argument("--phantoms", type=int, default=12)
     parser.add_argument("--pictures", type=Path, default=None)
-    asked = parser.parse_args()
+    asked = options(parser, argv, {"phantoms": 2, "data": Path("nowhere")})
     checkpoint = None if asked.checkpoint is None else open_checkpoint(asked.checkpoint)
     if checkpoint is not None and checkpoint.config.role != ROLE:
         raise UserError(f"checkpoint {checkpoint.name} is for {checkpoint.config.role}; expected {ROLE}; give another")
     if asked.phantoms:
-        on_phantoms(checkpoint, asked.phantoms, asked.pictures)
+        yield from on_phantoms(checkpoint, asked.phantoms, asked.pictures)
     on_template(checkpoint, asked.data, asked.pictures)
     if checkpoint is not None:
-        cost(checkpoint)
+        yield cost(checkpoint)
 
 
 if __name__ == "__main__":
-    main()
+    tell(run())
