@@ -144,7 +144,7 @@ def test_arrows_step_through_the_slices_wherever_the_focus_is(opened: Any) -> No
     opened.evaluate("document.activeElement.blur()")
     opened.keyboard.press("ArrowUp")
     assert at(opened)[0] == 6
-    opened.focus("[data-plane=axial]")
+    opened.focus("button[data-plane=axial]")
     opened.keyboard.press("ArrowDown")
     assert at(opened)[0] == 5
     opened.keyboard.press("ArrowRight")  # along the bar, which is one stop of the Tab key

@@ -123,6 +123,7 @@ def test_tables_fit_and_their_columns_are_the_readers_choice(broad: Path, browse
     assert page.evaluate(f"{tables}.every((box) => box.scrollWidth <= box.clientWidth)")
     first = _shown(page)
     assert first[:3] == ["rank", "entry", "AUROC ↑"]
+    assert width < 1000 or "to the best" in first
     assert "sensitivity at 90% specificity ↑" not in first
     told = page.locator(".picks summary").first
     every = page.locator("table.board").first.locator("th").count()
@@ -142,14 +143,13 @@ def test_volumes_are_read_against_no_difference_with_ticks_on_every_panel(broad:
     panels = page.evaluate("""() => {
         const plot = [...document.querySelectorAll(".js-plotly-plot")].find((one) => one.id.startsWith("volumes"));
         const zero = plot.layout.shapes.filter((one) => one.y0 === 0 && one.y1 === 0 && one.line.dash === "dot");
-        const drawn = (axis) => [...plot.querySelectorAll(`.cartesianlayer .subplot`)].map((one) =>
-          one.querySelectorAll(`.${axis}tick text`).length);
+        const drawn = (axis) => ["", 2, 3, 4, 5].map((panel) =>
+          plot.querySelectorAll(`.${axis}${panel}tick text`).length);
         return { zero: zero.length, x: drawn("x"), y: drawn("y") };
     }""")
     assert panels["zero"] == 5
-    assert len(panels["x"]) == len(panels["y"]) >= 5
-    assert min(panels["x"][:5]) >= 2
-    assert min(panels["y"][:5]) >= 2
+    assert min(panels["x"]) >= 2
+    assert min(panels["y"]) >= 2
 
 
 def test_a_broad_report_prints_on_few_pages_with_every_column(broad: Path, browser: Any) -> None:
