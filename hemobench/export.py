@@ -30,22 +30,19 @@ from hemobench.decision import (
 )
 from hemobench.evaluation.card_files import card_files
 from hemobench.evaluation.joint_rule import Heard, classifier_answers, fit_joint, joint_by_others, with_joint
-from hemobench.evaluation.measured import ALONE, JOINT, call_metrics, measure
+from hemobench.evaluation.measured import JOINT, call_metrics, measure
 from hemobench.evaluation.out_of_fold import (
     OutOfFold,
     answer_out_of_fold,
     fit_all,
-    fit_outlines,
     overlap_by_others,
     settled_by_others,
-    with_joint_outlines,
 )
 from hemobench.evaluation.outline_page import outline_page
 from hemobench.evaluation.own_grid import pooled_dice_on_scans
 from hemobench.evaluation.phantom_contrast import contrast_section
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from hemobench.inference.config import CheckpointConfig
-from hemobench.inference.networks import slice_logits
 from hemobench.inference.torch_engine import TorchEngine
 from hemobench.models import context_of, count_parameters
 from hemobench.models.timm_unet import LocatingClassifier
@@ -75,7 +72,6 @@ LESION_RULE = (
 )
 FOLD_CHECKPOINT = "checkpoint"
 """In the run of each fold of a segmenter."""
-_ALONE_METRICS = ("dice_any", "dice_filled_any", "false_alarm_any", "lesion_sensitivity_any", "false_lesions_any")
 _SURENESS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 
@@ -211,24 +207,18 @@ def _judged_outlines(
     of_slices = measure(settled_by_others(unseen), examples, None, ranked)
     scores: dict[str, Any] = {}
     joint: dict[str, Any] = {}
-    said = None
     if beside is not None:
         name, run = beside
         heard = Heard(classifier_answers(run, unseen.slices), unseen.slices, unseen.steps_mm)
         rule = fit_joint(heard)
         decision = with_joint(decision, rule, name)
         both = joint_by_others(heard, unseen.fold_of_slice)
-        said = unseen.by_case(slice_logits(both.slices.probabilities[:, -1]))
-        outlines = fit_outlines(unseen, np.ones(len(unseen.folds), dtype=np.bool_), said)
-        decision = with_joint_outlines(decision, outlines)
-        joint = {"joint_with": name, "classifier_share": rule.share, "lesion_slice_weight": outlines.weight}
+        joint = {"joint_with": name, "classifier_share": rule.share}
         studies = (both.logits, both.targets, both.patient_ids)
         of_both = dict(measure(both.slices, examples, None, both.order, studies).metrics)
         of_both |= call_metrics(both.called, both.targets, both.patient_ids)
         scores = {f"{metric}{JOINT}": score for metric, score in of_both.items()}
-        alone = measure(overlap_by_others(unseen, config), examples, None)
-        scores |= {f"{metric}{ALONE}": alone.metrics[metric] for metric in _ALONE_METRICS}
-    masks = overlap_by_others(unseen, config, said)
+    masks = overlap_by_others(unseen, config)
     of_masks = measure(masks, examples, None)
     scores = {**of_masks.metrics, **of_slices.metrics, **scores}
     _write_folds(crossfitted, config, unseen, dataset)

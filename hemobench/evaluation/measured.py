@@ -17,8 +17,6 @@ from hemobench.training.result import CaseScores, SlicePredictions
 
 JOINT = "_joint"
 """Ending of the metrics of a segmenter that judges together with a slice classifier."""
-ALONE = "_alone"
-"""Ending of metrics of its outlines without that classifier."""
 Studies = tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.str_]]
 _SLICE_METRICS = (
     "auroc_any", "auroc_macro", *(f"auroc_{name}" for name in CLASSES[:-1]), "ap_any", "logloss_rsna", "brier_any",

@@ -24,12 +24,12 @@ from hemobench.decision import OUT_OF_FOLD_WORDS, DecisionRule, fit_rule, select
 from hemobench.errors import UserError
 from hemobench.evaluation.answers import slice_truth
 from hemobench.evaluation.overlap import overlap_metrics
-from hemobench.inference.config import JOINT_LESION, JOINT_VOXEL, CheckpointConfig
+from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.grids import to_source
 from hemobench.inference.lesions import DEFAULT_RULES, lesions_of, occupied_box
 from hemobench.inference.networks import BloodField, blood_field, outlined, summary_of
 from hemobench.inference.torch_engine import TorchEngine
-from hemobench.pieces import TOUCHING, highest_by_slice, with_slices
+from hemobench.pieces import TOUCHING, highest_by_piece
 from hemobench.training.crossfit import CrossFitted
 from hemobench.training.experiment import load_model
 from hemobench.training.hardware import plan_compute
@@ -38,40 +38,29 @@ from hemobench.volume import LABEL_MAP, Volume
 
 VOXELS = (0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
 LESIONS = (0.0, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.97, 0.98, 0.99, 0.995)
-WEIGHTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Of a slice's joint logit in a lesion's (`CheckpointConfig.lesion_slice_weight`)."""
 CLEAN_SHARE = 0.8
 OUTLINE_RULE = (
     "a voxel is outlined from one probability on, in a lesion whose likeliest voxel reaches a second one: the two that "
     f"give bleeding patients the largest mean Dice and leave at least {100 * CLEAN_SHARE:.0f}% of the patients without "
     "blood without any outline, by networks that had not seen the patient (out of fold)"
 )
-JOINT_WORDS = (
-    "with the slice classifier {weight:g} of a slice's joint logit is added to those of its voxels when a lesion is "
-    "judged, and the three numbers are chosen in the same way"
-)
 Progress = Callable[[int, int], None]
-SliceLogits = Sequence[NDArray[np.floating]]
 
 
 @dataclass(frozen=True, eq=False)
 class Outlines:
-    """What one case would have outlined at each of VOXELS: highest probability in each slice (P, D), mL, voxels and
-    true voxels of each piece (P,), and how many voxels truly bleed."""
+    """What one case would have outlined at each of VOXELS: highest probability, mL, voxels and true voxels of each
+    piece (P,), and how many voxels truly bleed."""
 
     pieces: tuple[tuple[NDArray[np.floating], NDArray[np.floating], NDArray[np.integer], NDArray[np.integer]], ...]
     true_voxels: int
 
-    def dice(
-        self, voxel: int, lesions: Sequence[float], slice_logits: NDArray[np.floating] | None = None
-    ) -> NDArray[np.float64]:
-        """Dice (L,) at a threshold (its place in VOXELS) and each of a lesion's, to whose logit its slices (D,) may
-        add; NaN where nothing bleeds and nothing is kept."""
-        by_slice, millilitres, voxels, hits = self.pieces[voxel]
-        highest = by_slice.max(axis=1, initial=0.0) if slice_logits is None else with_slices(by_slice, slice_logits)
-        kept = (highest >= np.asarray(lesions)[:, None]) & (millilitres >= DEFAULT_RULES.min_ml)
-        both, found = kept @ voxels + self.true_voxels, kept @ hits
-        return np.divide(2 * found, both, out=np.full(len(lesions), np.nan), where=both > 0)
+    def dice(self, voxel: int, least: float) -> float:
+        """Dice at a threshold (its place in VOXELS) and a lesion's; NaN where nothing bleeds and nothing is kept."""
+        highest, millilitres, voxels, hits = self.pieces[voxel]
+        kept = (highest >= least) & (millilitres >= DEFAULT_RULES.min_ml)
+        both = int(voxels[kept].sum()) + self.true_voxels
+        return 2 * float(hits[kept].sum()) / both if both else float("nan")
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,10 +99,6 @@ class OutOfFold:
         """(S,) from each slice to the next."""
         return np.repeat([one.step_mm for one in self.answers], [len(one.logits) for one in self.answers])
 
-    def by_case(self, of_slices: NDArray[np.floating]) -> list[NDArray[np.floating]]:
-        """Values of all slices (N,), in the order of `slices`, as those of each case."""
-        return np.split(of_slices, np.cumsum([len(one.logits) for one in self.answers])[:-1])
-
     @property
     def fold_of_slice(self) -> NDArray[np.int64]:
         return np.repeat(self.folds, [len(one.logits) for one in self.answers])
@@ -141,34 +126,25 @@ def answer_out_of_fold(
     return OutOfFold(tuple(one for one, _ in answers), np.asarray([fold for _, fold in answers]))
 
 
-@dataclass(frozen=True)
-class OutlineRule:
-    """Probabilities from which a voxel is outlined and a lesion kept, and what a slice's joint logit counts in it."""
-
-    voxel: float
-    lesion: float
-    weight: float = 0.0
-
-
-def fit_outlines(found: OutOfFold, among: NDArray[np.bool_], joint: SliceLogits | None = None) -> OutlineRule:
-    """The rule that OUTLINE_RULE gives on the cases (N,) of `among`. joint: of each case the joint logits (D,) of its
-    slices, of which some share may speak for lesions too."""
-    answers = [one.outlines for one in found.answers]
-    bleeds = np.asarray([case.true_voxels > 0 for case in answers])
-    if not (among & bleeds).any():
+def fit_outlines(found: OutOfFold, among: NDArray[np.bool_]) -> dict[str, float]:
+    """The thresholds "voxel" and "lesion" that OUTLINE_RULE gives on the cases (N,) of `among`."""
+    cases = [one.outlines for one, chosen in zip(found.answers, among, strict=True) if chosen]
+    bleeding = [case for case in cases if case.true_voxels]
+    healthy = [case for case in cases if not case.true_voxels]
+    if not bleeding:
         raise UserError("no case with blood to choose thresholds by; expected some; take other data")
-    # Where none leaves enough heads clean, the strictest is the best that there is.
-    best, chosen = -1.0, OutlineRule(VOXELS[-1], LESIONS[-1])
-    for weight in WEIGHTS if joint is not None else WEIGHTS[:1]:
-        said = [None] * len(answers) if joint is None else [weight * one for one in joint]
-        for place, voxel in enumerate(VOXELS):
-            dice = np.stack([answers[case].dice(place, LESIONS, said[case]) for case in np.flatnonzero(among)])
-            healthy, bleeding = dice[~bleeds[among]], dice[bleeds[among]].mean(axis=0)
-            clean = np.isnan(healthy).mean(axis=0) >= CLEAN_SHARE if len(healthy) else np.ones(len(LESIONS), dtype=bool)
-            for lesion in np.flatnonzero(clean & (bleeding > best)):
-                if bleeding[lesion] > best:
-                    best, chosen = float(bleeding[lesion]), OutlineRule(voxel, LESIONS[lesion], weight)
-    return chosen
+    best, chosen = -1.0, (VOXELS[0], LESIONS[0])
+    for place, voxel in enumerate(VOXELS):
+        for least in LESIONS:
+            clean = [np.isnan(case.dice(place, least)) for case in healthy]
+            if healthy and float(np.mean(clean)) < CLEAN_SHARE:
+                continue
+            mean = float(np.mean([case.dice(place, least) for case in bleeding]))
+            if mean > best:
+                best, chosen = mean, (voxel, least)
+    # Where none of them leaves enough heads clean, the strictest is the best that there is.
+    voxel, least = chosen if best >= 0 else (VOXELS[-1], LESIONS[-1])
+    return {"voxel": voxel, "lesion": least}
 
 
 def fit_all(found: OutOfFold, among: NDArray[np.bool_]) -> DecisionRule:
@@ -176,7 +152,7 @@ def fit_all(found: OutOfFold, among: NDArray[np.bool_]) -> DecisionRule:
     outlines = fit_outlines(found, among)
     rows = among[np.repeat(np.arange(len(among)), [len(one.logits) for one in found.answers])]
     rule = fit_rule(selected(found.slices, rows), found.steps_mm[rows], OUT_OF_FOLD_WORDS)
-    thresholds = {**rule.thresholds, "voxel": {"any": outlines.voxel}, "lesion": {"any": outlines.lesion}}
+    thresholds = {**rule.thresholds, **{level: {"any": value} for level, value in outlines.items()}}
     return dataclasses.replace(rule, thresholds=thresholds, words=f"{rule.words}; {OUTLINE_RULE}")
 
 
@@ -191,37 +167,27 @@ def settled_by_others(found: OutOfFold) -> SlicePredictions:
     return dataclasses.replace(answers, probabilities=probabilities)
 
 
-def with_joint_outlines(rule: DecisionRule, outlines: OutlineRule) -> DecisionRule:
-    """A segmenter's rule with that of its outlines where a slice classifier speaks too."""
-    levels = {JOINT_VOXEL: {"any": outlines.voxel}, JOINT_LESION: {"any": outlines.lesion}}
-    words = f"{rule.words}; {JOINT_WORDS.format(weight=outlines.weight)}"
-    return dataclasses.replace(rule, thresholds={**rule.thresholds, **levels}, words=words)
-
-
 def outlined_by_others(
-    found: OutOfFold, config: CheckpointConfig, joint: SliceLogits | None = None
+    found: OutOfFold, config: CheckpointConfig
 ) -> Iterator[tuple[Unseen, Loaded, NDArray[np.uint8]]]:
-    """Each case with its data and its label map (D, H, W), by a rule that the other folds' patients chose. joint: as in
-    `fit_outlines`; each case's by other folds' patients too."""
-    rules = {fold: fit_outlines(found, found.folds != fold, joint) for fold in np.unique(found.folds)}
-    for number, (one, fold) in enumerate(zip(found.answers, found.folds, strict=True)):
-        loaded, rule = one.case.load(), rules[fold]
+    """Each case with its data and its label map (D, H, W), by thresholds that the other folds' patients chose."""
+    rules = {fold: fit_outlines(found, found.folds != fold) for fold in np.unique(found.folds)}
+    for one, fold in zip(found.answers, found.folds, strict=True):
+        loaded = one.case.load()
         volume = _scaled(one.case, loaded)
-        levels = {level: {"any": rule.voxel} for level in ("voxel", JOINT_VOXEL)}
-        levels |= {level: {"any": rule.lesion} for level in ("lesion", JOINT_LESION)}
-        ruled = dataclasses.replace(config, thresholds=levels, lesion_slice_weight=rule.weight)
-        blood = outlined(_single(one.field), volume, ruled, None if joint is None else joint[number])
+        ruled = dataclasses.replace(config, thresholds={k: {"any": v} for k, v in rules[fold].items()})
+        blood = outlined(_single(one.field), volume, ruled)
         search = lesions_of(
             volume.with_voxels(blood.labels, LABEL_MAP), blood.probability, spacing_known=one.case.spacing_known
         )
         yield one, loaded, np.asarray(search.label_map.voxels, dtype=np.uint8)
 
 
-def overlap_by_others(found: OutOfFold, config: CheckpointConfig, joint: SliceLogits | None = None) -> CaseScores:
+def overlap_by_others(found: OutOfFold, config: CheckpointConfig) -> CaseScores:
     """Segmentation metrics of each case on the scan's own voxels. Where millimetres are nominal, volumes are those of a
-    head of average length (`datasets.views.assumed_scale`). joint: as in `outlined_by_others`."""
+    head of average length (`datasets.views.assumed_scale`)."""
     tables: list[Mapping[str, float]] = []
-    for one, loaded, labels in outlined_by_others(found, config, joint):
+    for one, loaded, labels in outlined_by_others(found, config):
         table = overlap_metrics(loaded, labels, "any", spacing_known=one.case.spacing_known)
         truth = loaded.foreground
         assert table is not None
@@ -264,9 +230,7 @@ def _outlines(field: BloodField, volume: Volume, truth: NDArray[np.bool_]) -> Ou
         labels, count = ndimage.label(probability >= threshold, structure=TOUCHING)
         voxels = np.bincount(labels.ravel(), minlength=count + 1)[1:]
         hits = np.bincount(labels[truth], minlength=count + 1)[1:]
-        by_slice = np.zeros((count, len(volume.voxels)), dtype=np.float32)
-        by_slice[:, box[0]] = highest_by_slice(labels, count, probability)
-        pieces.append((by_slice, voxels * volume.voxel_volume_ml, voxels, hits))
+        pieces.append((highest_by_piece(labels, count, probability), voxels * volume.voxel_volume_ml, voxels, hits))
     return Outlines(tuple(pieces), true_voxels)
 
 

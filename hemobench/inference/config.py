@@ -24,8 +24,7 @@ ROLES: dict[str, tuple[str, tuple[str, ...]]] = {
 # Of MR, and of CT and pictures of it.
 VENTRICLE_ROLES = ("ventricles", "ventricles-ct")
 JOINT_SLICE, JOINT_STUDY = "joint-slice", "joint-study"
-JOINT_VOXEL, JOINT_LESION = "joint-voxel", "joint-lesion"
-LEVELS = ("slice", "study", "voxel", "lesion", JOINT_SLICE, JOINT_STUDY, JOINT_VOXEL, JOINT_LESION)
+LEVELS = ("slice", "study", "voxel", "lesion", JOINT_SLICE, JOINT_STUDY)
 # timm takes these and reads other files by them, pickles among them.
 _FOREIGN_WEIGHTS = ("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path", "cache_dir")
 
@@ -45,9 +44,7 @@ class CheckpointConfig:
     (`inference.context.in_context`). study_slices: the mean of so many of a study's highest slices speaks for the study
     (`study_logits`). joint_with: of a segmenter, the name of the slice classifier with which it judges slices and
     studies together, "" for none. classifier_share: what the classifier's calibrated logits count in the joint ones,
-    from 0 to 1, which the levels "joint-slice" and "joint-study" calibrate and call. lesion_slice_weight: what a
-    slice's joint logit adds to the logits of its voxels when a lesion is judged by its likeliest one, by the levels
-    "joint-voxel" and "joint-lesion"; 0 where outlines are the segmenter's alone.
+    from 0 to 1, which the levels "joint-slice" and "joint-study" calibrate and call.
 
     Raises: UserError where names, sizes or numbers contradict each other.
     """
@@ -68,7 +65,6 @@ class CheckpointConfig:
     study_slices: int = 1
     joint_with: str = ""
     classifier_share: float = 0.0
-    lesion_slice_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -97,10 +93,6 @@ class CheckpointConfig:
         share = self.classifier_share
         if isinstance(share, bool) or not (isinstance(share, (int, float)) and 0 <= share <= 1):
             raise UserError(f"classifier_share of checkpoint {self.name} is {share!r}; expected 0 to 1; export it "
-                            "again")
-        weight = self.lesion_slice_weight
-        if isinstance(weight, bool) or not (isinstance(weight, (int, float)) and 0 <= weight <= 10):
-            raise UserError(f"lesion_slice_weight of checkpoint {self.name} is {weight!r}; expected 0 to 10; export it "
                             "again")
         self._check_numbers()
 
@@ -166,7 +158,6 @@ class CheckpointConfig:
         values.setdefault("study_slices", 1)
         values.setdefault("joint_with", "")
         values.setdefault("classifier_share", 0.0)
-        values.setdefault("lesion_slice_weight", 0.0)
         missing = [name for name in known if name not in values]
         if missing:
             raise UserError(f"checkpoint config lacks {', '.join(missing)}; expected {', '.join(known)}; add them")

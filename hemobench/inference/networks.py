@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_softmax, logit, softmax
 
 from hemobench.datasets.views import ClassificationView, SegmentationView, slice_images
-from hemobench.inference.config import JOINT_LESION, JOINT_VOXEL, CheckpointConfig
+from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.context import in_context, study_logits
 from hemobench.inference.engine import Engine
 from hemobench.inference.grids import network_input, to_source
@@ -125,32 +125,19 @@ def blood_field(
     return BloodField(logits[0], logits[1:], grid)
 
 
-def outlined(
-    field: BloodField, volume: Volume, config: CheckpointConfig, joint: NDArray[np.floating] | None = None
-) -> Found:
+def outlined(field: BloodField, volume: Volume, config: CheckpointConfig) -> Found:
     """Blood where its probability, interpolated at the scan's voxels, reaches the checkpoint's threshold.
 
     The type of a voxel is the likeliest at the nearest point of the network's grid. Where the checkpoint has a
-    threshold at the level "lesion", pieces whose likeliest voxel stays below it are left out. joint: calibrated
-    logits (D,) of any blood in the slices, by this network and a slice classifier together; a lesion in slices that are
-    likely to bleed is then surer than one elsewhere (`lesion_slice_weight`), and the thresholds are "joint-voxel" and
-    "joint-lesion" where the checkpoint has them.
+    threshold at the level "lesion", pieces whose likeliest voxel stays below it are left out.
     """
-    together = joint is not None and JOINT_VOXEL in config.thresholds
-    voxel, lesion = (JOINT_VOXEL, JOINT_LESION) if together else ("voxel", "lesion")
     blood = _calibrated(config, "voxel", "any", field.blood)
-    labels, probability, box = _thresholded(blood, field.grid, volume, threshold_of(config, voxel, "any"))
+    labels, probability, box = _thresholded(blood, field.grid, volume, threshold_of(config, "voxel", "any"))
     if box is not None:
-        least = threshold_of(config, lesion, "any", 0.0)
-        said = config.lesion_slice_weight * joint[box[0]] if joint is not None and together else None
-        labels[box] = sure_pieces(labels[box] > 0, probability[box], least, said)
+        least = threshold_of(config, "lesion", "any", 0.0)
+        labels[box] = sure_pieces(labels[box] > 0, probability[box], least)
         _name_types(labels[box], field.types, field.grid, [side.start for side in box])
     return Found(labels, probability)
-
-
-def slice_logits(probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Logits of probabilities that may be 0 or 1."""
-    return np.asarray(logit(np.clip(probabilities, _SURE, 1 - _SURE), dtype=np.float64))
 
 
 def find_ventricles(

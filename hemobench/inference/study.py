@@ -19,12 +19,9 @@ from hemobench.inference.joint import joint_answer
 from hemobench.inference.lesions import DEFAULT_RULES, LesionRules, LesionSearch, lesions_of
 from hemobench.inference.networks import (
     ClassProbabilities,
-    blood_field,
     classify,
+    find_blood,
     find_ventricles,
-    outlined,
-    slice_logits,
-    summary_of,
     threshold_of,
 )
 from hemobench.inference.report import (
@@ -162,12 +159,9 @@ def _look_for_blood(
 ) -> None:
     """Let the voxels speak for slices and study (`_judge`), outline blood and split it into lesions."""
     checkpoint, engine = network
-    field = blood_field(taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta)
-    with watch.stage("resampling"):
-        _judge(found, summary_of(field, taken.volume, checkpoint.config), checkpoint)
-        assert found.classes is not None
-        joint = slice_logits(found.classes.slices["any"]) if found.level == JOINT_STUDY else None
-        blood = outlined(field, taken.volume, checkpoint.config, joint)
+    blood = find_blood(taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta)
+    assert blood.summary is not None
+    _judge(found, blood.summary, checkpoint)
     with watch.stage("lesions"):
         # On the volume's grid, whose millimetres are the likelier ones where the scan has none.
         on_volume = taken.volume.with_voxels(blood.labels, LABEL_MAP)

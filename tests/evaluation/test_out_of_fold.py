@@ -17,17 +17,7 @@ from hemobench.datasets.phantom.plan import PhantomSpec
 from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.rehearsal import LAYOUTS
 from hemobench.datasets.rehearsal.build import build_layout
-from hemobench.evaluation.out_of_fold import (
-    CLEAN_SHARE,
-    LESIONS,
-    VOXELS,
-    WEIGHTS,
-    OutlineRule,
-    Outlines,
-    OutOfFold,
-    Unseen,
-    fit_outlines,
-)
+from hemobench.evaluation.out_of_fold import CLEAN_SHARE, LESIONS, VOXELS, Outlines, OutOfFold, Unseen, fit_outlines
 from hemobench.inference.checkpoint import OUTLINES_PICTURE, Checkpoint, open_checkpoint
 from hemobench.inference.study import analyse
 from hemobench.labels import CLASSES
@@ -97,8 +87,7 @@ def test_it_holds_one_rule_for_slices_studies_and_outlines(checkpoint: Checkpoin
     joint = {"joint-slice", "joint-study"}  # with the classifier that the recipe trained first
     assert config.joint_with == "beginner"
     assert set(config.calibration) == {"slice", "study"} | joint
-    assert set(config.thresholds) == {"slice", "study", "voxel", "lesion", "joint-voxel", "joint-lesion"} | joint
-    assert config.lesion_slice_weight in WEIGHTS
+    assert set(config.thresholds) == {"slice", "study", "voxel", "lesion"} | joint
     assert set(config.thresholds["study"]) == set(CLASSES)
     assert config.thresholds["voxel"]["any"] in VOXELS
     assert config.thresholds["lesion"]["any"] in LESIONS
@@ -108,7 +97,8 @@ def test_it_holds_one_rule_for_slices_studies_and_outlines(checkpoint: Checkpoin
 def test_its_card_says_what_holds_on_people_it_never_saw(made: Path, checkpoint: Checkpoint) -> None:
     metrics = checkpoint.metrics["metrics"]
     for name in ("dice_any", "dice_filled_any", "lesion_sensitivity_any", "false_lesions_any", "auroc_any",
-                 "auroc_any_study", "sensitivity_any", "false_alarm_any", "dice_any_alone", "auroc_any_study_joint"):
+                 "auroc_any_study", "sensitivity_any", "false_alarm_any", "auroc_any_study_joint",
+                 "sensitivity_called_any_study_joint", "precision_named_types_study_joint"):
         assert name in metrics, name
     card = (checkpoint.directory / "README.md").read_text()
     assert "## By size" in card
@@ -142,13 +132,13 @@ def test_the_same_command_again_trains_nothing(made: Path) -> None:
 
 
 def _case(true_voxels: int, highest: float, voxels: int, hits: int) -> Outlines:
-    """One piece of 1 mL in the second of three slices, the same at each threshold up to its highest probability."""
+    """One piece of 1 mL, the same at each threshold up to its highest probability."""
     pieces = []
     for threshold in VOXELS:
         kept = int(highest >= threshold)
-        by_slice = np.zeros((kept, 3))
-        by_slice[:, 1] = highest
-        pieces.append((by_slice, np.full(kept, 1.0), np.full(kept, voxels), np.full(kept, hits)))
+        pieces.append((
+            np.full(kept, highest), np.full(kept, 1.0), np.full(kept, voxels), np.full(kept, hits),
+        ))
     return Outlines(tuple(pieces), true_voxels)
 
 
@@ -162,15 +152,10 @@ def _found(cases: list[Outlines]) -> OutOfFold:
 
 def test_dice_counts_kept_pieces_alone() -> None:
     case = _case(true_voxels=100, highest=0.8, voxels=60, hits=40)
-    assert case.dice(0, [0.0, 0.85]).tolist() == pytest.approx([2 * 40 / 160, 0.0])
-    healthy = _case(0, 0.8, 60, 0).dice(0, [0.85, 0.5])
-    assert np.isnan(healthy[0])
-    assert healthy[1] == 0.0
-    # Odds of 4 to 1 halved or doubled by the slice that it lies in; its neighbours are sure and have no say.
-    for odds, least in ((0.5, 0.67), (2.0, 0.89)):
-        said = np.log([1000.0, odds, 1000.0])
-        below, above = case.dice(0, [least - 0.01, least], said)
-        assert (below, above) == (pytest.approx(0.5), 0.0)
+    assert case.dice(0, 0.0) == pytest.approx(2 * 40 / 160)
+    assert case.dice(0, 0.85) == 0.0
+    assert np.isnan(_case(0, 0.8, 60, 0).dice(0, 0.85))
+    assert _case(0, 0.8, 60, 0).dice(0, 0.5) == 0.0
 
 
 def test_thresholds_leave_healthy_heads_clean_and_then_outline_best() -> None:
@@ -179,20 +164,6 @@ def test_thresholds_leave_healthy_heads_clean_and_then_outline_best() -> None:
     healthy = [_case(0, 0.97, 30, 0), *[_case(0, 0.86, 30, 0)] * 3, *[_case(0, 0.1, 30, 0)] * 6]
     assert CLEAN_SHARE == 0.8
     chosen = fit_outlines(_found([*bleeding, *healthy]), np.ones(12, dtype=bool))
-    assert chosen.lesion == 0.9  # the first that is above 0.86 and loses no true one
+    assert chosen["lesion"] == 0.9  # the first that is above 0.86 and loses no true one
     among = np.r_[np.ones(2, dtype=bool), np.zeros(10, dtype=bool)]
-    assert fit_outlines(_found([*bleeding, *healthy]), among) == OutlineRule(VOXELS[0], LESIONS[0], 0.0)
-
-
-def test_slices_have_a_say_where_that_outlines_better() -> None:
-    # Voxels alone cannot tell the third bleed from spots in healthy heads; the classifier can.
-    bleeding = [_case(100, 0.99, 100, 90), _case(100, 0.7, 100, 80), _case(100, 0.6, 100, 80)]
-    healthy = [_case(0, 0.8, 30, 0)] * 5
-    found, everybody = _found([*bleeding, *healthy]), np.ones(8, dtype=bool)
-    alone = fit_outlines(found, everybody)
-    assert alone.lesion > 0.8
-    telling = [np.full(3, 2.0)] * 3 + [np.full(3, -2.0)] * 5
-    together = fit_outlines(found, everybody, telling)
-    # By 0.25 a spot of odds 4 falls to 4 / e**0.5 = 2.4 (0.708), the third bleed rises to 1.5 * e**0.5 = 2.5 (0.712).
-    assert (together.weight, together.lesion) == (0.5, 0.7)
-    assert fit_outlines(found, everybody, [np.zeros(3)] * 8) == alone
+    assert fit_outlines(_found([*bleeding, *healthy]), among) == {"voxel": VOXELS[0], "lesion": LESIONS[0]}
