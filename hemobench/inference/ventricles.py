@@ -109,11 +109,11 @@ def share_words(share: float) -> str:
 
 
 def shift_words(shift_mm: float) -> str:
-    """A shift in whole millimetres and its side, the patient's; below 2 mm the plane itself is no surer.
+    """A shift in whole millimetres and its side, the patient's; below 3 mm the plane itself is no surer.
 
     >>> [shift_words(one) for one in (-1.2, 4.6, -7.1)]
-    ['below 2 mm', '5 mm to the left', '7 mm to the right']
+    ['below 3 mm', '5 mm to the left', '7 mm to the right']
     """
-    if abs(shift_mm) < 2:
-        return "below 2 mm"
+    if abs(shift_mm) < 3:
+        return "below 3 mm"
     return f"{abs(shift_mm):.0f} mm to the {'left' if shift_mm > 0 else 'right'}"

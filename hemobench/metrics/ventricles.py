@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from hemobench.metrics.midsagittal import Midplane, inner_skull
+from hemobench.metrics.midsagittal import CLOSED_MM, Midplane, inner_skull
 from hemobench.metrics.validation import BoolArray, FloatArray, checked_masks
 from hemobench.pieces import TOUCHING
 from hemobench.volume import Volume
@@ -25,6 +25,7 @@ _LEAST_PIECE_ML = 1.0
 # Where two horns are seen apart, the septum is the middle of the gap; wider gaps are brain in front of it.
 _WIDEST_GAP_MM, _LEAST_HORN_MM = 10.0, 2.0
 _NEAR_MM, _LEAST_ROWS_MM = 10.0, 5.0
+_CLOSED_MM = (CLOSED_MM, 8.0, 15.0)
 
 
 @dataclass(frozen=True)
@@ -74,13 +75,25 @@ def evans_index(head: Volume, ventricles: ArrayLike, plane: Midplane) -> EvansIn
     widest = max(widths, key=lambda index: widths[index])
     if not widths[widest] or widest in (0, head.shape[0] - 1):
         return None
-    _, *pixel_mm = head.spacing_mm
-    inside = inner_skull(np.asarray(head.voxels[widest]), (pixel_mm[0], pixel_mm[1]))
-    # Horns that reach out of it: what bone encloses here is not the cranium.
-    if (front[widest] & ~inside).sum() > 0.02 * front[widest].sum():
+    inside = _skull_around(head, front[widest], widest)
+    if inside is None:
         return None
     skull_mm = _width_mm(head, inside, widest, plane, across)
     return EvansIndex(widths[widest] / skull_mm, widest, widths[widest], skull_mm) if skull_mm else None
+
+
+def _skull_around(head: Volume, horns: BoolArray, index: int) -> BoolArray | None:
+    """The inside of the skull (H, W) in a slice; None where bone encloses no part of it that holds the horns.
+
+    Low slices are open in front, through sinus and orbits: bone is closed by larger and larger disks, which leaves the
+    side walls, from which the width is taken, where they are.
+    """
+    _, *pixel_mm = head.spacing_mm
+    for closed_mm in _CLOSED_MM:
+        inside = inner_skull(np.asarray(head.voxels[index]), (pixel_mm[0], pixel_mm[1]), closed_mm)
+        if (horns & ~inside).sum() <= 0.02 * horns.sum():
+            return inside
+    return None
 
 
 def midline_shift_mm(head: Volume, ventricles: ArrayLike, plane: Midplane) -> float | None:
@@ -109,11 +122,15 @@ def frontal_horns(head: Volume, ventricles: ArrayLike, plane: Midplane) -> BoolA
     Forwards is the patient's, at right angles to the plane's normal.
     """
     filled, _ = checked_masks(ventricles, ventricles)
-    pieces, count = ndimage.label(filled, structure=TOUCHING)
-    large = np.flatnonzero(np.bincount(pieces.ravel())[1:] * head.voxel_volume_ml >= _LEAST_PIECE_ML) + 1
-    if not count or not len(large):
+    # A box about the mask: of a scan of thin slices it is a hundredth.
+    box = ndimage.find_objects(filled.astype(np.uint8), max_label=1)[0]
+    if box is None:
         return None
-    where = np.argwhere(np.isin(pieces, large))
+    pieces, _ = ndimage.label(filled[box], structure=TOUCHING)
+    large = np.flatnonzero(np.bincount(pieces.ravel())[1:] * head.voxel_volume_ml >= _LEAST_PIECE_ML) + 1
+    if not len(large):
+        return None
+    where = np.argwhere(np.isin(pieces, large)) + [side.start for side in box]
     forwards = np.array([0.0, 1.0, 0.0]) - plane.normal[1] * plane.normal
     along = head.to_world(where) @ (forwards / np.linalg.norm(forwards))
     front = np.zeros(head.shape, dtype=bool)

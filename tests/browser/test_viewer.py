@@ -442,6 +442,28 @@ def test_mr_has_no_hounsfield_units_and_shows_its_ventricles(page: Any, url: str
     assert text(page, ".reading-type") == "Ventricles"
 
 
+def test_ventricles_of_a_ct_are_a_layer_that_can_be_put_away(page: Any, url: str) -> None:
+    page.goto(url)
+    show(page, "ventricles")
+    page.evaluate(f"{HOOK}.goTo('axial', 4)")
+    assert text(page, ".volume-caption") == "Volume", "that of blood"
+    rows = [row.split() for row in page.locator(".viewer .ventricles tbody tr").all_inner_texts()]
+    assert [row[0] for row in rows] == ["Volume", "Left", "Blood", "Evans'", "Midline"]
+    assert rows[3][2:] == ["0.31", "slice", "5", "phantoms"], "slices count from 1 on the page"
+    layer = "[data-layer=ventricles]"
+    assert page.get_attribute(layer, "aria-pressed") == "true"
+    page.mouse.move(*point(page, 10, 46))
+    assert text(page, ".reading-type") == "Ventricles"
+    shown = page.locator(".view.main canvas").screenshot()
+    page.click(layer)
+    assert page.get_attribute(layer, "aria-pressed") == "false"
+    assert page.locator(".view.main canvas").screenshot() != shown
+    page.click(layer)
+    show(page, "ct")
+    assert not page.is_visible(layer)
+    assert not page.is_visible(".viewer .ventricles")
+
+
 def test_a_picture_has_no_millimetres_no_sides_and_one_plane(page: Any, url: str) -> None:
     page.goto(url)
     show(page, "picture")

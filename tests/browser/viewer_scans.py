@@ -93,6 +93,17 @@ def mr_report() -> tuple[StudyReport, Volume]:
     ), volume.with_voxels(np.where(volume.voxels > 0, volume.voxels * 4, 0), "MR")
 
 
+def ventricles_report() -> tuple[StudyReport, Volume]:
+    """The CT with ventricles beside its blood."""
+    made, volume = ct_report(warnings=())
+    outlined = np.zeros(SHAPE, dtype=np.uint8)
+    outlined[3:7, 40:52, 4:16] = 1
+    found = Ventricles(24.46, int(outlined.sum()), 12.0, 12.46, 0.0, 0.0, 0.31, 4, -6.2, {"evans_index": "phantoms"})
+    return dataclasses.replace(
+        made, ventricles=found, ventricle_map=volume.with_voxels(outlined, LABEL_MAP)
+    ), volume
+
+
 def picture_report() -> tuple[StudyReport, Volume]:
     made, volume = ct_report(spacing_known=False, warnings=())
     grey = Volume(np.clip(volume.voxels[4:5] / 80, 0, 1), display_affine((1, 64, 64), (1, 1, 1)), GREY)
@@ -122,6 +133,7 @@ def viewer_page(folder: Path) -> gr.Blocks:
         "ct": lambda: value(*ct_report()),
         "unknown": lambda: value(*ct_report(spacing_known=False)),
         "mr": lambda: value(*mr_report()),
+        "ventricles": lambda: value(*ventricles_report()),
         "picture": lambda: value(*picture_report()),
         "cut": cut,
         "none": lambda: None,

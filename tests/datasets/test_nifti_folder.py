@@ -104,6 +104,14 @@ def test_binary_masks_are_blood_unless_types_are_asked_for(tmp_path: Path) -> No
         open_nifti_folder(tmp_path, mask_ids="type")
 
 
+def test_masks_may_be_of_ventricles(tmp_path: Path) -> None:
+    write_pair(tmp_path / "images" / "a.nii.gz", tmp_path / "masks" / "a.nii.gz", 0)
+    loaded = open_dataset(f"nifti-folder:{tmp_path},mask_ids=ventricles").cases[0].load()
+    assert loaded.foreground is None, "no blood"
+    assert loaded.ventricle_mask is not None
+    np.testing.assert_array_equal(loaded.ventricle_mask, small_study(0).label_map > 0)
+
+
 def test_table_of_studies_and_patients(tmp_path: Path) -> None:
     for number, name in enumerate("abc"):
         write_pair(tmp_path / "images" / f"{name}.nii.gz", None, number)

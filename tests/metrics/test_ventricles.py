@@ -102,6 +102,18 @@ def test_an_open_skull_has_no_width() -> None:
     assert evans_index(head.with_voxels(voxels), mask, own_plane(turn())) is None
 
 
+def test_a_skull_that_is_open_in_front_has_the_same_width() -> None:
+    head, mask = made_head()
+    whole = evans_index(head, mask, own_plane(turn()))
+    voxels = np.asarray(head.voxels).copy()
+    front = voxels[:, :60, 82:100]  # 18 mm of bone, as where a slice passes through a frontal sinus
+    front[front > 200] = 30.0
+    opened = evans_index(head.with_voxels(voxels), mask, own_plane(turn()))
+    assert whole is not None
+    assert opened is not None
+    assert opened.skull_mm == pytest.approx(whole.skull_mm, abs=1.0)
+
+
 @pytest.mark.parametrize(("shift_mm", "yaw", "roll"), [(0, 0, 0), (5, 0, 0), (-7, 12, 0), (4, -9, 5)])
 def test_midline_shift_is_that_of_the_gap_between_the_horns(shift_mm: float, yaw: float, roll: float) -> None:
     axes = turn(yaw, roll)

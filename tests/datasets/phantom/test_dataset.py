@@ -28,6 +28,15 @@ def test_cases_know_their_plan_before_they_are_loaded() -> None:
     np.testing.assert_array_equal(loaded.image.voxels, direct.image.voxels)
 
 
+def test_types_may_be_chosen() -> None:
+    dataset = open_phantom(None, patients=40, slices=6, matrix=48, subtypes="intraventricular+subdural", healthy=0.0)
+    kinds = {case.study_labels for case in dataset.cases}
+    assert kinds <= {(0, 0, 1, 0, 0), (0, 0, 0, 0, 1), (0, 0, 1, 0, 1)}
+    assert len(kinds) > 1
+    with pytest.raises(UserError, match="subtypes"):
+        open_phantom(None, patients=1, subtypes="ventricular")
+
+
 def test_t1_cases_have_no_bleed_labels() -> None:
     dataset = open_phantom(None, product="t1", patients=2)
     assert dataset.info.name == "phantom-t1"
