@@ -219,7 +219,7 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
 
         try:
             request = Request(tuple(files or ()), int(example), weights, series, modality)
-            for step in steps(request, job, dark, tell):
+            for step in _steps(workshop, request, job, dark, tell):
                 # Asked again before each step is shown: another scan may have been chosen meanwhile.
                 if folder_of(workshop.folder, job) is None:
                     raise _UnwantedError
@@ -236,34 +236,38 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
             tidy(workshop.folder, job)
             give_back()
 
-    def steps(request: Request, job: str, dark: bool, tell: Callable[[str], None]) -> Iterator[list[Any]]:
-        paths = _paths(request.files, request.example, workshop.examples)
-        folder = folder_of(workshop.folder, job)
-        if folder is None or not paths:
-            yield results(panel(NOTHING), None)
-            return
-        if (kept := recall(folder)) is not None and kept[0] == request and kept[1] is not None:
-            yield unchanged()  # it is answered, and shown
-            return
-        opened = workshop.shelf.open(request.weights)
-        found = workshop.analyst.answer(paths, opened, series=request.series or None, modality=request.said, tell=tell)
-        assert found.encoded is not None
-        name = f"Example, {workshop.examples[request.example].title}" if request.example >= 0 else found.series
-        value = viewer_value(found.report, found.encoded, folder, name)
-        report, offers = found.report, found.offers
-        del found
-        status = answered(report, opened.remarks)
-        yield [status, value, offers, *unchanged(RESULTS - 3)]
-        written = write_files(report, folder)
-        figure = surface_figure(surfaces(report), lesions=report.lesions, dark=dark)
-        segmentable = report.source.kind == "dicom" and report.label_map is not None and not report.ventricles_alone
-        keep(folder, Shown(status, offers, value, segmentable, figure.to_json()))
-        yield [
-            *unchanged(3), *taken((written.report, written.mask, written.overview)),
-            gr.Button(interactive=segmentable), figure,
-        ]  # fmt: skip
-
     return answer
+
+
+def _steps(
+    workshop: Workshop, request: Request, job: str, dark: bool, tell: Callable[[str], None]
+) -> Iterator[list[Any]]:
+    """Values of `Page.results`: first the answer and its pictures, then what takes longer to make."""
+    paths = _paths(request.files, request.example, workshop.examples)
+    folder = folder_of(workshop.folder, job)
+    if folder is None or not paths:
+        yield results(panel(NOTHING), None)
+        return
+    if (kept := recall(folder)) is not None and kept[0] == request and kept[1] is not None:
+        yield unchanged()  # it is answered, and shown
+        return
+    opened = workshop.shelf.open(request.weights)
+    found = workshop.analyst.answer(paths, opened, series=request.series or None, modality=request.said, tell=tell)
+    assert found.encoded is not None
+    name = f"Example, {workshop.examples[request.example].title}" if request.example >= 0 else found.series
+    value = viewer_value(found.report, found.encoded, folder, name)
+    report, offers = found.report, found.offers
+    del found
+    status = answered(report, opened.remarks)
+    yield [status, value, offers, *unchanged(RESULTS - 3)]
+    written = write_files(report, folder)
+    figure = surface_figure(surfaces(report), lesions=report.lesions, dark=dark)
+    segmentable = report.source.kind == "dicom" and report.label_map is not None and not report.ventricles_alone
+    keep(folder, Shown(status, offers, value, segmentable, figure.to_json()))
+    yield [
+        *unchanged(3), *taken((written.report, written.mask, written.overview)),
+        gr.Button(interactive=segmentable), figure,
+    ]  # fmt: skip
 
 
 def _segmenter(workshop: Workshop) -> Callable[..., list[Any]]:

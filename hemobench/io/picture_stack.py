@@ -40,7 +40,7 @@ def read_pictures(path: Path, entries: Sequence[Entry]) -> Scan:
     shape = (len(ordered), rows, columns)
     check_size(path, shape)
     voxels = np.empty(shape, dtype=np.float32)
-    lines = [note(
+    lines: list[str] = [note(
         f"{len(ordered)} pictures were stacked in the order of their names, the first as the lowest slice; how far "
         "apart they lie is nominal"
     )]  # fmt: skip

@@ -84,8 +84,7 @@ def test_a_link_is_for_whoever_has_it_and_ends_with_the_scan(
     stranger.wait_for_load_state("networkidle")
     assert "Drop a scan anywhere" in stranger.inner_text("#scan-status")
     assert stranger.locator("#scan-viewer .viewer[data-state=empty]").count() == 1
-    stranger.goto(link[:-4] + "AAAA")
-    stranger.reload()
+    stranger.goto(link[:-4] + "AAAA")  # another fragment alone: the page loads itself again
     stranger.wait_for_function(f"document.querySelector('#scan-status')?.innerText.startsWith('{GONE}')")
 
     friend = new_page()

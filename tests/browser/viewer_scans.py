@@ -140,6 +140,9 @@ def viewer_page(folder: Path) -> gr.Blocks:
     }
     with gr.Blocks(analytics_enabled=False) as blocks:
         viewer = Viewer(elem_id="viewer")
-        for name, made in scans.items():
-            gr.Button(name, elem_id=f"show-{name}").click(made, None, viewer, api_visibility="private")
+        # In one row, so that the page need not be scrolled to reach one.
+        with gr.Row():
+            for name, made in scans.items():
+                button = gr.Button(name, elem_id=f"show-{name}", size="sm", min_width=60)
+                button.click(made, None, viewer, api_visibility="private")
     return blocks

@@ -30,6 +30,9 @@ def test_the_app_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
     try:
         url = f"http://127.0.0.1:{port}/"
         config = _config(url, server)
+        assert server.stdout is not None
+        # Before it is stopped: it serves a moment earlier than it says so.
+        assert any(f"hemobench is at {url}" in line for line in server.stdout)
         assert config["analytics_enabled"] is False
         assert config["run_history"] is False
         (folder,) = tmp_path.glob("hemobench-demo-*")
@@ -41,7 +44,6 @@ def test_the_app_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
         server.send_signal(signal.SIGTERM)  # as impatient supervisors do
         written = server.communicate(timeout=60)[0]
     assert server.returncode == 0, written
-    assert f"hemobench is at {url}" in written
     assert not list(tmp_path.glob("hemobench-demo-*"))
     assert not list(tmp_path.rglob("DOE_JOHN*"))
     assert (tmp_path / "another's").read_text() == "not ours to delete"
