@@ -19,8 +19,9 @@ NAMES = [
 ]
 # Tools that write what other commands measure.
 WITHOUT_RATIOS = {"peers/blast_ct", "peers/out_of_fold"}
-# Playwright's loop would stand in the way of the browser tests of the same process.
-APART = {"viewer"}
+# In a process of their own: Playwright's loop would stand in the way of the browser tests of the same process, and the
+# memory of a board is watched for a process that does nothing else (after many others it died here).
+APART = {"viewer", "existing_board"}
 Load = Callable[[str], ModuleType]
 
 
