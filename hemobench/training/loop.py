@@ -164,11 +164,14 @@ class _Trainer:
 
     def begin_with(self, weights: Mapping[str, torch.Tensor]) -> None:
         """Weights of another run of the same network instead of random ones. It may have more parts than this one, or
-        lack whole parts (a decoder), which then begin anew. Raises: UserError for another network's."""
+        lack whole parts or have them for other outputs (a decoder), which then begin anew. Raises: UserError for
+        another network's."""
         own = self.bare.state_dict()
         if isinstance(self.bare, TimmUNet):
             weights = self.bare.widened(weights)
-        given = {name: tensor for name, tensor in weights.items() if name in own}
+        other = {_part(name) for name, tensor in weights.items() if name in own and own[name].shape != tensor.shape}
+        other -= {"backbone"}  # a decoder for a backbone that begins anew is worth nothing: that is another network
+        given = {name: tensor for name, tensor in weights.items() if name in own and _part(name) not in other}
         lacking = {name for name in own if name not in given}
         parts = sorted({_part(name) for name in lacking})
         try:

@@ -122,6 +122,24 @@ def test_a_start_without_a_decoder_leaves_it_to_begin_anew(located: Examples, tm
     assert not torch.allclose(begun["decoder.final.weight"], tensors["decoder.final.weight"], atol=1e-6)
 
 
+def test_a_decoder_for_other_outputs_begins_anew_and_another_backbone_is_refused(
+    located: Examples, tmp_path: Path
+) -> None:
+    run_experiment(CONFIG, located, make_split(), tmp_path / "whole")
+    tensors, header = load_tensors(tmp_path / "whole" / BEST)
+    frozen = dataclasses.replace(CONFIG, epochs=1, learning_rate=1e-12, augment="none")
+    for part in ("decoder.final.weight", "backbone.fc.weight"):
+        doubled = tensors | {part: torch.cat([tensors[part]] * 2)}
+        save_tensors(tmp_path / part / BEST, doubled, header)
+    start = tmp_path / "decoder.final.weight"
+    run_experiment(frozen, located, make_split(), tmp_path / "after", start=start)
+    begun, _ = load_tensors(tmp_path / "after" / BEST)
+    torch.testing.assert_close(begun["backbone.fc.weight"], tensors["backbone.fc.weight"], atol=1e-6, rtol=0)
+    assert not torch.allclose(begun["decoder.final.weight"], tensors["decoder.final.weight"], atol=1e-6)
+    with pytest.raises(UserError, match="expected a run or checkpoint of the same network"):
+        run_experiment(frozen, located, make_split(), tmp_path / "refused", start=tmp_path / "backbone.fc.weight")
+
+
 def test_the_weights_of_another_network_are_refused(located: Examples, tmp_path: Path) -> None:
     run_experiment(CONFIG, located, make_split(), tmp_path / "whole")
     tensors, header = load_tensors(tmp_path / "whole" / BEST)
