@@ -20,8 +20,9 @@ NAMES = [
 # Tools that write what other commands measure.
 WITHOUT_RATIOS = {"peers/blast_ct", "peers/out_of_fold"}
 # In a process of their own: Playwright's loop would stand in the way of the browser tests of the same process, and the
-# memory of a board is watched for a process that does nothing else (after many others it died here).
-APART = {"viewer", "existing_board"}
+# memory of a board is watched for a process that does nothing else (after many others it died here). A copy without its
+# history has no earlier phantoms to compare with.
+APART = {"viewer", "existing_board", "phantom_before"}
 Load = Callable[[str], ModuleType]
 
 

@@ -20,6 +20,7 @@ from hemobench.datasets.phantom.tissues import Tissue
 
 FAR_MM = 60.0
 HEAD_STEP = 4
+STEP = 2
 FALX_ZONE = 1
 TENTORIUM_ZONE = 2
 CEREBELLUM = 4
@@ -31,15 +32,16 @@ class BrainVoxels:
     """The voxels of Tissue.BRAIN as flat arrays of equal length n: painting touches them alone, a fifth of the grid.
 
     index: int64, place in the flattened grid. solid: int32, grey plus white, 0 to 255. white_share: float32, white part
-    of it. depth_mm, ventricle_mm: float32. height: float32, -1 at the grid's lowest plane, 1 at its highest.
+    of it, steepened. depth_mm: float32. beside_ventricle: float32, 1 at a ventricle's wall, less away from it. slant:
+    float32, what bone adds towards the vertex, where every ray crosses it at a slant, 1 in the middle.
     """
 
     index: torch.Tensor
     solid: torch.Tensor
     white_share: torch.Tensor
     depth_mm: torch.Tensor
-    ventricle_mm: torch.Tensor
-    height: torch.Tensor
+    beside_ventricle: torch.Tensor
+    slant: torch.Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,12 +79,49 @@ class Anatomy:
         depth, ventricle = (field.flatten()[index].float() for field in (self.depth_mm, self.ventricle_mm))
         plane = torch.div(index, self.shape[1] * self.shape[2], rounding_mode="floor")
         height = plane.float() * (2 / max(self.shape[0] - 1, 1)) - 1
-        return BrainVoxels(index, solid, white.float() / solid.clamp(min=1).float(), depth, ventricle, height)
+        share = steepened(white.float() / solid.clamp(min=1).float(), 0.25, 0.90)
+        beside, slant = torch.exp(ventricle.clamp(min=0) / -6), 0.7 + 0.6 * torch.sigmoid((height - 0.6) * 8)
+        return BrainVoxels(index, solid, share, depth, beside, slant)
 
     @cached_property
-    def tissue_index(self) -> torch.Tensor:
-        """Tissue ids, flat, in the type that look-up tables take."""
-        return self.tissue.flatten().int()
+    def falx_sheet(self) -> torch.Tensor:
+        """Places (n, 3) of the falx in the grid of every second plane and row: z / 2, y / 2, x."""
+        sheet = (self.tissue == Tissue.DURA) & (self.depth_mm > 2) & (self.falx_mm.abs() < 1)
+        return torch.nonzero(sheet[::2, ::2])
+
+    @cached_property
+    def solid_index(self) -> torch.Tensor:
+        """Places (n,) in the flattened grid of all that is neither air nor brain, int64, ascending."""
+        tissue = self.tissue.flatten()
+        return torch.nonzero((tissue != Tissue.AIR) & (tissue != Tissue.BRAIN)).flatten()
+
+    @cached_property
+    def solid_tissue(self) -> torch.Tensor:
+        """Tissue ids at `solid_index`, in the type that look-up tables take."""
+        return self.tissue.flatten()[self.solid_index].int()
+
+    @cached_property
+    def ventricles(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """What lies inside the ventricles, fluid and plexus: float32 (1, z, y, x) cut to its box, and the (x, y, z) of
+        the box's first voxel."""
+        there = (self.tissue == Tissue.VENTRICLE) | (self.tissue == Tissue.CHOROID)
+        cut = bounding_box(there, margin=1)
+        start = torch.tensor([side.start for side in reversed(cut)], dtype=torch.float32)
+        return there[cut].float()[None], start
+
+    @cached_property
+    def ventricle_fluid(self) -> torch.Tensor:
+        """Where the ventricles' fluid is: float32 (1, Z, Y, X), 0 or 1."""
+        return (self.tissue == Tissue.VENTRICLE).float()[None]
+
+    @cached_property
+    def coarse(self) -> Coarse:
+        """The fields that move a head, on every second voxel."""
+        thin = slice(None, None, STEP)
+        depth, ventricle = self.depth_mm[thin, thin, thin].float(), self.ventricle_mm[thin, thin, thin].float()
+        # Tissue near a ventricle comes from nearer its middle: the ventricle grows by that much.
+        pull = torch.exp(-ventricle.clamp(min=0) / 9) * (depth / 12).clamp(0, 1)
+        return Coarse(depth, (depth > 0).float(), -_gradient(depth), -_gradient(ventricle) * pull)
 
     @cached_property
     def head(self) -> torch.Tensor:
@@ -111,6 +150,44 @@ class Anatomy:
     def tensors(self) -> dict[str, torch.Tensor]:
         """All arrays by field name, as safetensors wants them."""
         return {field.name: getattr(self, field.name).contiguous() for field in fields(self)}
+
+
+@dataclass(frozen=True)
+class Coarse:
+    """Fields of an anatomy on every STEP-th voxel, shape (Z/2, Y/2, X/2). depth: mm below the inner table. inside: 1 in
+    the cranium, else 0. outward: (3, ...) unit direction away from the brain. growth: (3, ...) backward displacement
+    of a head whose ventricles grow by 1 mm. Vectors are (x, y, z)."""
+
+    depth: torch.Tensor
+    inside: torch.Tensor
+    outward: torch.Tensor
+    growth: torch.Tensor
+
+
+def steepened(fraction: torch.Tensor, low: float, high: float) -> torch.Tensor:
+    """A smooth step from 0 at `low` to 1 at `high`."""
+    t = ((fraction - low) / (high - low)).clamp(0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _gradient(field: torch.Tensor) -> torch.Tensor:
+    """Unit direction of steepest rise, components (x, y, z), smoothed against the kinks of a distance field."""
+    soft = F.avg_pool3d(field[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]
+    dz, dy, dx = torch.gradient(soft)
+    direction = torch.stack((dx, dy, dz))
+    return direction / direction.square().sum(0).sqrt().clamp(min=0.5)
+
+
+def bounding_box(mask: torch.Tensor, margin: int = 0) -> tuple[slice, slice, slice]:
+    """The box of a mask (Z, Y, X) and so many voxels around it; the first two voxels of each axis where it is empty."""
+    there: BoolArray = mask.numpy()
+    flat = np.any(there, axis=0)
+    lines = (np.any(there.reshape(len(there), -1), axis=1), np.any(flat, axis=1), np.any(flat, axis=0))
+    ends = [np.flatnonzero(line) for line in lines]
+    planes, rows, columns = (
+        slice(max(0, int(end[0]) - margin), int(end[-1]) + 1 + margin) if len(end) else slice(0, 2) for end in ends
+    )
+    return planes, rows, columns
 
 
 LANDMARKS = ("deep_right", "deep_left", "pons", "pineal", "suprasellar", "atrium_right", "atrium_left")

@@ -104,6 +104,10 @@ class Site:
 
     def convexity(self) -> torch.Tensor:
         """The inner table above the skull base, where collections under the vault sit."""
+        return self._convexity
+
+    @cached_property
+    def _convexity(self) -> torch.Tensor:
         base = float(self.anatomy.landmark("suprasellar")[0]) - self.origin[0] - 2
         shell = (self.depth > 0) & (self.depth < 1.6)
         shell[: max(0, int(base))] = False
@@ -111,6 +115,10 @@ class Site:
 
     def base(self) -> torch.Tensor:
         """The inner table of the middle and posterior fossae, below the vault: where thin collections hide by bone."""
+        return self._base
+
+    @cached_property
+    def _base(self) -> torch.Tensor:
         level = int(float(self.anatomy.landmark("suprasellar")[0]) - self.origin[0])
         shell = (self.depth > 0) & (self.depth < 1.6)
         shell[max(0, level + 4) :] = False
@@ -132,7 +140,7 @@ def make_bleed(site: Site, bleed: Bleed) -> BleedField:
 
 def _soft(margin_mm: torch.Tensor, width_mm: float = 0.35) -> torch.Tensor:
     """Occupancy from a signed margin: a surface half a voxel soft."""
-    return torch.sigmoid(margin_mm / width_mm)
+    return (margin_mm / width_mm).sigmoid_()
 
 
 def _blood(site: Site, bleed: Bleed, rng: np.random.Generator, unevenness: float = 3.0) -> torch.Tensor:
@@ -140,7 +148,7 @@ def _blood(site: Site, bleed: Bleed, rng: np.random.Generator, unevenness: float
     base = float(rng.uniform(low, high))
     if bleed.age == "hyperacute":
         unevenness *= 3.0  # the swirl sign: unclotted blood beside clot
-    return base + unevenness * smooth_noise(site.shape, float(rng.uniform(2.5, 6)), rng)
+    return smooth_noise(site.shape, float(rng.uniform(2.5, 6)), rng).mul_(unevenness).add_(base)
 
 
 def _between(size: float, low: float, high: float) -> float:

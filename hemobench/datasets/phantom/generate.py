@@ -17,7 +17,7 @@ from hemobench.datasets.phantom.render import render_ct, render_t1
 from hemobench.datasets.phantom.sources import anatomy_keys, is_cached, load_anatomy
 from hemobench.datasets.phantom.visible import seen_alone
 
-GENERATOR_VERSION = 4  # raise it when voxels change, so that caches of older phantoms are not used
+GENERATOR_VERSION = 5  # raise it when voxels change, so that caches of older phantoms are not used
 T1_VERSION = 2  # the same for what is T1-weighted MRI alone
 
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from hemobench.datasets.phantom.anatomy import CEREBELLUM, Anatomy, BrainVoxels
+from hemobench.datasets.phantom.anatomy import CEREBELLUM, STEP, Anatomy, BrainVoxels, steepened
 from hemobench.datasets.phantom.bleeds import Swelling
 from hemobench.datasets.phantom.noise import smooth_noise, stream
 from hemobench.datasets.phantom.plan import Person, Plan
@@ -32,7 +32,6 @@ from hemobench.datasets.phantom.tissues import (
     t1_table,
 )
 
-STEP = 2
 # Standard deviation of the density within one tissue, HU: trabecular bone varies most.
 TEXTURE_HU = np.zeros(len(Tissue), np.float32)
 TEXTURE_HU[[Tissue.BRAIN, Tissue.MUSCLE, Tissue.FAT, Tissue.DIPLOE, Tissue.CORTICAL_BONE]] = (
@@ -51,14 +50,8 @@ def neural_fractions(anatomy: Anatomy, person: Person) -> tuple[torch.Tensor, to
     The template is a mean of many heads: its maps are steepened to the sharp borders that one head has.
     """
     # What fraction counts as solid: little in a young brain, whose sulci are closed, much in an old one.
-    table = _steepened(torch.linspace(0, 1, 256), 0.36 * person.atrophy, 0.58 + 0.38 * person.atrophy)
-    return table[anatomy.brain.solid], _steepened(anatomy.brain.white_share, 0.25, 0.90)
-
-
-def _steepened(fraction: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """A smooth step from 0 at `low` to 1 at `high`."""
-    t = ((fraction - low) / (high - low)).clamp(0, 1)
-    return t * t * (3 - 2 * t)
+    table = steepened(torch.linspace(0, 1, 256), 0.36 * person.atrophy, 0.58 + 0.38 * person.atrophy)
+    return table.index_select(0, anatomy.brain.solid), anatomy.brain.white_share
 
 
 def paint_ct(anatomy: Anatomy, plan: Plan) -> torch.Tensor:
@@ -70,20 +63,22 @@ def paint_ct(anatomy: Anatomy, plan: Plan) -> torch.Tensor:
     if "dense-sinus" in lookalikes:
         table[Tissue.VENOUS_SINUS] = float(stream(plan.key, "dense-sinus").uniform(66, 80))
     texture = smooth_noise(anatomy.shape, 4.0, rng).flatten()
-    hu, spread = (torch.from_numpy(values)[anatomy.tissue_index] for values in (table, TEXTURE_HU))
-    hu.addcmul_(spread, texture)
-    brain = anatomy.brain
+    hu = painted(anatomy, table)
+    brain, solid = anatomy.brain, anatomy.solid_index
+    spread = torch.from_numpy(TEXTURE_HU).index_select(0, anatomy.solid_tissue)
+    hu.index_add_(0, solid, texture.index_select(0, solid).mul_(spread))
     neural, share = neural_fractions(anatomy, person)
-    matter = csf + neural * (grey - csf + share * (white - grey))
+    matter = share.mul(white - grey).add_(grey - csf).mul_(neural).add_(csf)
     if person.age_years > 60:
         # Small-vessel disease: white matter beside the ventricles is darker.
-        matter -= share * torch.exp(brain.ventricle_mm.clamp(min=0) / -6) * float(rng.uniform(0, 9))
+        matter.addcmul_(share, brain.beside_ventricle, value=-float(rng.uniform(0, 9)))
     # What beam hardening correction leaves in every head: brain reads some HU denser towards the skull ("cupping").
     matter += _rim(brain, float(rng.uniform(1, 5)), 10.0)
     if "bright-rim" in lookalikes:
         rim = stream(plan.key, "bright-rim")
         matter += _rim(brain, float(rim.uniform(5, 22)), float(rim.uniform(1.5, 4.0)))
-    hu = hu.index_add_(0, brain.index, matter).reshape(anatomy.shape)
+    matter.add_(texture.index_select(0, brain.index), alpha=float(TEXTURE_HU[Tissue.BRAIN]))
+    hu = hu.index_copy_(0, brain.index, matter).reshape(anatomy.shape)
     for name in lookalikes:
         if name.endswith("-calcification"):
             _calcify(anatomy, hu, name, stream(plan.key, name))
@@ -94,6 +89,13 @@ def paint_ct(anatomy: Anatomy, plan: Plan) -> torch.Tensor:
     if "operated" in lookalikes:
         operate(anatomy, hu, stream(plan.key, "operated"))
     return hu
+
+
+def painted(anatomy: Anatomy, table: NDArray[np.float32]) -> torch.Tensor:
+    """Each voxel outside the brain with its tissue's value: float32 (Z * Y * X,); the brain is left as air."""
+    values = torch.full((anatomy.tissue.numel(),), float(table[Tissue.AIR]))
+    solid = torch.from_numpy(table).index_select(0, anatomy.solid_tissue)
+    return values.index_copy_(0, anatomy.solid_index, solid)
 
 
 # Where calcium gathers, its reach in mm and the number of grains: most are small. Set by eye on CT-ICH.
@@ -120,8 +122,7 @@ def _log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
 
 
 def _somewhere_on_falx(anatomy: Anatomy, rng: np.random.Generator) -> NDArray[np.float64]:
-    sheet = (anatomy.tissue == Tissue.DURA) & (anatomy.depth_mm > 2) & (anatomy.falx_mm.abs() < 1)
-    where = torch.nonzero(sheet[::2, ::2])
+    where = anatomy.falx_sheet
     if not len(where):
         return anatomy.landmark("pineal")
     z, y, x = where[int(rng.integers(len(where)))].tolist()
@@ -166,20 +167,21 @@ def _thin_base(anatomy: Anatomy, hu: torch.Tensor, rng: np.random.Generator) -> 
     commonest false alarm on CT-ICH. In patches, bone gets the density of a mixture with its neighbours."""
     top = int(anatomy.landmark("suprasellar")[0]) + 28
     bottom = max(0, top - 70)
-    view, tissue = hu[bottom:top], anatomy.tissue[bottom:top]
-    bone = (tissue == Tissue.CORTICAL_BONE) | (tissue == Tissue.DIPLOE)
     # Only towards the face: the occiput is thick in everybody.
-    bone[:, int(anatomy.landmark("pons")[1]) :] = False
+    behind = int(anatomy.landmark("pons")[1])
+    view, tissue = hu[bottom:top, :behind], anatomy.tissue[bottom:top, :behind]
+    bone = (tissue == Tissue.CORTICAL_BONE) | (tissue == Tissue.DIPLOE)
     middle, spread = float(rng.uniform(0.35, 0.9)), float(rng.uniform(0.15, 0.4))
-    share = (middle + spread * smooth_noise(view.shape, float(rng.uniform(8, 18)), rng)).clamp(0.04, 1.0)
-    view[bone] = 35 + (view[bone] - 35) * share[bone]
+    noise = smooth_noise(hu[bottom:top].shape, float(rng.uniform(8, 18)), rng)[:, :behind]
+    share = (middle + spread * noise).clamp_(0.04, 1.0)
+    view.copy_(torch.where(bone, 35 + (view - 35) * share, view))
 
 
 def _rim(brain: BrainVoxels, height_hu: float, length_mm: float) -> torch.Tensor:
     """Beam hardening beside thick bone: brain within some millimetres of the inner table reads too dense, most at the
     vertex, where every ray crosses bone at a slant. HU at each of the brain's voxels."""
-    near = torch.exp(brain.depth_mm.clamp(min=0) / -length_mm)
-    return near * (height_hu * (0.7 + 0.6 * torch.sigmoid((brain.height - 0.6) * 8)))
+    near = brain.depth_mm.clamp(min=0).div_(-length_mm).exp_()
+    return near.mul_(brain.slant).mul_(height_hu)
 
 
 def paint_t1(anatomy: Anatomy, person: Person, rng: np.random.Generator) -> torch.Tensor:
@@ -187,25 +189,19 @@ def paint_t1(anatomy: Anatomy, person: Person, rng: np.random.Generator) -> torc
     table = t1_table(rng)
     grey, white, csf = (float(rng.uniform(*r)) for r in (GREY_T1, WHITE_T1, CSF_T1))
     table[Tissue.VENTRICLE] = csf
-    bright = torch.from_numpy(table)[anatomy.tissue_index]
+    bright = painted(anatomy, table)
     neural, share = neural_fractions(anatomy, person)
     index = anatomy.brain.index
-    texture = 1 + 0.02 * smooth_noise(anatomy.shape, 7.0, rng).flatten()[index]
-    bright[index] = (csf + neural * (grey + share * (white - grey) - csf)) * texture
-    return bright.reshape(anatomy.shape)
+    texture = 1 + 0.02 * smooth_noise(anatomy.shape, 7.0, rng).flatten().index_select(0, index)
+    matter = (csf + neural * (grey + share * (white - grey) - csf)) * texture
+    return bright.index_copy_(0, index, matter).reshape(anatomy.shape)
 
 
 def displacement(anatomy: Anatomy, person: Person, swellings: Sequence[Swelling]) -> torch.Tensor:
     """The backward displacement of a head: wider ventricles, thicker or thinner skull, and the bleeds' mass effect."""
-    depth = anatomy.depth_mm[::STEP, ::STEP, ::STEP].float()
-    ventricle = anatomy.ventricle_mm[::STEP, ::STEP, ::STEP].float()
-    outward = -_gradient(depth)
-    moves = torch.zeros(3, *depth.shape)
-    inside = (depth > 0).float()
-    if person.ventricle_growth_mm:
-        # Tissue near a ventricle comes from nearer its middle: the ventricle grows by that much.
-        pull = person.ventricle_growth_mm * torch.exp(-ventricle.clamp(min=0) / 9) * (depth / 12).clamp(0, 1)
-        moves -= _gradient(ventricle) * pull
+    coarse = anatomy.coarse
+    depth, outward = coarse.depth, coarse.outward
+    moves = coarse.growth * person.ventricle_growth_mm
     if person.skull_factor != 1:
         skull = 7.0
         out = (-depth).clamp(min=0)
@@ -215,7 +211,7 @@ def displacement(anatomy: Anatomy, person: Person, swellings: Sequence[Swelling]
         scalp = torch.minimum(beyond, torch.tensor(6.0 * person.scalp_factor))
         moves -= outward * (1 - 1 / person.scalp_factor) * scalp
     for swelling in swellings:
-        moves += _push(swelling, depth, outward, inside)
+        moves += _push(swelling, depth, outward, coarse.inside)
     return moves
 
 
@@ -236,15 +232,7 @@ def _push(swelling: Swelling, depth: torch.Tensor, outward: torch.Tensor, inside
         # Never from beyond the inner table: bone does not move in.
         return direction * torch.minimum(shift, (depth - 1.5).clamp(min=0)) * inside
     radius = swelling.thickness_mm * 0.85
-    source = (far**3 - 0.7 * radius**3).clamp(min=0) ** (1 / 3)
+    source = (far * far * far - 0.7 * radius**3).clamp(min=0) ** (1 / 3)
     fade = torch.exp(-((far / swelling.reach_mm) ** 2)) * (depth / 10).clamp(0, 1)
     pull = ((source - far) * fade / far.clamp(min=0.5)).clamp(min=-0.9)
     return torch.stack(torch.broadcast_tensors(x, y, z)) * pull
-
-
-def _gradient(field: torch.Tensor) -> torch.Tensor:
-    """Unit direction of steepest rise, components (x, y, z), smoothed against the kinks of a distance field."""
-    soft = F.avg_pool3d(field[None, None], 3, stride=1, padding=1, count_include_pad=False)[0, 0]
-    dz, dy, dx = torch.gradient(soft)
-    direction = torch.stack((dx, dy, dz))
-    return direction / direction.square().sum(0).sqrt().clamp(min=0.5)

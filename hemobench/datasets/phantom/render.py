@@ -13,12 +13,12 @@ from torch.nn import functional as F
 
 from hemobench.datasets.case import Loaded
 from hemobench.datasets.phantom import artefacts
-from hemobench.datasets.phantom.anatomy import HEAD_STEP, Anatomy
+from hemobench.datasets.phantom.anatomy import HEAD_STEP, Anatomy, bounding_box
 from hemobench.datasets.phantom.bleeds import BleedField, make_bleed, site_of
-from hemobench.datasets.phantom.noise import generator, stream
-from hemobench.datasets.phantom.person import STEP, displacement, neural_fractions, paint_ct, paint_t1
+from hemobench.datasets.phantom.noise import enlarged, generator, stream
+from hemobench.datasets.phantom.person import displacement, neural_fractions, paint_ct, paint_t1
 from hemobench.datasets.phantom.plan import PhantomSpec, Plan
-from hemobench.datasets.phantom.tissues import OEDEMA_HU, Tissue
+from hemobench.datasets.phantom.tissues import OEDEMA_HU
 from hemobench.labels import LABEL_IDS, SUBTYPES
 from hemobench.volume import Volume
 
@@ -29,6 +29,8 @@ MIN_AREA_MM2 = 12.0  # a slice is labelled when this much of it is blood: what a
 T1_SHAPE = (176, 208, 176)
 INPLANE_STEP = 4
 WINDOW_STEP = 8
+NEAR_STEP = 4
+FIELD_MM = 2.0  # displacements are read at most this far apart: the step of their own grid
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,7 @@ class Sampler:
     def displaced(self, positions: torch.Tensor) -> torch.Tensor:
         """Positions in the undisplaced template of the tissue found at `positions`, (planes, H, W, 3)."""
         size = positions.shape[1:3]
-        thin = max(1, int(STEP / self.geometry.spacing_mm[1]))  # the field is smooth: its own grid's step will do
+        thin = max(1, int(FIELD_MM / self.geometry.spacing_mm[1]))
         few = positions.permute(0, 3, 1, 2)
         if thin > 1:
             few = F.interpolate(few, size=[n // thin + 1 for n in size], mode="bilinear", align_corners=True)
@@ -167,11 +169,33 @@ def sample(fields: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
     return values.reshape(fields.shape[0], *positions.shape[:-1])
 
 
+def within(positions: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> torch.Tensor:
+    """Which positions (..., 3) lie in a box, its faces included: bool (...)."""
+    return ((positions >= low) & (positions <= high)).all(dim=-1)
+
+
+def near(positions: torch.Tensor, low: torch.Tensor, high: torch.Tensor) -> tuple[slice, slice, slice] | None:
+    """The planes, rows and columns of positions (planes, H, W, 3) that may lie in a box; None where none does.
+
+    Every fourth row and column is looked at, in a box that is wider by what lies between two of them.
+    """
+    few = positions[:, ::NEAR_STEP, ::NEAR_STEP]
+    if min(few.shape[1:3]) < 2:
+        return slice(None), slice(None), slice(None)
+    wider = torch.maximum((few[:, 1:] - few[:, :-1]).abs().amax(), (few[:, :, 1:] - few[:, :, :-1]).abs().amax())
+    there = within(few, low - wider, high + wider).any(dim=0).numpy()
+    rows, columns = (np.flatnonzero(there.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        return None
+    tall, wide = (slice(max(0, int(n[0]) - 1) * NEAR_STEP, (int(n[-1]) + 1) * NEAR_STEP + 1) for n in (rows, columns))
+    return slice(None), tall, wide
+
+
 def render_ct(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
     """One CT study: Volume in HU, label map and ventricles in its space, slice labels."""
     fields = [make_bleed(site_of(anatomy), bleed) for bleed in plan.bleeds]
     moves = displacement(anatomy, plan.person, [f.swelling for f in fields if f.swelling])
-    template = (paint_ct(anatomy, plan) + 1000)[None]  # air is 0, as beyond the grid
+    template = paint_ct(anatomy, plan).add_(1000)[None]  # air is 0, as beyond the grid
     geometry = ct_geometry(spec, plan, anatomy)
     sampler = Sampler(geometry, moves, plan.person.warp_mm, stream(plan.key, "warp"))
     mixer = BloodMixer(anatomy, plan, fields)
@@ -214,7 +238,7 @@ class BloodMixer:
         self.fluids: dict[str, torch.Tensor] = {}
         kinds = {f.fluid for f in fields}
         if "ventricle" in kinds:
-            self.fluids["ventricle"] = (anatomy.tissue == Tissue.VENTRICLE).float()[None]
+            self.fluids["ventricle"] = anatomy.ventricle_fluid
         if "subarachnoid" in kinds:
             neural, _ = neural_fractions(anatomy, plan.person)
             # Thinly filled sulci of the averaged template still hold blood that a reader sees: the fraction is raised.
@@ -228,8 +252,7 @@ class BloodMixer:
         """Occupancy, HU and oedema of a bleed, cut to where they are, and the (x, y, z) of their first voxel."""
         oedema = field.oedema if field.oedema is not None else torch.zeros_like(field.occupancy)
         there = torch.maximum(field.occupancy, oedema) > 0.01
-        bounds = [torch.nonzero(there.any(a).any(b)).flatten() for a, b in ((2, 1), (2, 0), (1, 0))]
-        cut = tuple(slice(max(0, int(b[0]) - 1), int(b[-1]) + 2) if len(b) else slice(0, 2) for b in bounds)
+        cut = bounding_box(there, margin=1)
         start = [s.start + c.start for s, c in zip(field.box, cut, strict=True)]
         channels = torch.stack((field.occupancy[cut], field.hu[cut], oedema[cut]))
         return channels, torch.tensor(start[::-1], dtype=torch.float32)
@@ -241,21 +264,25 @@ class BloodMixer:
         amounts: dict[int, torch.Tensor] = {}
         for k, (field, (channels, start)) in enumerate(zip(self.fields, self.stacks, strict=True)):
             last = torch.tensor(channels.shape[:0:-1], dtype=torch.float32) - 1
-            inside = ((positions >= start) & (positions <= start + last)).all(dim=-1)
-            if not bool(inside.any()):
+            part = near(positions, start, start + last)
+            if part is None:
                 continue
-            local = positions[inside] - start
+            place = positions[part]
+            inside = within(place, start, start + last)
+            local = place[inside] - start
+            if not len(local):
+                continue
             occupancy, blood, oedema = sample(channels, local)
             if field.fluid:
-                occupancy = occupancy * sample(self.fluids[field.fluid], displaced[inside])[0]
-            here = planes[inside]
+                occupancy = occupancy * sample(self.fluids[field.fluid], displaced[part][inside])[0]
+            here = planes[part][inside]
             here = torch.where(
                 (here > self.oedema_hu) & (here < 90), here + 0.85 * oedema * (self.oedema_hu - here), here
             )
             occupancy = occupancy * (here < 200)  # bone stays bone
-            planes[inside] = here + occupancy * (blood - here)
+            planes[part][inside] = here + occupancy * (blood - here)
             amount = torch.zeros_like(planes)
-            amount[inside] = occupancy
+            amount[part][inside] = occupancy
             amounts[k] = amount
         return planes, amounts
 
@@ -264,19 +291,16 @@ class _Ventricles:
     """Where the ventricles are, with all that is in them: fluid, blood mixed into it, plexus."""
 
     def __init__(self, anatomy: Anatomy) -> None:
-        there = (anatomy.tissue == Tissue.VENTRICLE) | (anatomy.tissue == Tissue.CHOROID)
-        bounds = [torch.nonzero(there.any(a).any(b)).flatten() for a, b in ((2, 1), (2, 0), (1, 0))]
-        cut = [slice(max(0, int(b[0]) - 1), int(b[-1]) + 2) if len(b) else slice(0, 2) for b in bounds]
-        self.field = there[tuple(cut)].float()[None]
-        self.start = torch.tensor([side.start for side in reversed(cut)], dtype=torch.float32)
+        self.field, self.start = anatomy.ventricles
 
     def share(self, displaced: torch.Tensor, solid: Sequence[torch.Tensor]) -> torch.Tensor:
         """Share of ventricle (planes, H, W) at displaced positions; `solid` are the bleeds that took its place."""
         share = torch.zeros(displaced.shape[:-1])
         last = torch.tensor(self.field.shape[:0:-1], dtype=torch.float32) - 1
-        inside = ((displaced >= self.start) & (displaced <= self.start + last)).all(dim=-1)
-        if bool(inside.any()):
-            share[inside] = sample(self.field, displaced[inside] - self.start)[0]
+        part = near(displaced, self.start, self.start + last)
+        if part is not None:
+            # The box ends in a layer without any: what lies beyond gets 0 as it is.
+            share[part] = sample(self.field, displaced[part] - self.start)[0]
         for amount in solid:
             share *= 1 - amount
         return share
@@ -331,7 +355,7 @@ def render_t1(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
     rng = stream(plan.key, "t1")
     moves = displacement(anatomy, plan.person, ())
     template = torch.stack((
-        paint_t1(anatomy, plan.person, rng), (anatomy.tissue == Tissue.VENTRICLE).float(), anatomy.depth_mm.float(),
+        paint_t1(anatomy, plan.person, rng), anatomy.ventricle_fluid[0], anatomy.depth_mm.float(),
     ))
     geometry = mr_geometry(plan, anatomy)
     sampler = Sampler(geometry, moves, plan.person.warp_mm, rng)
@@ -340,7 +364,7 @@ def render_t1(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
         displaced = sampler.displaced(sampler.positions(index))
         bright[index], ventricle[index], depth_mm[index] = sample(template, displaced).mean(1)
     coarse = torch.from_numpy(rng.standard_normal((1, 1, 4, 4, 4)).astype(np.float32)) * 0.12
-    bias = F.interpolate(coarse, size=geometry.shape, mode="trilinear", align_corners=True)[0, 0].exp()
+    bias = enlarged(coarse[0, 0], geometry.shape).exp_()
     sigma = float(rng.uniform(0.012, 0.05))
     noise = torch.randn(2, *geometry.shape, generator=generator(rng)) * sigma
     magnitude = ((bright * bias + noise[0]) ** 2 + noise[1] ** 2).sqrt()  # Rician: noise in both channels

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from hemobench.datasets.phantom.anatomy import CEREBELLUM, FALX_ZONE, TENTORIUM_ZONE, Anatomy
+from hemobench.datasets.phantom.anatomy import CEREBELLUM, FALX_ZONE, STEP, TENTORIUM_ZONE, Anatomy
 from hemobench.datasets.phantom.bleeds import BleedField, Site, Swelling, make_bleed
-from hemobench.datasets.phantom.person import STEP, displacement
+from hemobench.datasets.phantom.person import displacement
 from hemobench.datasets.phantom.plan import Bleed, Person
 from hemobench.datasets.phantom.tissues import BLOOD_HU, Tissue
 

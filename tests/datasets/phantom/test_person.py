@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from hemobench.datasets.phantom.anatomy import Anatomy
+from hemobench.datasets.phantom.anatomy import STEP, Anatomy
 from hemobench.datasets.phantom.noise import stream
-from hemobench.datasets.phantom.person import STEP, _calcify, displacement, neural_fractions, paint_ct, paint_t1
+from hemobench.datasets.phantom.person import _calcify, displacement, neural_fractions, paint_ct, paint_t1
 from hemobench.datasets.phantom.plan import Plan
 from hemobench.datasets.phantom.tissues import APPEARANCE, CSF_HU, GREY_HU, WHITE_HU, Tissue
 
