@@ -123,17 +123,20 @@ class Panel:
             return
         call = report.study.calls.get(name)
         positive = call is not None and call.positive
-        shade = colour if positive else mixed(colour, PANEL, 0.55)
+        # As on the page: types are tagged by the rule of the sentence that leads, and the others keep their bars.
+        tagged = positive if name == "any" else name in verdict_of(report).named
+        shade = colour if tagged else mixed(colour, PANEL, 0.55)
         length = round(min(1.0, max(0.0, probability)) * (right - left))
         self.canvas.fill((left, top, left + length, bottom), shade, radius=3 if length > 6 else 0)
         if call is not None:
             self.canvas.tick(left + round(min(1.0, call.threshold) * (right - left)), top - 5, bottom + 5, TEXT, 2)
         middle = (top + bottom) / 2
-        self.canvas.text(right + 10, middle, f"{probability:.2f}", 16, TEXT if positive else MUTED, anchor="lm")
-        if positive:
-            wide = round(text_width("called", 13)) + 12
+        self.canvas.text(right + 10, middle, f"{probability:.2f}", 16, TEXT if tagged else MUTED, anchor="lm")
+        if tagged:
+            word = "called" if positive else "outlined"
+            wide = round(text_width(word, 13)) + 12
             self.canvas.fill((right + 50, top - 4, right + 50 + wide, bottom + 4), colour, radius=4)
-            self.canvas.text(right + 56, middle, "called", 13, PAGE, anchor="lm")
+            self.canvas.text(right + 56, middle, word, 13, PAGE, anchor="lm")
 
     def _shares(self, report: StudyReport, box: tuple[int, int, int, int]) -> None:
         """The volume by type, as one bar of coloured pieces."""
