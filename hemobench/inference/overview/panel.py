@@ -30,7 +30,7 @@ from hemobench.inference.overview.style import (
     counted,
     millilitres,
 )
-from hemobench.inference.report import BORDERLINE, LIKELY, UNLIKELY, Lesion, Source, StudyReport, Ventricles
+from hemobench.inference.report import BORDERLINE, LIKELY, UNLIKE, UNLIKELY, Lesion, Source, StudyReport, Ventricles
 from hemobench.inference.ventricles import readings
 from hemobench.inference.verdict import verdict_of, worth_in_words
 from hemobench.labels import SUBTYPES
@@ -41,7 +41,7 @@ CARD_GAP = 14
 _MOST_LESIONS = 10
 _MOST_WARNINGS = 6
 _WARNING_LINES = 3
-_GRADE_COLOURS = {UNLIKELY: NOTHING_CALLED, BORDERLINE: CAUTION, LIKELY: CALLED}
+_GRADE_COLOURS = {UNLIKELY: NOTHING_CALLED, BORDERLINE: CAUTION, LIKELY: CALLED, UNLIKE: CAUTION}
 _KINDS = {"dicom": "DICOM", "nifti": "NIfTI", "mgz": "MGZ", "picture": "picture", "npz": "NumPy array",
           "volume": "memory"}  # fmt: skip
 
@@ -248,8 +248,9 @@ def verdict(report: StudyReport) -> tuple[str, str, Colour]:
     said = verdict_of(report)
     headline, _, detail = (part.strip() for part in said.sentence.replace(";", ",").partition(","))
     detail = f"{detail[:1].upper()}{detail[1:]}." if detail else ""
-    if said.grade is None:
-        return headline, detail, NOTHING_CALLED if report.ventricles is None else VENTRICLE_COLOUR
+    if said.grade is None or "any" not in report.study.probabilities:
+        colour = NOTHING_CALLED if report.ventricles is None else VENTRICLE_COLOUR
+        return headline, detail, _GRADE_COLOURS.get(said.grade or "", colour)
     chance, threshold = report.study.probabilities["any"], report.study.calls["any"].threshold
     parts = [detail, f"Probability {chance:.2f}, called from {threshold:.2f} on.", worth_in_words(report)]
     return headline, " ".join(part for part in parts if part), _GRADE_COLOURS[said.grade]
