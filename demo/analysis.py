@@ -106,7 +106,7 @@ class Analyst:
     def _look(
         self, scan: Scan, opened: Opened, tell: Callable[[str], None] | None, modality: str | None, for_viewer: bool
     ) -> Answer:
-        taken = take_in(scan, modality=modality)
+        taken = take_in(scan, modality=modality, look_for_head=False)
         # As the networks take it, which is what the viewer must know: grey, HU or MR. Its millimetres are the file's.
         shown = dataclasses.replace(taken.volume, affine=scan.volume.affine)
         options: dict[str, Any] = {"on_stage": tell} if tell is not None and self._tells else {}

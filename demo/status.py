@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from demo.privacy import KEEP_S
-from hemobench.inference.report import StudyReport
+from hemobench.inference.report import UNLIKE, StudyReport
 from hemobench.inference.verdict import verdict_of, worth_in_words
 
 KEPT = f"{KEEP_S // 60} minutes"
@@ -36,13 +36,15 @@ def panel(words: str, kind: str = "idle", remarks: tuple[str, ...] = (), title: 
 
 def answered(report: StudyReport, remarks: tuple[str, ...] = (), note: str = "") -> str:
     """The panel for an answer: its sentence leads, in the colour of its grade; what such an answer is worth, where that
-    was measured, stands beneath, and `note` below. Who computed it is the viewer's to say."""
+    was measured, stands beneath, and `note` below. What is no head is an alert, which screen readers speak at once. Who
+    computed it is the viewer's to say."""
     said, worth = verdict_of(report), worth_in_words(report)
     lines = [(kind, line) for kind, line in (("worth", worth), ("note", note)) if line]
     lines += [("remark", one) for one in remarks]
     below = "".join(f'<p class="{kind}">{escape(line)}</p>' for kind, line in lines)
     grade = f" {said.grade}" if said.grade else ""
-    return f'<div class="status done{grade}" role="status"><p class="answer">{escape(said.sentence)}.</p>{below}</div>'
+    role = "alert" if said.grade == UNLIKE else "status"
+    return f'<div class="status done{grade}" role="{role}"><p class="answer">{escape(said.sentence)}.</p>{below}</div>'
 
 
 def refused(line: str, title: str = "Not analysed") -> str:

@@ -232,7 +232,8 @@ def described(outcome: Outcome) -> str:
     if report is None:
         return f"{outcome.status}: {outcome.reason_alone}"
     chance = report.study.probabilities.get("any")
-    said = verdict_of(report).sentence + ("" if chance is None else f" ({chance:.2f})")
+    said = verdict_of(report).sentence
+    said += "" if chance is None or report.source.unlike else f" ({chance:.2f})"
     if report.ventricles is not None and report.looked_for_blood:
         said = ", ".join([said, *_ventricle_words(report.ventricles)])
     when = "finished before" if outcome.reused else f"{report.timing_s.get('total', 0.0):.1f} s"

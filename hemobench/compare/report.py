@@ -31,7 +31,7 @@ from hemobench.compare.figures import (
 )
 from hemobench.compare.leaderboard import Board, Gap, Leaderboard, direction_arrow, write_text
 from hemobench.compare.tables import duration, score_number
-from hemobench.compare.words import agreement_lines, better_than_next, gap_to_best
+from hemobench.compare.words import agreement_lines, answer_in_words, better_than_next, gap_to_best
 from hemobench.metrics.names import metric_words
 
 
@@ -149,7 +149,7 @@ def render_report(leaderboard: Leaderboard, evidence: Sequence[Evidence], costs:
     """The page's HTML: plotly.js is in it once, pictures are data URIs, every text is escaped."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.filters.update(metric=metric_title, number=score_number, duration=duration)
-    environment.filters.update(words=metric_words, arrow=direction_arrow)
+    environment.filters.update(words=metric_words, answer=answer_in_words, arrow=direction_arrow)
     environment.filters.update(better=better_than_next, gap=gap_to_best)
     template = environment.from_string((files("hemobench.compare") / "report.html.j2").read_text(encoding="utf-8"))
     longest = max((seconds for _, seconds in costs.stages), default=1.0) or 1.0

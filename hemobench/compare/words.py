@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 
 from hemobench.compare.leaderboard import Agreement, Board, Entry
+from hemobench.metrics.names import metric_words
 
 FEW_PATIENTS = 50
 # The parts of a variance in words, and of which of them a study may have more.
@@ -37,6 +39,11 @@ def answer(metric: str, entries: Sequence[Entry], patients: int) -> str:
     by = _interval(abs(gap.difference), *limits)
     sentence = f"{best.name} beats {nearest.name} by {by} {metric}{more} {where}"
     return f"{sentence}; {_listed([entry.name for entry in tied])} tied with it." if tied else f"{sentence}."
+
+
+def answer_in_words(board: Board) -> str:
+    """A board's answer for people to read: the metric by its words, which the files keep by its name."""
+    return re.sub(rf"(?<![\w-]){re.escape(board.rank_by)}(?![\w-])", metric_words(board.rank_by), board.answer)
 
 
 def cautions(entries: Sequence[Entry], patients: int, score: str = "a score") -> tuple[str, ...]:

@@ -10,9 +10,10 @@ import numpy as np
 
 from hemobench.datasets.views import assumed_scale
 from hemobench.errors import UserError, unknown_name
+from hemobench.inference.headlike import refuse_labels, unlike_a_head
 from hemobench.inference.plausible import doubts_about
 from hemobench.io import DicomSource, GridSource, Scan, Space, read_scan
-from hemobench.io.remarks import note
+from hemobench.io.remarks import note, unlike
 from hemobench.io.scan import NO_AIR
 from hemobench.io.values import is_ct_without_units, looks_like_brain
 from hemobench.labels import SUBTYPES
@@ -35,11 +36,13 @@ class Intake:
     """A scan and its `volume` as the networks take it: CT in Hounsfield units, a picture as grey 0..1, or MR.
 
     Where nothing is known of the scan's millimetres, the volume's are such that the head has an average length.
+    `unlike` says in what it is no head, the gravest of `warnings`; "" where it looks like one.
     """
 
     scan: Scan
     volume: Volume
     warnings: tuple[str, ...]
+    unlike: str = ""
 
     @property
     def modality(self) -> str:
@@ -52,11 +55,15 @@ class Intake:
         return len({one.file for one in source.slices}) if isinstance(source, DicomSource) else source.files
 
 
-def take_in(given: str | Path | Volume | Scan, *, series: str | None = None, modality: str | None = None) -> Intake:
+def take_in(
+    given: str | Path | Volume | Scan, *, series: str | None = None, modality: str | None = None,
+    look_for_head: bool = True,
+) -> Intake:  # fmt: skip
     """Read what `hemobench.io.read_scan` reads, or take a Volume or Scan as it is.
 
     `modality` overrides what is found: DICOM says it, a picture is grey, and for files that do not say, voxels far
-    below water make a CT. Raises UserError for what cannot be read and for modalities without a network.
+    below water make a CT. `look_for_head` False leaves out whether it is a head at all, which takes a moment. Raises
+    UserError for what cannot be read, for label maps, and for modalities without a network.
     """
     scan = _scan_of(given, series)
     volume, warnings = scan.volume, list(scan.warnings)
@@ -72,11 +79,17 @@ def take_in(given: str | Path | Volume | Scan, *, series: str | None = None, mod
     if found not in MODALITIES:
         raise UserError(f"a scan of modality {found[:16]}; expected CT, MR or a picture; choose another series")
     warnings += _check_content(volume, scan.kind)
+    if scan.kind in ("nifti", "npz", "mgz"):
+        refuse_labels(volume)
     if found == "CT" and scan.kind not in ("picture", "volume"):
         warnings += doubts_about(volume, spacing_known=scan.spacing_known)
     if found == GREY and volume.modality == "CT":
         volume = volume.with_voxels(apply_window(volume.voxels, _PICTURE_WINDOW), GREY)
     volume = volume.with_voxels(np.asarray(volume.voxels), found)
+    different = ""
+    if look_for_head:
+        different = unlike_a_head(volume, spacing_known=scan.spacing_known, coloured=scan.coloured)
+        warnings += [unlike(different)] if different else []
     if scan.plane_known and not scan.spacing_known:
         warnings.append(note(
             "the distance between slices is not known, so no volume in mL can be given; lengths and areas within a "
@@ -88,7 +101,7 @@ def take_in(given: str | Path | Volume | Scan, *, series: str | None = None, mod
             "without millimetres no volume in mL and no length can be given; the head was scaled to an "
             "average one for the networks"
         )
-    return Intake(scan, volume, tuple(warnings))
+    return Intake(scan, volume, tuple(warnings), different)
 
 
 def _scan_of(given: str | Path | Volume | Scan, series: str | None) -> Scan:

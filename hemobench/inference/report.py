@@ -29,7 +29,8 @@ class Source:
     `spacing_mm` along the same axes is None where the file does not give all of them; `pixel_mm`, (row, column), where
     it does not even give a pixel's size. `warnings` are the intake's and the
     pipeline's lines for the user, the gravest first: the first `doubts` of them may make the answer wrong. `complete`
-    where no part of what was given is known to have been left unread.
+    where no part of what was given is known to have been left unread. `unlike` says in what the scan is no head, ""
+    where it looks like one.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Source:
     doubts: int = 0
     complete: bool = True
     pixel_mm: tuple[float, float] | None = None
+    unlike: str = ""
 
     def __post_init__(self) -> None:
         if self.pixel_mm is None and self.spacing_mm is not None:
@@ -75,15 +77,15 @@ class Call:
     threshold: float
 
 
-UNLIKELY, BORDERLINE, LIKELY = "unlikely", "borderline", "likely"
+UNLIKELY, BORDERLINE, LIKELY, UNLIKE = "unlikely", "borderline", "likely", "unlike"
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The answer in one sentence, see `inference.verdict`.
 
-    grade: UNLIKELY, BORDERLINE or LIKELY, None where no network made a call for the study. sentence: without a full
-    stop, its slices counted from 1. named: the types worth naming, the likeliest first.
+    grade: UNLIKELY, BORDERLINE or LIKELY, UNLIKE where the scan is no head, None where no network made a
+    call. sentence: without a full stop, its slices counted from 1. named: the types worth naming, the likeliest first.
     """
 
     grade: str | None

@@ -220,6 +220,7 @@ def _report(taken: Intake, networks: _Networks, found: _Findings, watch: _Watch)
         spacing_mm=(depth_mm, row_mm, column_mm) if scan.spacing_known else None,
         warnings=(),
         pixel_mm=(row_mm, column_mm) if scan.plane_known else None,
+        unlike=taken.unlike,
     ).with_remarks([*found.warnings, *_contradiction(study, found)])
     report = StudyReport(
         source=source,

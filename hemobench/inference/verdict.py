@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from hemobench.inference.report import BORDERLINE, LIKELY, UNLIKELY, StudyReport, Verdict
+from hemobench.inference.report import BORDERLINE, LIKELY, UNLIKE, UNLIKELY, StudyReport, Verdict
 from hemobench.labels import SUBTYPES
 
 LIKELY_FROM, UNLIKELY_BELOW = 0.7, 0.3
@@ -13,6 +13,10 @@ LIKELY_FROM, UNLIKELY_BELOW = 0.7, 0.3
 
 def verdict_of(report: StudyReport) -> Verdict:
     """What a report says, in one sentence."""
+    if unlike := report.source.unlike:
+        # Instead of the answer, not beside it: whoever reads one line reads this one.
+        reason = f"{unlike[:1].upper()}{unlike[1:]}".replace(": ", ", ", 1)
+        return Verdict(UNLIKE, f"{reason}; whatever stands below means nothing unless it is one")
     if report.ventricles is not None and not report.looked_for_blood:
         volume = report.ventricles.volume_ml
         outlined = "Ventricles outlined" if volume is None else f"Ventricles {volume:.1f} mL"
@@ -42,7 +46,7 @@ def worth_in_words(report: StudyReport) -> str:
     Sensitivity and specificity are those of the call, each with its 95% interval.
     """
     worth = report.study.worth
-    if worth is None:
+    if worth is None or report.source.unlike:
         return ""
     kinds = (("sensitivity", worth.sensitivity), ("specificity", worth.specificity))
     numbers = " and ".join(f"{name} {mean:.2f} ({low:.2f} to {high:.2f})" for name, (mean, low, high) in kinds)
@@ -50,8 +54,11 @@ def worth_in_words(report: StudyReport) -> str:
 
 
 def grade_of(report: StudyReport) -> str | None:
-    """The grade of the study's probability: LIKELY is called and UNLIKELY is not; None where none was made."""
+    """The grade of the study's probability: LIKELY is called and UNLIKELY is not; None where none was made. UNLIKE for
+    what is no head."""
     probability = report.study.probabilities.get("any")
+    if report.source.unlike:
+        return UNLIKE
     if probability is None or report.is_positive is None:
         return None
     if report.is_positive and probability >= LIKELY_FROM:
@@ -64,7 +71,7 @@ def grade_of(report: StudyReport) -> str | None:
 def named_types(report: StudyReport) -> tuple[str, ...]:
     """The types that are worth naming, the likeliest first: those that are called, and the one most of which is
     outlined. None in a study that is unlikely to bleed."""
-    if grade_of(report) in (None, UNLIKELY):
+    if grade_of(report) in (None, UNLIKELY, UNLIKE):
         return ()
     chances = report.study.probabilities
     called = [name for name in SUBTYPES if (call := report.study.calls.get(name)) is not None and call.positive]

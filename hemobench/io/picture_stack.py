@@ -44,7 +44,7 @@ def read_pictures(path: Path, entries: Sequence[Entry]) -> Scan:
         f"{len(ordered)} pictures were stacked in the order of their names, the first as the lowest slice; how far "
         "apart they lie is nominal"
     )]  # fmt: skip
-    has_text = False
+    has_text, coloured = False, 0.0
     for number, entry in enumerate(ordered):
         one = first if number == 0 else read_picture(path, entry=entry)
         if one.volume.shape[1:] != (rows, columns):
@@ -56,6 +56,8 @@ def read_pictures(path: Path, entries: Sequence[Entry]) -> Scan:
         voxels[number] = one.volume.voxels[0]
         lines += one.warnings
         has_text |= one.burned_in
+        coloured += one.coloured / len(ordered)
     affine = display_affine(shape, (NOMINAL_SLICE_MM, *first.volume.spacing_mm[1:]))
     source = GridSource(path, Space(affine, shape), files=len(ordered))
-    return Scan(Volume(voxels, affine), "picture", tuple(dict.fromkeys(lines)), source, False, has_text)
+    told = tuple(dict.fromkeys(lines))
+    return Scan(Volume(voxels, affine), "picture", told, source, False, has_text, coloured=coloured)

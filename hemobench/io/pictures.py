@@ -65,11 +65,13 @@ def read_picture(path: Path, window: Window | str | None = None, entry: Entry | 
     with _opened(path, entry) as picture:
         upright, turned = _upright(picture)
         moved = _hounsfield_of(upright) if window is None else None
+        coloured = 0.0
         if moved is not None:
             hu, remarks = moved[0], [moved[1]]
             grey: NDArray[np.floating | np.uint8] = apply_window(hu, preset) * np.float32(255)
         else:
             grey, remarks = _usual_polarity(*_grey_of(upright, path))
+            coloured = _coloured_share(upright)
             hu = hu_from_grey(grey, preset)
             taken = f"{preset.low_hu:g} to {preset.high_hu:g} HU ('{preset.name}' window)"
             remarks.insert(0, note(f"a picture carries no Hounsfield units; black to white was taken as {taken}"))
@@ -79,7 +81,8 @@ def read_picture(path: Path, window: Window | str | None = None, entry: Entry | 
     has_text = burned_in_text(grey)
     remarks += [TEXT_OUTSIDE] if has_text else []
     space = Space(affine, (1, grey.shape[0], grey.shape[1]))
-    return Scan(Volume(hu[None], affine), "picture", tuple(remarks), GridSource(path, space), False, has_text)
+    source = GridSource(path, space)
+    return Scan(Volume(hu[None], affine), "picture", tuple(remarks), source, False, has_text, coloured=coloured)
 
 
 def _damage(entry: Entry) -> list[str]:
@@ -147,10 +150,19 @@ def _grey_of(picture: Image.Image, path: Path) -> tuple[NDArray[np.floating | np
     rgb = np.asarray(picture.convert("RGB"))
     if is_bone_coloured(rgb):
         return bone_to_grey(rgb), [note("the picture is in the 'bone' colour map, which was inverted")]
-    spread = np.ptp(rgb.astype(np.int16), axis=-1)
-    coloured = float((spread > _COLOURED_FROM).mean())
+    coloured = _coloured_share(picture)
     remark = f"{coloured:.0%} of the picture is coloured; colours were taken as brightness"
     return np.asarray(picture.convert("L")), [remark] if coloured > 0.001 else []
+
+
+def _coloured_share(picture: Image.Image) -> float:
+    """How much of a picture is in colours other than those of the `bone` map."""
+    if picture.mode in ("L", "1", "LA") or picture.mode.startswith(("I", "F")):
+        return 0.0
+    rgb = np.asarray(picture.convert("RGB"))
+    if is_bone_coloured(rgb):
+        return 0.0
+    return float((np.ptp(rgb.astype(np.int16), axis=-1) > _COLOURED_FROM).mean())
 
 
 def _grey_of_16_bits(levels: NDArray[np.integer], path: Path) -> tuple[NDArray[np.float32], list[str]]:

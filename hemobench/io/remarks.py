@@ -8,12 +8,14 @@ from enum import IntEnum
 
 class Grade(IntEnum):
     """How grave a remark is: NOTE takes nothing from the answer, MENDED tells of something odd that was put right, with
-    DOUBT the answer may be wrong, with PART some of what was given was not looked at."""
+    DOUBT the answer may be wrong, with PART some of what was given was not looked at, UNLIKE says that it is no head.
+    """
 
     NOTE = 1
     MENDED = 2
     DOUBT = 3
     PART = 4
+    UNLIKE = 5
 
 
 class Remark(str):
@@ -46,6 +48,11 @@ def mended(text: str) -> Remark:
 def part(text: str) -> Remark:
     """A remark on something that was given and not looked at."""
     return Remark(text, Grade.PART)
+
+
+def unlike(text: str) -> Remark:
+    """A remark on something that is not what the answer is about."""
+    return Remark(text, Grade.UNLIKE)
 
 
 def grade_of(line: str) -> Grade:

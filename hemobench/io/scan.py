@@ -97,6 +97,7 @@ class Scan:
     lines for the user and hold nothing of a patient header, nor does any other field. `spacing_known` is False where
     the millimetres are nominal, so that volumes in mL mean nothing; `plane_known` where all the same the pixels' own
     are not, as in a single slice without thickness. `burned_in` where the file says that text stands in its pictures.
+    `coloured` is the share of a picture that is in colour and not grey.
     """
 
     volume: Volume
@@ -106,6 +107,7 @@ class Scan:
     spacing_known: bool
     burned_in: bool = False
     plane_known: bool = False
+    coloured: float = 0.0
 
     @property
     def pixels_known(self) -> bool:

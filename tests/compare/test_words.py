@@ -9,7 +9,7 @@ import pytest
 
 from hemobench.compare.leaderboard import Agreement
 from hemobench.compare.ranking import BoardFacts, build_board
-from hemobench.compare.words import agreement_lines, better_than_next, gap_to_best
+from hemobench.compare.words import agreement_lines, answer_in_words, better_than_next, gap_to_best
 
 FACTS = BoardFacts("segmentation", "t", "phantom", "d", True, "dice_any", ("dice_any",), 400)
 
@@ -39,6 +39,11 @@ def test_a_board_that_settles_nothing_says_so(segmentation_run):
     board = _board(segmentation_run, {"a": 0.6, "b": 0.6})
     assert board.answer == "No difference in dice_any is settled on these 60 patients: all 2 entries are tied."
     assert "one pair, so nothing to correct" in board.method
+    # In the report a reader sees the metric's words; a name that only contains the metric's is nobody's metric.
+    said = answer_in_words(board)
+    assert said == "No difference in Dice is settled on these 60 patients: all 2 entries are tied."
+    odd = replace(board, answer="my-dice_any beats dice_any-2 by 0.1 dice_any on these 60 patients.")
+    assert answer_in_words(odd) == "my-dice_any beats dice_any-2 by 0.1 Dice on these 60 patients."
 
 
 def test_few_patients_and_one_seed_are_said(segmentation_run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -193,6 +194,27 @@ def test_a_call_and_its_absence_look_different() -> None:
     outlined = verdict(a_report(boxes={(9, 60, 40): ("subdural", 20)}, probability=0.2))
     assert outlined[1].startswith("Though 9.0 mL, slices 10 to 11 outlined.")
     assert len({verdict(a_report(probability=one))[2] for one in (0.2, 0.4, 0.6, 0.9)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("any_probability", "boxes", "tags"),
+    [
+        (0.9, {}, ["called", "called"]),  # the study, and the type that is called
+        (0.2, {}, []),  # a type that is called where blood is unlikely is not worth naming
+        (0.9, {(9, 60, 40): ("epidural", 20)}, ["called", "called", "outlined"]),
+    ],
+)
+def test_types_are_tagged_by_the_rule_of_the_sentence(
+    monkeypatch: pytest.MonkeyPatch, any_probability: float, boxes: dict[Any, Any], tags: list[str]
+) -> None:
+    report = a_report(boxes=boxes, probability=any_probability)
+    calls = {**report.study.calls, "subdural": Call(True, 0.05)}
+    written: list[str] = []
+    plain = Canvas.text
+    monkeypatch.setattr(Canvas, "text", lambda self, x, y, text, *rest, **named: (
+        written.append(text), plain(self, x, y, text, *rest, **named))[1])  # fmt: skip
+    draw_overview(replace(report, study=replace(report.study, calls=calls)))
+    assert sorted(one for one in written if one in ("called", "outlined")) == tags
 
 
 def test_what_an_answer_is_worth_stands_beside_it() -> None:

@@ -30,7 +30,7 @@ from hemobench.inference.overview.style import (
     counted,
     millilitres,
 )
-from hemobench.inference.report import BORDERLINE, LIKELY, UNLIKELY, Lesion, Source, StudyReport, Ventricles
+from hemobench.inference.report import BORDERLINE, LIKELY, UNLIKE, UNLIKELY, Lesion, Source, StudyReport, Ventricles
 from hemobench.inference.ventricles import readings
 from hemobench.inference.verdict import verdict_of, worth_in_words
 from hemobench.labels import SUBTYPES
@@ -41,7 +41,7 @@ CARD_GAP = 14
 _MOST_LESIONS = 10
 _MOST_WARNINGS = 6
 _WARNING_LINES = 3
-_GRADE_COLOURS = {UNLIKELY: NOTHING_CALLED, BORDERLINE: CAUTION, LIKELY: CALLED}
+_GRADE_COLOURS = {UNLIKELY: NOTHING_CALLED, BORDERLINE: CAUTION, LIKELY: CALLED, UNLIKE: CAUTION}
 _KINDS = {"dicom": "DICOM", "nifti": "NIfTI", "mgz": "MGZ", "picture": "picture", "npz": "NumPy array",
           "volume": "memory"}  # fmt: skip
 
@@ -123,17 +123,20 @@ class Panel:
             return
         call = report.study.calls.get(name)
         positive = call is not None and call.positive
-        shade = colour if positive else mixed(colour, PANEL, 0.55)
+        # As on the page: types are tagged by the rule of the sentence that leads, and the others keep their bars.
+        tagged = positive if name == "any" else name in verdict_of(report).named
+        shade = colour if tagged else mixed(colour, PANEL, 0.55)
         length = round(min(1.0, max(0.0, probability)) * (right - left))
         self.canvas.fill((left, top, left + length, bottom), shade, radius=3 if length > 6 else 0)
         if call is not None:
             self.canvas.tick(left + round(min(1.0, call.threshold) * (right - left)), top - 5, bottom + 5, TEXT, 2)
         middle = (top + bottom) / 2
-        self.canvas.text(right + 10, middle, f"{probability:.2f}", 16, TEXT if positive else MUTED, anchor="lm")
-        if positive:
-            wide = round(text_width("called", 13)) + 12
+        self.canvas.text(right + 10, middle, f"{probability:.2f}", 16, TEXT if tagged else MUTED, anchor="lm")
+        if tagged:
+            word = "called" if positive else "outlined"
+            wide = round(text_width(word, 13)) + 12
             self.canvas.fill((right + 50, top - 4, right + 50 + wide, bottom + 4), colour, radius=4)
-            self.canvas.text(right + 56, middle, "called", 13, PAGE, anchor="lm")
+            self.canvas.text(right + 56, middle, word, 13, PAGE, anchor="lm")
 
     def _shares(self, report: StudyReport, box: tuple[int, int, int, int]) -> None:
         """The volume by type, as one bar of coloured pieces."""
@@ -245,8 +248,9 @@ def verdict(report: StudyReport) -> tuple[str, str, Colour]:
     said = verdict_of(report)
     headline, _, detail = (part.strip() for part in said.sentence.replace(";", ",").partition(","))
     detail = f"{detail[:1].upper()}{detail[1:]}." if detail else ""
-    if said.grade is None:
-        return headline, detail, NOTHING_CALLED if report.ventricles is None else VENTRICLE_COLOUR
+    if said.grade is None or "any" not in report.study.probabilities:
+        colour = NOTHING_CALLED if report.ventricles is None else VENTRICLE_COLOUR
+        return headline, detail, _GRADE_COLOURS.get(said.grade or "", colour)
     chance, threshold = report.study.probabilities["any"], report.study.calls["any"].threshold
     parts = [detail, f"Probability {chance:.2f}, called from {threshold:.2f} on.", worth_in_words(report)]
     return headline, " ".join(part for part in parts if part), _GRADE_COLOURS[said.grade]

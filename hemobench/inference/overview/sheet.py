@@ -25,6 +25,7 @@ from hemobench.inference.overview.style import (
     millilitres,
 )
 from hemobench.inference.report import NOTICE, ModelUsed, StudyReport, Ventricles
+from hemobench.inference.verdict import verdict_of
 from hemobench.labels import SUBTYPES
 from hemobench.volume import slice_number
 
@@ -200,7 +201,7 @@ def _draw_panel(canvas: Canvas, panel: SheetPanel, corner: tuple[int, int]) -> N
 
 
 def _network_lines(report: StudyReport) -> list[tuple[str, Colour]]:
-    """Which types are called, and how much is outlined."""
+    """Which types are named, and how much is outlined."""
     return [(_type_words(report), TEXT), (_outline_words(report), TEXT)]
 
 
@@ -210,12 +211,11 @@ def _type_words(report: StudyReport) -> str:
     known = [(report.study.probabilities[name], name) for name in SUBTYPES if name in report.study.probabilities]
     if not known:
         return "no network here makes a call"
-    called = [one for one in sorted(known, reverse=True) if report.study.calls[one[1]].positive]
-    if called:
-        told = "types called" if report.is_positive else "types called all the same"
-        return f"{told}: " + ", ".join(f"{name} {probability:.2f}" for probability, name in called)
+    named = verdict_of(report).named
+    if named:
+        return "types named: " + ", ".join(f"{name} {report.study.probabilities[name]:.2f}" for name in named)
     probability, name = max(known)
-    return f"no type called; likeliest {name} {probability:.2f}"
+    return f"no type named; likeliest {name} {probability:.2f}"
 
 
 def _outline_words(report: StudyReport) -> str:
