@@ -150,7 +150,7 @@ def measure(folder: Path, counts: list[int]) -> Iterator[Ratio]:
 def apart(root: Path, part: str, home: str) -> dict[str, float]:
     command = [sys.executable, __file__, "--folder", str(root), "--part", part]
     environment = {**os.environ, "HEMOBENCH_HOME": home}
-    result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    result = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, encoding="utf-8")
     return json.loads(result.stdout.splitlines()[-1])
 
 

@@ -269,7 +269,7 @@ def attempt_all(data: Path, count: int, seed: int, jobs: int) -> Ratio:
     def part(number: int) -> str:
         command = [sys.executable, __file__, str(data), "--count", str(count), "--seed", str(seed),
                    "--jobs", str(jobs), "--part", str(number)]  # fmt: skip
-        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+        done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=False)
         ended = f"-\t-\t-\t-\tFAULT the process ended with {done.returncode}\n"
         return done.stdout if done.returncode == 0 else done.stdout + ended
 

@@ -57,7 +57,7 @@ def made_by(package: Path, spec: dict[str, Any], patients: int, output: Path | N
     """Processor and clock seconds a patient in a process that imports the package in this folder."""
     command = [sys.executable, "-c", MAKE, json.dumps(spec), str(patients), str(output or "")]
     environment = {**os.environ, "PYTHONPATH": str(package)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True, cwd=package)
+    done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", check=True, cwd=package)
     cpu, clock = json.loads(done.stdout.splitlines()[-1])
     return cpu, clock
 

@@ -223,7 +223,7 @@ def compare_indexes(folder: Path, counts: list[int]) -> Iterator[Ratio]:
             seconds = {}
             for indexer in INDEXERS:
                 command = [sys.executable, __file__, "one-index", "--folder", scratch, "--indexer", indexer]
-                found = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+                found = json.loads(subprocess.run(command, capture_output=True, encoding="utf-8", check=True).stdout)
                 assert found["count"] == count
                 seconds[indexer] = found["seconds"]
                 per_row, cpu = (found[key] / count * 1e6 for key in ("seconds", "cpu"))

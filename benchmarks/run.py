@@ -51,7 +51,7 @@ def run_script(name: str, path: Path, smoke: bool) -> Result:
     """Run one to its end; what it prints that is no ratio goes through."""
     result, begin, last = Result(name), time.perf_counter(), ""
     command = [sys.executable, str(path), *(["--smoke"] if smoke else [])]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parent) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", cwd=HERE.parent) as process:
         assert process.stdout is not None
         for line in process.stdout:
             found = told(line)

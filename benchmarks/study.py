@@ -285,7 +285,7 @@ def print_fresh(path: Path, checkpoints: Checkpoints, engine: str) -> Iterator[R
     """First and second report of a new process, and its peak memory."""
     folders = [str(one.directory) for one in checkpoints.values()]
     command = [sys.executable, __file__, "--fresh", str(path), "--engine", engine, "--checkpoint", *folders]
-    took, done = timed(lambda: subprocess.run(command, check=True, capture_output=True, text=True))
+    took, done = timed(lambda: subprocess.run(command, check=True, capture_output=True, encoding="utf-8"))
     facts = json.loads(done.stdout.splitlines()[-1])
     imports = took - facts["first_seconds"] - facts["second_seconds"]
     verdict = "" if facts["peak_bytes"] < TARGET_BYTES else ", above the target"

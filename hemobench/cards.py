@@ -131,7 +131,8 @@ def _input_words(config: CheckpointConfig) -> str:
     else:
         spacing = " x ".join(f"{length:g}" for length in view.spacing_mm)
         window = f"through the window {view.window}" if view.window else "between its percentiles 0.5 and 99.5"
-        shape = f"Volumes at {spacing} mm (slice, row, column), {window}, cut in the plane to the head."
+        own = ", the scan's own slices or thinner ones averaged to at most that" if view.own_slices else ""
+        shape = f"Volumes at {spacing} mm (slice, row, column){own}, {window}, cut in the plane to the head."
     return (f"{shape} Values from 0 (black) to 1 (white), without further normalisation. Outputs, in this order: "
             f"{', '.join(config.outputs)}.")
 

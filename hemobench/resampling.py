@@ -7,6 +7,7 @@ going finer it is linear interpolation, going coarser every voxel counts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -41,6 +42,13 @@ class AxisGrid:
         offset = tuple(o + r * s for o, r, s in zip(self.offset, self.ratio, start, strict=True))
         shape = tuple(int(b) - int(a) for a, b in zip(start, stop, strict=True))
         return AxisGrid(self.ratio, offset, shape)  # type: ignore[arg-type]
+
+    def on_whole_slices(self) -> AxisGrid:
+        """The nearest grid each of whose slices covers whole ones of the other, where it is a whole number of times as
+        thick: an even number of slices about the middle of an odd one would lie between them."""
+        margin = (round(self.ratio[0]) - 1) / 2
+        first = math.floor(self.offset[0] - margin + 0.5) + margin
+        return AxisGrid(self.ratio, (first, *self.offset[1:]), self.shape)
 
     def affine_on(self, volume: Volume) -> NDArray[np.float64]:
         """Affine (4, 4) of this grid where the other grid is the volume's."""

@@ -58,7 +58,8 @@ def _pictures(folder: Path) -> Path:
 
 def _train(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "hemobench.train", *arguments], capture_output=True, text=True, timeout=300, check=False,
+        [sys.executable, "-m", "hemobench.train", *arguments], capture_output=True,
+        encoding="utf-8", timeout=300, check=False,
         env={**os.environ, "HEMOBENCH_HOME": str(home / "home")}, cwd=home,
     )
 

@@ -225,7 +225,7 @@ def test_importing_the_package_loads_nothing_and_analyse_is_there() -> None:
     roots = "{name.split('.')[0] for name in sys.modules}"
     loaded = "sum(name.startswith('hemobench.') for name in sys.modules)"
     code = f"import sys, hemobench; print('numpy' in {roots}, {loaded})"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert result.stdout.split() == ["False", "0"]
     assert hemobench.analyse is analyse
     assert "analyse" in dir(hemobench)

@@ -16,7 +16,8 @@ MOST_FUNCTION_LINES = 70
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    return subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True,
+        encoding="utf-8", check=False)
 
 
 def test_ruff_finds_nothing() -> None:
@@ -51,5 +52,5 @@ def test_module_says_what_it_is(path: Path) -> None:
 
 def test_light_commands_do_not_load_torch() -> None:
     code = "import sys, hemobench.cli.data, hemobench.__main__; print('torch' in sys.modules, 'monai' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8", check=True)
     assert result.stdout.split() == ["False", "False"]

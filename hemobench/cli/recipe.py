@@ -74,7 +74,8 @@ def make_checkpoint(
             _check_strangers(recipe, [case for case in dataset.cases if case.patient_id in split.test], begin)
             run_experiment(
                 config, examples, split, folder, resume=resume, name=recipe.name, progress=reporter,
-                stream=stream_of(recipe, material, _groups(dataset, split)), start=begin,
+                # Elsewhere the same names are other people's heads.
+                stream=stream_of(recipe, material, _groups(dataset, split) if material == spec else None), start=begin,
             )
         split.save(folder / "split.json")
         people = _people(dataset, split, begin)

@@ -29,11 +29,13 @@ from hemobench.datasets.views import (
     SegmentationView,
     View,
     default_view,
+    network_grid,
     render,
     view_from_mapping,
     view_to_mapping,
 )
 from hemobench.errors import UserError
+from hemobench.volume import Volume
 
 __all__ = [
     "ClassificationView",
@@ -211,14 +213,16 @@ def _render_to_disk(number: int, case: Case, view: View, building: Path, masks: 
     if masks:
         assert isinstance(view, ClassificationView)
         np.save(building / f"masks-{number}.npy", slice_masks(loaded, view, targets))
-    np.save(building / f"spacing-{number}.npy", _row_spacing(loaded.image.spacing_mm, loaded.image.shape, view))
+    np.save(building / f"spacing-{number}.npy", _row_spacing(loaded.image, view))
     np.save(building / f"directions-{number}.npy", loaded.image.affine[:3, :3] / loaded.image.spacing_mm)
     return _Part(case.patient_id, case.study_id, len(images))
 
 
-def _row_spacing(spacing_mm: tuple[float, ...], shape: tuple[int, ...], view: View) -> NDArray[np.float64]:
+def _row_spacing(image: Volume, view: View) -> NDArray[np.float64]:
+    spacing_mm, shape = image.spacing_mm, image.shape
     if isinstance(view, SegmentationView):
-        return np.asarray(view.spacing_mm, dtype=np.float64)
+        ratio = network_grid(image, view, view.shape).ratio
+        return np.asarray([step * own for step, own in zip(ratio, spacing_mm, strict=True)], dtype=np.float64)
     pixel_mm = max(shape[1] * spacing_mm[1], shape[2] * spacing_mm[2]) / view.size
     return np.asarray([spacing_mm[0], pixel_mm, pixel_mm], dtype=np.float64)
 

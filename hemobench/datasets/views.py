@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,12 +71,16 @@ class SegmentationView:
     window for CT, or several joined by "+", a channel each; with None, intensities between the volume's
     percentiles 0.5 and 99.5 become 0..255 (MR has no unit), and CT has the brain window. Down-sampling is
     anti-aliased; a voxel is foreground where at least half of it was.
+
+    With `own_slices`, for networks that go slice by slice, the scan's slices stay as they are and no two are mixed:
+    `spacing_mm[0]` is then the largest distance to which thinner ones are averaged, a whole number of them at a time.
     """
 
     target: str = "haemorrhage"
     spacing_mm: tuple[float, float, float] = (5.0, 2.0, 2.0)
     shape: tuple[int, int, int] = (32, 112, 96)
     window: str | None = DEFAULT_WINDOW
+    own_slices: bool = False
 
     def __post_init__(self) -> None:
         if self.target not in TARGETS:
@@ -107,6 +111,14 @@ class SegmentationView:
     def image_size(self) -> tuple[int, ...]:
         return self.shape
 
+    def grid(self, volume: Volume, centre: Sequence[float], shape: tuple[int, int, int]) -> AxisGrid:
+        """The view's grid of `shape` on a volume, its middle at index `centre`."""
+        step_mm = self.spacing_mm[0]
+        if self.own_slices:
+            step_mm = volume.spacing_mm[0] * max(1, int(step_mm / volume.spacing_mm[0] + 1e-6))
+        found = grid_around(volume.shape, volume.spacing_mm, centre, (step_mm, *self.spacing_mm[1:]), shape)
+        return found.on_whole_slices() if self.own_slices else found
+
     @property
     def suffix(self) -> str:
         """Ending of the metric names for this target: `dice_any`, `dice_ventricles`."""
@@ -133,7 +145,7 @@ def view_to_mapping(view: View) -> dict[str, Any]:
     """JSON-able form; `view_from_mapping` reads it back. A field that is not asked for is left out, as it was before
     there was one: caches and checkpoints are known by this."""
     values = {key: list(v) if isinstance(v, tuple) else v for key, v in dataclasses.asdict(view).items()}
-    return {key: v for key, v in values.items() if (key, v) != ("field", None)}
+    return {key: v for key, v in values.items() if (key, v) not in (("field", None), ("own_slices", False))}
 
 
 def view_from_mapping(task: str, mapping: Mapping[str, Any]) -> View:
@@ -161,6 +173,10 @@ def _coerced(key: str, value: Any) -> Any:
         if isinstance(value, bool) or int(value) != value:
             raise ValueError(f"size {value!r} is no whole number")
         return int(value)
+    if key == "own_slices":
+        if not isinstance(value, bool):
+            raise ValueError(f"own_slices {value!r} is neither true nor false")
+        return value
     if key == "field":
         return None if value is None else float(value)
     if key == "windows":
@@ -352,7 +368,7 @@ def network_grid(volume: Volume, view: SegmentationView, shape: tuple[int, int, 
     """The view's grid on a volume, of `shape`: along the slices about the middle one, in the plane about the head."""
     _, (top, bottom), (left, right) = head_box(volume)
     centre = ((volume.shape[0] - 1) / 2, (top + bottom) / 2, (left + right) / 2)
-    return grid_around(volume.shape, volume.spacing_mm, centre, view.spacing_mm, shape)
+    return view.grid(volume, centre, shape)
 
 
 def head_box(volume: Volume) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hemobench.datasets.views import SegmentationView, display_channels, head_box
-from hemobench.resampling import AxisGrid, grid_around, resample
+from hemobench.resampling import AxisGrid, resample
 from hemobench.volume import Volume
 
 # Networks halve their maps up to five times; windows that grow do so in these steps.
@@ -39,11 +39,13 @@ def network_input(volume: Volume, view: SegmentationView, *, crop: bool = True, 
     extent = np.asarray(volume.shape) * volume.spacing_mm
     extent = np.where(cut, (head[:, 1] - head[:, 0] + 1) * volume.spacing_mm + 2 * MARGIN_MM, extent)
     centre = np.where(cut, head.mean(axis=1), (np.asarray(volume.shape) - 1) / 2).tolist()
-    needed = np.ceil(np.round(extent / view.spacing_mm, 3)).astype(int)
+    # A first grid, of any size, tells how long its steps are on this scan.
+    steps_mm = np.asarray(view.grid(volume, centre, view.shape).ratio) * volume.spacing_mm
+    needed = np.ceil(np.round(extent / steps_mm, 3)).astype(int)
     needed[1:] = -(-needed[1:] // STEP) * STEP
     depth, rows, columns = np.where(cut, np.maximum(needed, view.shape), needed).tolist()
     shape = (max(1, depth), rows, columns)
-    grid = grid_around(volume.shape, volume.spacing_mm, centre, view.spacing_mm, shape)
+    grid = view.grid(volume, centre, shape)
     return NetworkInput(resample(display_channels(volume, view, "the scan"), grid), grid)
 
 

@@ -88,7 +88,7 @@ def _outline(piece: _Mask) -> tuple[float, float, float, float, float]:
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
     spread = np.cov(np.stack([rows, columns]).astype(float)) + 1e-6 * np.eye(2)
     lengths, axes = np.linalg.eigh(spread)
-    away = np.stack(np.indices(piece.shape)).reshape(2, -1) - np.array([[rows.mean()], [columns.mean()]])
+    away = np.indices(piece.shape).reshape(2, -1) - np.array([[rows.mean()], [columns.mean()]])
     ellipse = ((away * (np.linalg.inv(spread) @ away)).sum(axis=0) <= 4).reshape(piece.shape)
     overlap = np.count_nonzero(ellipse & piece) / np.count_nonzero(ellipse | piece)
     elongation = np.sqrt(lengths[1] / lengths[0])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 from scipy.special import expit, log_softmax, logit, softmax
 
 from hemobench.datasets.views import ClassificationView, SegmentationView, slice_images
@@ -31,6 +32,9 @@ Real = TypeVar("Real", bound=np.floating)
 DEFAULT_THRESHOLD = 0.5
 SPOT_MM2 = 50.0
 """Of a slice, how much speaks for it: a bleed of 8 mm across fills it."""
+REACH_MM = 40.0
+"""From the largest piece of the ventricles: the fourth lies within it. Of 24 phantoms no true voxel was lost so, and
+some of what was outlined far away was; at 30 mm up to 1.8 mL of true ones were."""
 _SURE = 1e-7
 _BATCH = 16
 
@@ -143,13 +147,25 @@ def outlined(field: BloodField, volume: Volume, config: CheckpointConfig) -> Fou
 def find_ventricles(
     volume: Volume, config: CheckpointConfig, engine: Engine, stage: Stage, *, flip_tta: bool = False
 ) -> Found:
-    """Ventricles (label 1), where their interpolated probability reaches the threshold."""
+    """Ventricles (label 1), where their interpolated probability reaches the threshold, without what lies out of reach
+    of the largest piece (`REACH_MM`)."""
     logits, grid = _run(volume, config, engine, stage, flip_tta)
     with stage("resampling"):
         probability = _calibrated(config, "voxel", "ventricles", logits[0])
         threshold = threshold_of(config, "voxel", "ventricles")
         labels, probability, _ = _thresholded(probability, grid, volume, threshold)
-    return Found(labels, probability)
+        return Found(within_reach(labels, volume.spacing_mm), probability)
+
+
+def within_reach(labels: NDArray[np.uint8], spacing_mm: Sequence[float]) -> NDArray[np.uint8]:
+    """A mask (D, H, W) without the pieces whose every voxel is farther than `REACH_MM` from the largest."""
+    pieces, count = ndimage.label(labels, np.ones((3, 3, 3)))
+    if count < 2:
+        return labels
+    largest = 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
+    away_mm = ndimage.distance_transform_edt(pieces != largest, sampling=spacing_mm)
+    nearest = ndimage.minimum(away_mm, pieces, np.arange(1, count + 1))
+    return np.asarray(np.isin(pieces, 1 + np.flatnonzero(nearest <= REACH_MM)), dtype=np.uint8)
 
 
 def threshold_of(config: CheckpointConfig, level: str, name: str, default: float = DEFAULT_THRESHOLD) -> float:
@@ -229,7 +245,8 @@ def summary_of(field: BloodField, volume: Volume, config: CheckpointConfig) -> C
         of_study = logits.max(axis=0)
         return judged(config, _at(place, logits), of_study)
     assert isinstance(config.view, SegmentationView)
-    step_mm, *pixel_mm = config.view.spacing_mm
+    _, *pixel_mm = config.view.spacing_mm
+    step_mm = round(field.grid.ratio[0] * volume.spacing_mm[0], 6)
     spots = spot_logits(field, pixel_mm[0] * pixel_mm[1])
     heard = np.asarray(in_context(spots, step_mm, config.context_mm), dtype=np.float64)
     of_study = np.asarray(study_logits(heard, config.study_slices), dtype=np.float64)

@@ -41,7 +41,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(place: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "hemobench.evaluate", *arguments]
     env = {**os.environ, "HEMOBENCH_HOME": str(place / "home")}
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=env, cwd=place)
+    return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=300, check=False, env=env, cwd=place)
 
 
 COLUMNS = ("--image-column", "scan", "--label", "any=blood", "--patient-column", "person")

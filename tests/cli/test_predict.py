@@ -241,7 +241,7 @@ def test_scans_without_a_folder_for_the_answers_are_one_line(
 
 def test_help_does_not_wait_for_torch() -> None:
     code = "import sys, hemobench.cli.predict; print('torch' in sys.modules, 'monai' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.split() == ["False", "False"]
 
 
@@ -355,7 +355,7 @@ def test_an_interrupt_keeps_what_is_done(tmp_path: Path, checkpoints: list[str])
     out = tmp_path / "out"
     process = subprocess.Popen(
         [sys.executable, "-m", "hemobench.predict", str(scans[0].parent), "--output", str(out), "--engine", "torch"],
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stderr=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
         env={**os.environ, "HEMOBENCH_CHECKPOINT": ",".join(checkpoints), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert process.stderr is not None

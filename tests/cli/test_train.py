@@ -14,7 +14,8 @@ from hemobench.errors import UserError
 
 def _train(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "hemobench.train", *arguments], capture_output=True, text=True, timeout=120, check=False,
+        [sys.executable, "-m", "hemobench.train", *arguments], capture_output=True,
+        encoding="utf-8", timeout=120, check=False,
         env={**os.environ, "HEMOBENCH_HOME": str(home)}, cwd=home,
     )
 

@@ -46,7 +46,7 @@ def _environment(home: Path) -> dict[str, str]:
 
 def _compare(folder: Path, home: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*COMMAND, *arguments], cwd=folder, env=_environment(home), capture_output=True, text=True, check=False
+        [*COMMAND, *arguments], cwd=folder, env=_environment(home), capture_output=True, encoding="utf-8", check=False
     )
 
 
@@ -175,7 +175,8 @@ def test_two_commands_share_one_folder(smoke, home, tmp_path):
     folder, _ = smoke
     commands = [
         subprocess.Popen(
-            [*COMMAND, "smoke", "--jobs", "1", "--output", "out"], cwd=tmp_path, env=_environment(home), text=True,
+            [*COMMAND, "smoke", "--jobs", "1", "--output", "out"], cwd=tmp_path, env=_environment(home),
+            encoding="utf-8",
             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         )
         for _ in range(2)

@@ -68,6 +68,6 @@ def test_latex_compiles(leaderboard, tmp_path):
     )
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "page.tex"], cwd=tmp_path, capture_output=True,
-        text=True, check=False,
+        encoding="utf-8", check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:]

@@ -133,7 +133,7 @@ def test_the_private_folder_is_ours_alone_and_ends_with_the_process(
     (dead / NAME).write_text("scan of a demo that was killed")
     code = "from demo.privacy import private_folder; p = private_folder(); (p / 'x').write_text('y'); print(p)"
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    made = Path(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True,
+    made = Path(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8",
                                check=True).stdout.strip())  # fmt: skip
     assert made.parent == tmp_path
     assert list(tmp_path.iterdir()) == []

@@ -95,5 +95,5 @@ def test_nothing_to_draw_says_so() -> None:
 @pytest.mark.parametrize("module", ["surface_figure", "leaderboard", "about", "texts", "examples"])
 def test_figures_tables_and_texts_import_without_gradio(module: str) -> None:
     code = f"import sys, demo.{module}; print('gradio' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert done.stdout.strip() == "False"

@@ -159,7 +159,7 @@ def test_openvino_sends_prints_and_writes_nothing(tmp_path: Path, checkpoints: d
     home.mkdir()
     environment = {**os.environ, "HOME": str(home), "HEMOBENCH_HOME": str(tmp_path / "cache")}
     run = subprocess.run(
-        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code], env=environment, cwd=tmp_path, capture_output=True, encoding="utf-8", check=True
     )
     assert (run.stdout, run.stderr) == ("", "")
     assert list(home.iterdir()) == []

@@ -38,6 +38,7 @@ def heads() -> dict[str, Volume]:
 def test_what_is_shipped() -> None:
     assert NAMES == [
         "bleed", "paper-cnn", "slice-classifier", "slice-classifier-phantom", "slice-classifier-timm", "ventricles",
+        "ventricles-ct",
     ]
     assert sum((FOLDER / name / "model.safetensors").stat().st_size for name in NAMES) <= 40_000_000
 
@@ -55,7 +56,10 @@ def test_a_folder_is_whole_small_and_names_no_path(name: str) -> None:
     assert low <= high
 
 
-@pytest.mark.parametrize(("name", "grid"), [("bleed", "5 x 0.75 x 0.75 mm"), ("ventricles", "1.5 x 1.5 x 1.5 mm")])
+@pytest.mark.parametrize(
+    ("name", "grid"),
+    [("bleed", "5 x 0.75 x 0.75 mm"), ("ventricles", "1.5 x 1.5 x 1.5 mm"), ("ventricles-ct", "4 x 1 x 1 mm")],
+)
 def test_a_card_names_the_limits_of_its_own_grid(name: str, grid: str) -> None:
     limits = (FOLDER / name / "README.md").read_text().split("## Limits")[1]
     assert grid in limits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -81,7 +82,9 @@ def test_ventricles_alone_call_nothing(head: Volume, shelf: Path) -> None:
     assert (report.label_map, report.lesions, report.is_positive) == (None, (), None)
     assert report.ventricles is not None
     assert report.ventricles.blood_share is None, "nobody looked for blood"
-    headline, detail, _ = verdict(report)
+    assert verdict(report)[0] == "This does not look like a head CT", "nor does a ball"
+    of_a_head = dataclasses.replace(report, source=dataclasses.replace(report.source, unlike=""))
+    headline, detail, _ = verdict(of_a_head)
     assert headline.startswith("Ventricles 5")  # 57.9 mL
     assert detail == "Haemorrhage was not looked for in this CT scan."
     assert [one.structure for one in surfaces(report)] == ["head", "ventricles"]

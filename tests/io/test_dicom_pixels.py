@@ -211,7 +211,7 @@ def test_a_missing_decoder_is_named_with_its_package(tmp_path: Path) -> None:
         "try:\n    read_scan(Path(sys.argv[1]))\nexcept UserError as error:\n    print(error)"
     )
     command = [sys.executable, "-c", code, str(tmp_path / "a.dcm")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=True)
     assert "JPEG Lossless" in done.stdout
     assert "pip install pylibjpeg pylibjpeg-libjpeg" in done.stdout
     assert len(done.stdout.splitlines()) == 1

@@ -35,7 +35,7 @@ class Reader:
     def _start() -> subprocess.Popen[str]:
         command = [sys.executable, str(WORKER)]
         return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                text=True, bufsize=1)  # fmt: skip
+                                encoding="utf-8", bufsize=1)  # fmt: skip
 
     def read(self, path: Path) -> dict:
         assert self.process.stdin is not None

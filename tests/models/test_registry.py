@@ -79,5 +79,5 @@ def test_count_parameters_of_frozen_layers() -> None:
 
 def test_importing_the_registry_loads_neither_timm_nor_monai() -> None:
     code = "import sys, hemobench.models, hemobench.losses; print('timm' in sys.modules, 'monai' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True)
     assert result.stdout.split() == ["False", "False"]

@@ -24,7 +24,7 @@ def test_a_wrong_name_costs_no_reading(options: list[str], part: str, tmp_path: 
         [sys.executable, "-m", "hemobench.train", *options, "--output", str(tmp_path / "run")],
         env={**os.environ, "HEMOBENCH_HOME": str(tmp_path / "home")},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=300,
         check=False,
     )

@@ -75,7 +75,8 @@ def test_a_killed_run_ends_in_the_same_bits(tmp_path: Path) -> None:
     }
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = subprocess.Popen(
-        [sys.executable, str(script), str(config), str(killed)], env=environment, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(script), str(config), str(killed)], env=environment, stdout=subprocess.PIPE,
+        encoding="utf-8"
     )
     assert process.stdout is not None
     steps = 0

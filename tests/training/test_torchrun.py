@@ -28,7 +28,7 @@ def test_two_gloo_processes_give_the_result_of_one(tmp_path: Path) -> None:
     for launcher, name, processes in (([], "one", 1), (torchrun, "two", 2)):
         done = subprocess.run(
             [sys.executable, *launcher, str(HERE / "gloo_run.py"), str(tmp_path / name)], env=environment,
-            capture_output=True, text=True, check=False, timeout=600,
+            capture_output=True, encoding="utf-8", check=False, timeout=600,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-2000:]
         assert done.stdout.count(f"{processes} processes") == processes
