@@ -37,6 +37,7 @@ from demo.status import (
     refused,
 )
 from demo.surface_figure import surface_figure
+from demo.truth import truth_of
 from demo.viewer.component import Viewer
 from demo.viewer.value import viewer_value
 from demo.weights import WeightShelf, in_words
@@ -255,7 +256,10 @@ def _steps(
     found = workshop.analyst.answer(paths, opened, series=request.series or None, modality=request.said, tell=tell)
     assert found.encoded is not None
     name = f"Example, {workshop.examples[request.example].title}" if request.example >= 0 else found.series
-    value = viewer_value(found.report, found.encoded, folder, name)
+    truth = None
+    if request.example >= 0:
+        truth = truth_of(workshop.examples[request.example], found.report, found.encoded.reduced)
+    value = viewer_value(found.report, found.encoded, folder, name, truth)
     report, offers = found.report, found.offers
     del found
     status = answered(report, opened.remarks)
