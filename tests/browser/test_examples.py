@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,13 @@ import nibabel
 import numpy as np
 import pytest
 
+from demo.app import warm_up
 from demo.examples import examples
+from demo.weights import shelf_from_environment
+from demo.workshop import Welcome
 
 from ..demo_app import RunningDemo, running_demo
-from .scan_pages import arrive, choose_example, drawn, report_of, status, taken
+from .scan_pages import LONG_MS, arrive, choose_example, drawn, report_of, status, taken
 
 HOOK = "document.querySelector('#scan-viewer .viewer').parentElement.hemobench"
 TRUTH, WORDS = "#scan-viewer [data-layer=truth]", "#scan-viewer .findings .truth"
@@ -110,3 +113,68 @@ def test_the_caption_of_an_example_is_read_when_it_is_pointed_at_and_when_it_is_
     opened.locator("#scan-viewer canvas").first.focus()
     assert opened.inner_text(CAPTION) == first.caption
     assert "17.3 mL drawn in. A phantom, no patient." in first.caption
+
+
+@pytest.fixture(scope="module")
+def warmed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """The page once the process is warm."""
+    shelf, welcome = shelf_from_environment(), Welcome()
+    with running_demo(tmp_path_factory.mktemp("gradio"), shelf, welcome) as running:
+        warm_up(shelf, running.folder, welcome).join()
+        yield running
+
+
+def test_an_example_is_open_on_arrival_and_gives_way_to_what_is_asked_for(
+    page: Any, warmed: RunningDemo, new_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    arrive(page, warmed)
+    words = status(page, "done")
+    drawn(page)
+    first = examples()[0]
+    assert "An example, so that there is something to look at. Drop a scan anywhere" in words
+    assert page.inner_text("#scan-viewer .source").startswith(f"Example, {first.title}")
+    assert page.inner_text("#scan-examples button.example[aria-pressed=true]") == first.title
+    assert page.inner_text(CAPTION) == first.caption
+    assert "#" not in page.url
+    report = report_of(page, tmp_path)
+    assert f"{report['volume_ml']['total']:.1f} mL" in words
+    page.click(TRUTH)
+    assert page.inner_text(WORDS).startswith(f"Truth: {first.volume_ml} mL; ")
+
+    # Another visitor has files of their own: deleting here takes nothing there.
+    stranger = arrive(new_page(color_scheme="dark"), warmed)
+    drawn(stranger)
+    stranger.click("#scan-forget")
+    stranger.wait_for_function("document.querySelector('#scan-status').innerText.startsWith('Deleted')")
+    assert report_of(page, tmp_path) == report
+
+    page.click("#scan-again")
+    page.wait_for_function("location.hash.startsWith('#scan=')")
+    status(page, "done")
+    assert report_of(page, tmp_path)["lesions"] == report["lesions"]
+    choose_example(page, "healthy")
+    page.wait_for_function("document.querySelector('#scan-status .done')?.innerText.startsWith('Haemorrhage unlikely')")
+
+
+def test_a_link_opens_its_own_answer_and_not_the_example(
+    page: Any, warmed: RunningDemo, new_page: Callable[..., Any]
+) -> None:
+    arrive(page, warmed)
+    drawn(page)
+    choose_example(page, "healthy")
+    page.wait_for_function("location.hash.startsWith('#scan=')")
+    page.wait_for_function("document.querySelector('#scan-status .done')?.innerText.startsWith('Haemorrhage unlikely')")
+    page.wait_for_selector("#take-report:not([disabled])", timeout=LONG_MS)
+    friend = new_page()
+    friend.goto(page.url)
+    assert status(friend, "done").startswith("Haemorrhage unlikely")
+    drawn(friend)
+    assert friend.inner_text("#scan-viewer .source").startswith("Example, No blood")
+    page.reload()
+    assert status(page, "done").startswith("Haemorrhage unlikely")
+    gone = new_page()
+    gone.goto(page.url[:-4] + "AAAA")
+    gone.wait_for_function(
+        "document.querySelector('#scan-status')?.innerText.startsWith('The scan of this link is not here any more')"
+    )
+    assert gone.locator("#scan-viewer .viewer[data-state=empty]").count() == 1
