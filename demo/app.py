@@ -14,7 +14,7 @@ import gradio as gr
 import gradio.mcp
 
 from demo.about_tab import about_tab
-from demo.analysis import Analyst
+from demo.analysis import AT_WORK, Analyst
 from demo.api import Endpoints, add_endpoints
 from demo.examples import examples
 from demo.leaderboard import SHIPPED, leaderboard_mapping
@@ -27,6 +27,7 @@ from demo.theme import page_css, page_theme
 from demo.weights import WeightShelf, shelf_from_environment
 from demo.workshop import Welcome, Workshop, prepare_welcome
 from hemobench.errors import UserError
+from hemobench.inference.engine import shared_engine
 
 TITLE = "hemobench"
 PURPOSE = "Intracranial haemorrhage on head CT: whether, which type, where, and how many millilitres."
@@ -113,11 +114,15 @@ def serving() -> dict[str, Any]:
 
 def warm_up(demo_shelf: WeightShelf, folder: Path, welcome: Welcome) -> threading.Thread:
     """Load the default networks and look at one example in the background, so that the first visitor need not wait;
-    what was found is what the page opens with from then on."""
+    what was found is what the page opens with from then on. Then the networks that this example did not need, when
+    nobody's scan is at work: that of MR."""
 
     def work() -> None:
         try:
             prepare_welcome(Workshop(Analyst(folder), demo_shelf, examples(), folder, 1, welcome))
+            for checkpoint in demo_shelf.open().checkpoints:
+                AT_WORK.wait_for_none()
+                shared_engine(checkpoint)  # at once for those that have looked already
         except UserError as error:
             print(f"no scan can be analysed: {error.__cause__ or error}", file=sys.stderr, flush=True)
         except Exception as error:

@@ -14,7 +14,7 @@ from typing import Any
 import gradio as gr
 from plotly.io import from_json
 
-from demo.analysis import STAGES
+from demo.analysis import PARTS_END, STAGES
 from demo.door import door_script
 from demo.jobs import begin, end, folder_of, tidy
 from demo.kept import Request, keep, recall
@@ -199,12 +199,12 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
     ) -> Iterator[list[Any]]:
         furthest = 0.0
 
-        def tell(stage: str) -> None:
+        def tell(stage: str, done: float = 0.0) -> None:
             nonlocal furthest
             if folder_of(workshop.folder, job) is None:
                 raise _UnwantedError
             words, share = STAGES.get(stage, ("Working", 0.5))
-            furthest = max(furthest, share)
+            furthest = max(furthest, share + done * max(0.0, PARTS_END - share))
             progress(furthest, desc=words)
 
         try:
@@ -230,7 +230,7 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
 
 
 def _steps(
-    workshop: Workshop, request: Request, job: str, dark: bool, tell: Callable[[str], None]
+    workshop: Workshop, request: Request, job: str, dark: bool, tell: Callable[..., None]
 ) -> Iterator[list[Any]]:
     """Values of `Page.results`: first the answer and its pictures, then what takes longer to make."""
     folder = folder_of(workshop.folder, job)
@@ -240,7 +240,7 @@ def _steps(
     if (kept := recall(folder)) is not None and kept[0] == request and kept[1] is not None:
         yield unchanged()  # it is answered, and shown
         return
-    looked = look(workshop, request, folder, tell)
+    looked = look(workshop, request, folder, tell, tell)
     yield [looked.status, looked.viewer, looked.offers, *unchanged(RESULTS - 3)]
     written, shown = finished(looked, folder, dark)
     keep(folder, shown)

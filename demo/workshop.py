@@ -82,13 +82,20 @@ def paths_of(request: Request, examples: Sequence[Example]) -> list[Path]:
 
 
 def look(
-    workshop: Workshop, request: Request, folder: Path, tell: Callable[[str], None] | None = None, note: str = ""
+    workshop: Workshop,
+    request: Request,
+    folder: Path,
+    tell: Callable[[str], None] | None = None,
+    tell_part: Callable[[str, float], None] | None = None,
+    note: str = "",
 ) -> Looked:
     """Read and analyse the scan of a request, and write what the viewer draws from into its folder. `note` stands below
-    the answer's sentence. Raises: UserError for a refusal."""
+    the answer's sentence; `tell` and `tell_part` are those of `Analyst.answer`. Raises: UserError for a refusal."""
     opened = workshop.shelf.open(request.weights)
     paths = paths_of(request, workshop.examples)
-    found = workshop.analyst.answer(paths, opened, series=request.series or None, modality=request.said, tell=tell)
+    found = workshop.analyst.answer(
+        paths, opened, series=request.series or None, modality=request.said, tell=tell, tell_part=tell_part
+    )
     assert found.encoded is not None
     report, name, truth = found.report, found.series, None
     if request.example >= 0:

@@ -17,6 +17,7 @@ from demo.app import warm_up
 from demo.examples import examples
 from demo.weights import shelf_from_environment
 from demo.workshop import Welcome
+from hemobench.inference.engine import _shared
 
 from ..demo_app import RunningDemo, running_demo
 from .scan_pages import LONG_MS, arrive, choose_example, drawn, report_of, status, taken
@@ -178,3 +179,29 @@ def test_a_link_opens_its_own_answer_and_not_the_example(
         "document.querySelector('#scan-status')?.innerText.startsWith('The scan of this link is not here any more')"
     )
     assert gone.locator("#scan-viewer .viewer[data-state=empty]").count() == 1
+
+
+# Every figure that the progress has shown, from now on.
+WATCH_PROGRESS = """() => {
+  window.seen = [];
+  const look = () => {
+    const found = document.querySelector("#scan-status")?.innerText.match(/Outlining the ventricles[^0-9]*([\\d.]+)\\s*%/);
+    if (found && window.seen.at(-1) !== Number(found[1])) window.seen.push(Number(found[1]));
+  };
+  new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
+}"""
+
+
+def test_every_network_is_loaded_before_it_is_asked_for_and_progress_moves_in_an_mri(
+    page: Any, warmed: RunningDemo
+) -> None:
+    for checkpoint in shelf_from_environment().open().checkpoints:
+        assert any(key[0] == checkpoint.sha256 and one.engine is not None for key, one in _shared.items())
+    arrive(page, warmed)
+    drawn(page)
+    page.evaluate(WATCH_PROGRESS)
+    choose_example(page, "mri-t1")
+    page.wait_for_function("document.querySelector('#scan-status .done')?.innerText.startsWith('Ventricles')")
+    seen = page.evaluate("window.seen")
+    assert len(seen) >= 3, seen
+    assert seen == sorted(seen)
