@@ -111,8 +111,9 @@ class Analyst:
     ) -> Answer:
         """Read an upload and analyse it, coding it for the viewer meanwhile.
 
-        `tell` gets the name of each stage, `tell_part` the share that is done of one that tells it. `segmentation` is where to write a DICOM SEG, for which the upload's headers
-        are needed. Raises UserError, one line without file names, for a refusal.
+        `tell` gets the name of each stage, `tell_part` the share that is done of one that tells it. `segmentation` is
+        where to write a DICOM SEG, for which the upload's headers are needed. Raises UserError, one line without file
+        names, for a refusal.
         """
         check_upload(paths)
         with AT_WORK, laid_out(paths, self._folder) as place:

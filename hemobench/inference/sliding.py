@@ -88,16 +88,18 @@ def _in_windows(
     axes = [_starts(own, wide, overlap) for own, wide in zip(whole.shape[1:], patch, strict=True)]
     for done, corner in enumerate(itertools.product(*axes), start=1):
         window = tuple(slice(start, start + wide) for start, wide in zip(corner, patch, strict=True))
-        logits = engine.run(whole[(None, slice(None), *window)])[0]
+        inside = (slice(None), *window)
+        logits = engine.run(whole[inside][None])[0]
         if blended is None:
             blended = np.zeros((len(logits), *total.shape), dtype=np.float32)
-        blended[(slice(None), *window)] += weights * logits
+        blended[inside] += weights * logits
         total[window] += weights
         if on_window is not None:
             on_window(done / math.prod(map(len, axes)))
     assert blended is not None
     blended /= total
-    return blended[(slice(None), *(slice(low, low + own) for low, own in zip(before, size, strict=True)))]
+    middle = (slice(None), *(slice(low, low + own) for low, own in zip(before, size, strict=True)))
+    return blended[middle]
 
 
 def _starts(size: int, patch: int, overlap: float) -> list[int]:

@@ -185,7 +185,8 @@ def test_a_link_opens_its_own_answer_and_not_the_example(
 WATCH_PROGRESS = """() => {
   window.seen = [];
   const look = () => {
-    const found = document.querySelector("#scan-status")?.innerText.match(/Outlining the ventricles[^0-9]*([\\d.]+)\\s*%/);
+    const words = document.querySelector("#scan-status")?.innerText ?? "";
+    const found = words.match(/Outlining the ventricles[^0-9]*([\\d.]+)\\s*%/);
     if (found && window.seen.at(-1) !== Number(found[1])) window.seen.push(Number(found[1]));
   };
   new MutationObserver(look).observe(document.body, { subtree: true, childList: true, characterData: true });
@@ -203,5 +204,6 @@ def test_every_network_is_loaded_before_it_is_asked_for_and_progress_moves_in_an
     choose_example(page, "mri-t1")
     page.wait_for_function("document.querySelector('#scan-status .done')?.innerText.startsWith('Ventricles')")
     seen = page.evaluate("window.seen")
-    assert len(seen) >= 3, seen
+    # Between where the network begins and where it ends: how many of its windows are seen is the machine's matter.
+    assert [one for one in seen if 60 < one < 85], seen
     assert seen == sorted(seen)
