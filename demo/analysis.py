@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,6 +37,32 @@ STAGES = {
     "lesions": ("Measuring what was found", 0.85),
     "measuring": ("Measuring the ventricles", 0.9),
 }
+# What a stage that tells its parts has behind it when it is done.
+PARTS_END = 0.85
+
+
+class _AtWork:
+    """How many scans are looked at in this process: what can wait does not take the processor from a visitor's."""
+
+    def __init__(self) -> None:
+        self._count, self._changed = 0, threading.Condition()
+
+    def __enter__(self) -> None:
+        with self._changed:
+            self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._count -= 1
+            self._changed.notify_all()
+
+    def wait_for_none(self) -> None:
+        """Wait until no scan is looked at."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._count == 0)
+
+
+AT_WORK = _AtWork()
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,6 +103,7 @@ class Analyst:
         opened: Opened,
         *,
         tell: Callable[[str], None] | None = None,
+        tell_part: Callable[[str, float], None] | None = None,
         series: str | None = None,
         modality: str | None = None,
         for_viewer: bool = True,
@@ -83,18 +111,19 @@ class Analyst:
     ) -> Answer:
         """Read an upload and analyse it, coding it for the viewer meanwhile.
 
-        `tell` gets the name of each stage. `segmentation` is where to write a DICOM SEG, for which the upload's headers
-        are needed. Raises UserError, one line without file names, for a refusal.
+        `tell` gets the name of each stage, `tell_part` the share that is done of one that tells it. `segmentation` is
+        where to write a DICOM SEG, for which the upload's headers are needed. Raises UserError, one line without file
+        names, for a refusal.
         """
         check_upload(paths)
-        with laid_out(paths, self._folder) as place:
+        with AT_WORK, laid_out(paths, self._folder) as place:
             try:
                 if tell is not None:
                     tell("reading")
                 scan = read_scan(place, series=series)
                 if segmentation is not None and scan.kind != "dicom":
                     raise UserError(f"a {scan.kind} scan; expected a DICOM series for a DICOM SEG; take the NIfTI mask")
-                found = self._look(scan, opened, tell, modality, for_viewer)
+                found = self._look(scan, opened, (tell, tell_part), modality, for_viewer)
                 if for_viewer:
                     found = dataclasses.replace(found, series=series_words(scan), offers=offers_of(scan))
                 if segmentation is not None:
@@ -104,12 +133,17 @@ class Analyst:
                 raise UserError(words_of(error, place)) from None
 
     def _look(
-        self, scan: Scan, opened: Opened, tell: Callable[[str], None] | None, modality: str | None, for_viewer: bool
+        self,
+        scan: Scan,
+        opened: Opened,
+        tell: tuple[Callable[[str], None] | None, Callable[[str, float], None] | None],
+        modality: str | None,
+        for_viewer: bool,
     ) -> Answer:
         taken = take_in(scan, modality=modality, look_for_head=False)
         # As the networks take it, which is what the viewer must know: grey, HU or MR. Its millimetres are the file's.
         shown = dataclasses.replace(taken.volume, affine=scan.volume.affine)
-        options: dict[str, Any] = {"on_stage": tell} if tell is not None and self._tells else {}
+        options: dict[str, Any] = {"on_stage": tell[0], "on_part": tell[1]} if self._tells else {}
         with ThreadPoolExecutor(max_workers=1) as beside:
             coded = beside.submit(encode_volume, shown) if for_viewer else None
             report = self._analyse(scan, list(opened.checkpoints), modality=modality, **options)

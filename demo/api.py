@@ -13,9 +13,10 @@ import gradio as gr
 from demo.analysis import write_files
 from demo.memory import give_back
 from demo.privacy import log_defect, new_folder
-from demo.scan_tab import QUEUE, Workshop
+from demo.scan_tab import QUEUE
 from demo.status import DEFECT
 from demo.weights import described
+from demo.workshop import Workshop
 from hemobench.errors import UserError
 from hemobench.inference.outputs import SEGMENTATION
 

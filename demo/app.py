@@ -14,7 +14,7 @@ import gradio as gr
 import gradio.mcp
 
 from demo.about_tab import about_tab
-from demo.analysis import Analyst
+from demo.analysis import AT_WORK, Analyst
 from demo.api import Endpoints, add_endpoints
 from demo.examples import examples
 from demo.leaderboard import SHIPPED, leaderboard_mapping
@@ -22,10 +22,12 @@ from demo.leaderboard_tab import leaderboard_tab
 from demo.limits import MOST_FILE_BYTES
 from demo.memory import limit_arenas, settle
 from demo.privacy import KEEP_S, SWEEP_EVERY_S, keep_swept, log_defect, private_folder
-from demo.scan_tab import Workshop, scan_tab
+from demo.scan_tab import scan_tab
 from demo.theme import page_css, page_theme
 from demo.weights import WeightShelf, shelf_from_environment
+from demo.workshop import Welcome, Workshop, prepare_welcome
 from hemobench.errors import UserError
+from hemobench.inference.engine import shared_engine
 
 TITLE = "hemobench"
 PURPOSE = "Intracranial haemorrhage on head CT: whether, which type, where, and how many millilitres."
@@ -59,16 +61,23 @@ def _keep_files_in(folder: Path) -> None:
 
 
 def build_demo(
-    shelf: WeightShelf | None = None, *, folder: Path | None = None, concurrency: int = CONCURRENCY
+    shelf: WeightShelf | None = None,
+    *,
+    folder: Path | None = None,
+    concurrency: int = CONCURRENCY,
+    welcome: Welcome | None = None,
 ) -> gr.Blocks:
     """The page, ready to launch with `serving()`.
 
     `shelf` holds the networks to choose from, by default those of the environment and the shipped ones. `folder` is
-    where Gradio keeps files, which it knows by `$GRADIO_TEMP_DIR`; by default `prepare_process` sees to both.
+    where Gradio keeps files, which it knows by `$GRADIO_TEMP_DIR`; by default `prepare_process` sees to both. `welcome`
+    is what the page opens with, once `warm_up` has filled it.
     """
     place = folder or prepare_process()
     _keep_files_in(place)
-    workshop = Workshop(Analyst(place), shelf or shelf_from_environment(), examples(), place, concurrency)
+    workshop = Workshop(
+        Analyst(place), shelf or shelf_from_environment(), examples(), place, concurrency, welcome or Welcome()
+    )
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(SWEEP_EVERY_S, KEEP_S), fill_width=True
     ) as demo:
@@ -103,12 +112,17 @@ def serving() -> dict[str, Any]:
     }
 
 
-def warm_up(demo_shelf: WeightShelf, folder: Path) -> threading.Thread:
-    """Load the default networks and look at one example in the background, so that the first visitor need not wait."""
+def warm_up(demo_shelf: WeightShelf, folder: Path, welcome: Welcome) -> threading.Thread:
+    """Load the default networks and look at one example in the background, so that the first visitor need not wait;
+    what was found is what the page opens with from then on. Then the networks that this example did not need, when
+    nobody's scan is at work: that of MR."""
 
     def work() -> None:
         try:
-            Analyst(folder).answer([examples()[0].path], demo_shelf.open())
+            prepare_welcome(Workshop(Analyst(folder), demo_shelf, examples(), folder, 1, welcome))
+            for checkpoint in demo_shelf.open().checkpoints:
+                AT_WORK.wait_for_none()
+                shared_engine(checkpoint)  # at once for those that have looked already
         except UserError as error:
             print(f"no scan can be analysed: {error.__cause__ or error}", file=sys.stderr, flush=True)
         except Exception as error:
@@ -126,14 +140,15 @@ def launch(concurrency: int = CONCURRENCY, **options: Any) -> None:
     """
     folder = prepare_process()
     shelf = shelf_from_environment()
-    demo = build_demo(shelf, folder=folder, concurrency=concurrency)
+    welcome = Welcome()
+    demo = build_demo(shelf, folder=folder, concurrency=concurrency, welcome=welcome)
     stop = keep_swept(folder)
     signal.signal(signal.SIGTERM, _stop)
     warming = None
     try:
         _, url, _ = demo.launch(**{**serving(), **options, "prevent_thread_lock": True})
         print(f"hemobench is at {url}", flush=True)
-        warming = warm_up(shelf, folder)
+        warming = warm_up(shelf, folder, welcome)
         demo.block_thread()
     finally:
         stop.set()

@@ -13,7 +13,10 @@ from demo.examples import Example
 SCRIPT = """
 const all = () => [...element.querySelectorAll("button.example")];
 const stop = (card) => all().forEach((one) => { one.tabIndex = one === card ? 0 : -1; });
+const words = element.querySelector(".example-caption");
+const tell = (card) => { words.textContent = (card ?? all()[props.value])?.title ?? words.dataset.first; };
 const mark = () => {
+  tell();
   all().forEach((one, number) => one.setAttribute("aria-pressed", String(number === props.value)));
   stop(all()[props.value] ?? all()[0]);
 };
@@ -21,6 +24,10 @@ element.addEventListener("click", (event) => {
   const card = event.target.closest("button.example");
   if (card && element.contains(card)) trigger("click", { index: Number(card.dataset.index) });
 });
+// What is pointed at or focused is told of, else what was chosen.
+for (const kind of ["pointerover", "focusin"])
+  element.addEventListener(kind, (event) => tell(event.target.closest("button.example")));
+for (const kind of ["pointerleave", "focusout"]) element.addEventListener(kind, () => tell());
 element.addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
   const at = all().indexOf(event.target.closest("button.example"));
@@ -34,11 +41,17 @@ watch("value", mark);
 mark();
 """
 
+_FIRST = "What was drawn into each is known: “Show truth” holds the answer against it."
+
 
 def cards(examples: Sequence[Example]) -> str:
-    """Buttons, one an example; the pictures travel inside the page because there are few and small."""
+    """Buttons, one an example, and a line for the caption of one; the pictures travel inside the page because there are
+    few and small."""
     found = "".join(_card(number, one) for number, one in enumerate(examples))
-    return f'<div class="examples" role="group" aria-label="Examples">{found}</div>'
+    return (
+        f'<div class="examples" role="group" aria-label="Examples">{found}</div>'
+        f'<p class="example-caption" data-first="{escape(_FIRST)}">{escape(_FIRST)}</p>'
+    )
 
 
 def _card(number: int, example: Example) -> str:

@@ -1,7 +1,8 @@
 """The example scans: phantoms, one of each type, a healthy head and an MRI, made again by `python -m demo.examples`.
 
 The anatomy is the MNI152 template that nilearn carries, the blood is drawn: no patient's data are in them. The command
-writes `demo/examples/` (scans, thumbnails, `examples.json` with what was put into each), and `examples()` reads it.
+writes `demo/examples/` (scans, their true outlines, thumbnails, `examples.json` with what was put into each), and
+`examples()` reads it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import nibabel
 import numpy as np
@@ -22,7 +24,7 @@ from hemobench.datasets.case import Loaded
 from hemobench.errors import UserError
 from hemobench.inference.overview.style import millilitres
 from hemobench.io.atomic import replacing
-from hemobench.volume import Volume
+from hemobench.volume import LABEL_MAP, Volume
 from hemobench.windows import to_grey_uint8
 
 FOLDER = Path(__file__).parent / "examples"
@@ -69,7 +71,8 @@ RECIPES = (
 
 @dataclass(frozen=True)
 class Example:
-    """One example as the page shows it. `volume_ml` is the blood put in (0 without), `slice_index` the thumbnail's."""
+    """One example as the page shows it. `volume_ml` is the blood put in (0 without), `slice_index` the thumbnail's,
+    `truth` the label map of what is there to be outlined (blood, in MR the ventricles), None where there is nothing."""
 
     name: str
     title: str
@@ -79,6 +82,12 @@ class Example:
     subtype: str | None
     volume_ml: float
     slice_index: int
+    truth: Path | None = None
+
+    @property
+    def is_mr(self) -> bool:
+        """Whether it is an MRI, whose truth are the ventricles."""
+        return self.truth is not None and self.subtype is None
 
     @property
     def caption(self) -> str:
@@ -96,15 +105,17 @@ def examples(folder: Path = FOLDER) -> tuple[Example, ...]:
         )
     found = []
     for row in json.loads(index.read_text(encoding="utf-8")):
-        path, thumbnail = folder / row.pop("path"), folder / row.pop("thumbnail")
-        if not (path.is_file() and thumbnail.is_file()):
-            raise UserError(f"no {path.name} beside {INDEX}; expected both; make them with python -m demo.examples")
-        found.append(Example(path=path, thumbnail=thumbnail, **row))
+        names = {key: row.pop(key, None) for key in ("path", "thumbnail", "truth")}
+        files: dict[str, Any] = {key: folder / name if name else None for key, name in names.items()}
+        missing = [path.name for path in files.values() if path is not None and not path.is_file()]
+        if missing:
+            raise UserError(f"no {missing[0]} beside {INDEX}; expected it; make them with python -m demo.examples")
+        found.append(Example(**files, **row))
     return tuple(found)
 
 
 def make_example(recipe: Recipe, folder: Path) -> Example:
-    """Render one recipe into `folder` as a scan and a thumbnail. The same recipe gives the same voxels."""
+    """Render one recipe into `folder` as scan, truth and thumbnail. The same recipe gives the same voxels."""
     loaded = _render(recipe)
     assert loaded.label_map is not None
     blood = loaded.label_map > 0 if recipe.subtype else np.zeros(loaded.image.shape, dtype=bool)
@@ -121,13 +132,16 @@ def make_example(recipe: Recipe, folder: Path) -> Example:
             temporary, optimize=True
         )
     volume_ml = round(float(np.count_nonzero(blood)) * loaded.image.voxel_volume_ml, 1)
-    return Example(recipe.name, recipe.title, recipe.words, path, thumbnail, recipe.subtype, volume_ml, shown)
+    truth = _write_truth(recipe, loaded, folder)
+    return Example(recipe.name, recipe.title, recipe.words, path, thumbnail, recipe.subtype, volume_ml, shown, truth)
 
 
 def make_examples(folder: Path = FOLDER, recipes: Sequence[Recipe] = RECIPES) -> tuple[Example, ...]:
     """Make every example and the index that `examples` reads. Takes about three seconds a scan."""
     made = tuple(make_example(recipe, folder) for recipe in recipes)
-    rows = [{**asdict(one), "path": one.path.name, "thumbnail": one.thumbnail.name} for one in made]
+    files = ("path", "thumbnail", "truth")
+    rows = [{key: value.name if key in files and value else value for key, value in asdict(one).items()}
+            for one in made]
     with replacing(folder / INDEX) as temporary:
         temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return made
@@ -159,14 +173,37 @@ def _thinned_ct(volume: Volume) -> Volume:
 
 def _thinned_mri(volume: Volume) -> tuple[Volume, NDArray[np.uint8]]:
     """An MRI of half as many steps along each axis as uint8, and the same as grey pictures."""
-    depth, height, width = (size // 2 * 2 for size in volume.shape)
-    blocks = volume.voxels[:depth, :height, :width].reshape(depth // 2, 2, height // 2, 2, width // 2, 2)
-    coarse = blocks.mean(axis=(1, 3, 5))
+    coarse = _blocks(volume.voxels).mean(axis=(1, 3, 5))
     grey = (np.clip(np.rint(coarse / np.percentile(coarse, 99.8) * 125), 0, 127) * 2).astype(np.uint8)
     # The noise of the background is half of the file, and nobody looks at it.
     grey[grey < 16] = 0
-    moved = volume.affine @ np.array([[2, 0, 0, 0.5], [0, 2, 0, 0.5], [0, 0, 2, 0.5], [0, 0, 0, 1]])
-    return Volume(grey, moved, "MR"), grey
+    return Volume(grey, _coarse_affine(volume), "MR"), grey
+
+
+def _blocks(voxels: NDArray[Any]) -> NDArray[Any]:
+    """Voxels as (D/2, 2, H/2, 2, W/2, 2); an odd last one is left out."""
+    depth, height, width = (size // 2 * 2 for size in voxels.shape)
+    return voxels[:depth, :height, :width].reshape(depth // 2, 2, height // 2, 2, width // 2, 2)
+
+
+def _coarse_affine(volume: Volume) -> NDArray[np.float64]:
+    return np.asarray(volume.affine @ np.array([[2, 0, 0, 0.5], [0, 2, 0, 0.5], [0, 0, 2, 0.5], [0, 0, 0, 1]]))
+
+
+def _write_truth(recipe: Recipe, loaded: Loaded, folder: Path) -> Path | None:
+    """The label map beside the scan, on its grid; nothing where nothing was put in."""
+    assert loaded.label_map is not None
+    labels = np.asarray(loaded.label_map, dtype=np.uint8)
+    truth = Volume(labels, loaded.image.affine, LABEL_MAP)
+    if recipe.product == "t1":
+        # Where at least half of the finer voxels are ventricle.
+        blocks, affine = _blocks(labels > 0), _coarse_affine(loaded.image)
+        truth = Volume((blocks.mean(axis=(1, 3, 5)) >= 0.5).astype(np.uint8), affine, LABEL_MAP)
+    elif recipe.subtype is None:
+        return None
+    path = folder / f"{recipe.name}-truth.nii.gz"
+    _write_scan(truth, path)
+    return path
 
 
 def _write_scan(volume: Volume, path: Path) -> None:

@@ -19,13 +19,13 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from demo.leaderboard_file import parse_leaderboard, read_leaderboard
+from demo.shipped_boards import SHIPPED
 from demo.texts import REFERENCE_ROW
 from hemobench.compare.figures import forest_figure, per_type_figure
 from hemobench.compare.leaderboard import Board, Entry, Leaderboard, MetricScore, direction_arrow
 from hemobench.compare.tables import duration, score_number
 from hemobench.metrics.registry import METRICS
 
-SHIPPED = Path(__file__).parent / "leaderboards" / "quick.json"
 __all__ = [
     "SHIPPED", "board_table", "board_view", "leaderboard_mapping", "parse_leaderboard", "ranking_figure",
     "read_leaderboard", "types_figure",

@@ -69,6 +69,8 @@ def parse_leaderboard(text: str) -> Leaderboard:
         skipped=tuple(
             _text(one, "skipped", _TEXT_LETTERS) for one in _list(content.get("skipped", []), "skipped", MOST_ENTRIES)
         ),
+        suite_fingerprint=_text(content.get("suite_fingerprint", ""), "suite_fingerprint"),
+        statistics=_whole(content.get("statistics", 0), "statistics", 0),
     )
 
 

@@ -7,19 +7,17 @@ address (`demo.jobs`) the answer comes back when the page is loaded again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 from plotly.io import from_json
 
-from demo.analysis import STAGES, Analyst, write_files
+from demo.analysis import PARTS_END, STAGES
 from demo.door import door_script
-from demo.examples import Example
 from demo.jobs import begin, end, folder_of, tidy
-from demo.kept import Request, Shown, keep, recall
+from demo.kept import Request, keep, recall
 from demo.memory import give_back
 from demo.privacy import KEEP_S, delete_now, log_defect
 from demo.scan_page import BEGUN, NO_EXAMPLE, RESULTS, Page, asked, results, taken, unchanged, way_in, way_out
@@ -36,13 +34,11 @@ from demo.status import (
     panel,
     refused,
 )
-from demo.surface_figure import surface_figure
 from demo.viewer.component import Viewer
-from demo.viewer.value import viewer_value
-from demo.weights import WeightShelf, in_words
+from demo.weights import in_words
+from demo.workshop import Workshop, finished, look, paths_of
 from hemobench.errors import UserError
 from hemobench.inference.outputs import MASK, OVERVIEW, REPORT, SEGMENTATION
-from hemobench.inference.surface import surfaces
 
 QUEUE = "analysis"
 _PRIVATE: dict[str, Any] = {"api_visibility": "private"}
@@ -52,19 +48,11 @@ _AT_ONCE: dict[str, Any] = {"queue": False, "show_progress": "hidden", **_PRIVAT
 _WITH_DARK = "(...inputs) => [...inputs.slice(0, 6), document.body.classList.contains('dark')]"
 # The secret goes into the address and comes from there; the page's script (demo/door.js) sees to it.
 _LINK = "(job) => { window.hemobench?.link(job); return []; }"
-_LINKED = "(...inputs) => [new URLSearchParams(location.hash.slice(1)).get('scan') ?? '']"
+_LINKED = (
+    "(...inputs) => [new URLSearchParams(location.hash.slice(1)).get('scan') ?? '', "
+    "document.body.classList.contains('dark')]"
+)
 _AGAIN_IF = "(pending) => { if (pending) document.querySelector('#scan-again').click(); return []; }"
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """What handlers work with: the same for every visitor. `folder` is Gradio's, where results are put."""
-
-    analyst: Analyst
-    shelf: WeightShelf
-    examples: tuple[Example, ...]
-    folder: Path
-    concurrency: int
 
 
 def scan_tab(workshop: Workshop, demo: gr.Blocks) -> None:
@@ -111,7 +99,8 @@ def _wire(page: Page, workshop: Workshop, demo: gr.Blocks) -> None:
         None, page.job, None, js=_LINK, **_AT_ONCE
     )
     demo.load(
-        _reviver(workshop), page.job, [*page.begun, page.weights, page.modality, page.pending], js=_LINKED, **_AT_ONCE
+        _reviver(workshop), [page.job, page.dark], [*page.begun, page.weights, page.modality, page.pending],
+        js=_LINKED, **_AT_ONCE,
     ).then(None, page.pending, None, js=_AGAIN_IF, **_AT_ONCE)
 
 
@@ -168,12 +157,13 @@ class _Starters:
         return [*asked(request), job, *results(panel(WAITING, "busy"), None)]
 
 
-def _reviver(workshop: Workshop) -> Callable[[str], list[Any]]:
-    def revive(job: str) -> list[Any]:
-        """What the page with this link showed; an answer that was not there yet is asked for again by the page."""
-        nothing = [*unchanged(BEGUN), *unchanged(2), False]
+def _reviver(workshop: Workshop) -> Callable[[str, bool], list[Any]]:
+    def revive(job: str, dark: bool) -> list[Any]:
+        """What the page with this link showed; an answer that was not there yet is asked for again by the page. Without
+        a link the example that opens the page, which has none either: its address stays what the visitor typed."""
+        job = job or workshop.welcome.open(workshop.folder, dark)
         if not job:
-            return nothing
+            return [*unchanged(BEGUN), *unchanged(2), False]
         folder = folder_of(workshop.folder, job, within_s=KEEP_S)
         kept = None if folder is None else recall(folder)
         if folder is None or kept is None:
@@ -209,12 +199,12 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
     ) -> Iterator[list[Any]]:
         furthest = 0.0
 
-        def tell(stage: str) -> None:
+        def tell(stage: str, done: float = 0.0) -> None:
             nonlocal furthest
             if folder_of(workshop.folder, job) is None:
                 raise _UnwantedError
             words, share = STAGES.get(stage, ("Working", 0.5))
-            furthest = max(furthest, share)
+            furthest = max(furthest, share + done * max(0.0, PARTS_END - share))
             progress(furthest, desc=words)
 
         try:
@@ -240,33 +230,23 @@ def _answerer(workshop: Workshop) -> Callable[..., Iterator[list[Any]]]:
 
 
 def _steps(
-    workshop: Workshop, request: Request, job: str, dark: bool, tell: Callable[[str], None]
+    workshop: Workshop, request: Request, job: str, dark: bool, tell: Callable[..., None]
 ) -> Iterator[list[Any]]:
     """Values of `Page.results`: first the answer and its pictures, then what takes longer to make."""
-    paths = _paths(request.files, request.example, workshop.examples)
     folder = folder_of(workshop.folder, job)
-    if folder is None or not paths:
+    if folder is None or not paths_of(request, workshop.examples):
         yield results(panel(NOTHING), None)
         return
     if (kept := recall(folder)) is not None and kept[0] == request and kept[1] is not None:
         yield unchanged()  # it is answered, and shown
         return
-    opened = workshop.shelf.open(request.weights)
-    found = workshop.analyst.answer(paths, opened, series=request.series or None, modality=request.said, tell=tell)
-    assert found.encoded is not None
-    name = f"Example, {workshop.examples[request.example].title}" if request.example >= 0 else found.series
-    value = viewer_value(found.report, found.encoded, folder, name)
-    report, offers = found.report, found.offers
-    del found
-    status = answered(report, opened.remarks)
-    yield [status, value, offers, *unchanged(RESULTS - 3)]
-    written = write_files(report, folder)
-    figure = surface_figure(surfaces(report), lesions=report.lesions, dark=dark)
-    segmentable = report.source.kind == "dicom" and report.label_map is not None and not report.ventricles_alone
-    keep(folder, Shown(status, offers, value, segmentable, figure.to_json()))
+    looked = look(workshop, request, folder, tell, tell)
+    yield [looked.status, looked.viewer, looked.offers, *unchanged(RESULTS - 3)]
+    written, shown = finished(looked, folder, dark)
+    keep(folder, shown)
     yield [
         *unchanged(3), *taken((written.report, written.mask, written.overview)),
-        gr.Button(interactive=segmentable), figure,
+        gr.Button(interactive=shown.segmentable), from_json(shown.figure),
     ]  # fmt: skip
 
 
@@ -276,7 +256,7 @@ def _segmenter(workshop: Workshop) -> Callable[..., list[Any]]:
     ) -> list[Any]:
         request = Request(tuple(files or ()), int(example), weights, series, modality)
         try:
-            paths = _paths(request.files, request.example, workshop.examples)
+            paths = paths_of(request, workshop.examples)
             folder = folder_of(workshop.folder, job)
             if not paths or folder is None:
                 return [panel(NOTHING), gr.skip()]
@@ -312,10 +292,3 @@ def _forgetter(workshop: Workshop) -> Callable[..., tuple[Any, ...]]:
         return None, None, NO_EXAMPLE, "", "", *results(panel(DELETED if there else NOTHING_THERE), None)
 
     return forget
-
-
-def _paths(files: Sequence[str], example: int, examples: Sequence[Example]) -> list[Path]:
-    """The files of a request: the upload's, else the example's."""
-    if files:
-        return [Path(one) for one in files]
-    return [examples[example].path] if 0 <= example < len(examples) else []

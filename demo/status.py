@@ -13,6 +13,7 @@ WELCOME = (
     "Drop a scan anywhere on this page: a DICOM folder, files or a zip, NIfTI, MGZ, npz, or PNG and JPEG slices. It "
     f"stays on this server, without its name, for {KEPT}, and is then deleted."
 )
+ARRIVED = f"An example, so that there is something to look at. {WELCOME}"
 DEFECT = (
     "Something went wrong here, and not with you. Nothing of the scan was kept in a log. Please try again, and if it "
     "goes wrong again, tell this page's owner the time."

@@ -119,7 +119,7 @@ def write_stream(encoded: EncodedVolume, label_map: Volume | None, path: Path, f
     if label_map is not None and label_map.shape != encoded.full_shape:
         raise UserError(f"label map of shape {label_map.shape}; expected {encoded.full_shape}; resample it to the scan")
     order = sorted(range(depth), key=lambda index: (abs(index - first_slice), index))
-    labels, label_block = _label_block(label_map, encoded.reduced)
+    labels, label_block = label_box(label_map, encoded.reduced)
     with replacing(path) as temporary, temporary.open("wb") as stream:
         stream.write(label_block)
         for index in order:
@@ -138,6 +138,25 @@ def write_stream(encoded: EncodedVolume, label_map: Volume | None, path: Path, f
         "order": order,
         "lengths": [len(encoded.blocks[index]) for index in order],
     }
+
+
+def label_box(label_map: Volume | None, reduced: int) -> tuple[dict[str, Any] | None, bytes]:
+    """Header (`start`, `shape`, `bytes`) and deflated bytes of the box that holds every label; (None, nothing) where
+    there is none."""
+    if label_map is None:
+        return None, b""
+    depths = np.flatnonzero(label_map.voxels.any(axis=(1, 2)))
+    if not depths.size:
+        return None, b""
+    part = label_map.voxels[depths[0] : depths[-1] + 1].astype(np.uint8)
+    if reduced > 1:
+        part = np.stack([_reduced_labels(one, reduced) for one in part])
+    rows = np.flatnonzero(part.any(axis=(0, 2)))
+    columns = np.flatnonzero(part.any(axis=(0, 1)))
+    box = np.ascontiguousarray(part[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
+    block = zlib.compress(box.tobytes(), 6)
+    start = [int(depths[0]), int(rows[0]), int(columns[0])]
+    return {"start": start, "shape": list(box.shape), "bytes": len(block)}, block
 
 
 @dataclass(frozen=True, eq=False)
@@ -234,24 +253,6 @@ def _deflated(residuals: NDArray[np.uint16]) -> bytes:
     # Noise has no repeats worth searching for: runs and Huffman codes alone are smaller than level 6, and far faster.
     packer = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, 9, zlib.Z_RLE)
     return packer.compress(low.tobytes()) + packer.compress(high.tobytes()) + packer.flush()
-
-
-def _label_block(label_map: Volume | None, reduced: int) -> tuple[dict[str, Any] | None, bytes]:
-    """Header and bytes of the box that holds every label; (None, nothing) where there is none."""
-    if label_map is None:
-        return None, b""
-    depths = np.flatnonzero(label_map.voxels.any(axis=(1, 2)))
-    if not depths.size:
-        return None, b""
-    part = label_map.voxels[depths[0] : depths[-1] + 1].astype(np.uint8)
-    if reduced > 1:
-        part = np.stack([_reduced_labels(one, reduced) for one in part])
-    rows = np.flatnonzero(part.any(axis=(0, 2)))
-    columns = np.flatnonzero(part.any(axis=(0, 1)))
-    box = np.ascontiguousarray(part[:, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1])
-    block = zlib.compress(box.tobytes(), 6)
-    start = [int(depths[0]), int(rows[0]), int(columns[0])]
-    return {"start": start, "shape": list(box.shape), "bytes": len(block)}, block
 
 
 def _reduced_labels(part: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

@@ -37,8 +37,9 @@ def spare_stderr() -> None:
 
 
 @contextmanager
-def running_demo(folder: Path, shelf: Any = None) -> Iterator[RunningDemo]:
-    """`shelf`: the networks to choose from, by default the shipped ones."""
+def running_demo(folder: Path, shelf: Any = None, welcome: Any = None) -> Iterator[RunningDemo]:
+    """`shelf`: the networks to choose from, by default the shipped ones. `welcome`: what the page opens with; it opens
+    empty where nobody has filled it."""
     import gradio.mcp
 
     from demo.app import build_demo, serving
@@ -49,7 +50,7 @@ def running_demo(folder: Path, shelf: Any = None) -> Iterator[RunningDemo]:
         patch.setenv("GRADIO_TEMP_DIR", str(folder))
         patch.setattr(gradio.mcp, "DEFAULT_TEMP_DIR", str(folder))  # as the demo does; an outer one gets its own back
         folder.mkdir(parents=True, exist_ok=True)
-        blocks = build_demo(shelf, folder=folder)
+        blocks = build_demo(shelf, folder=folder, welcome=welcome)
         patch.delenv("GRADIO_SERVER_PORT", raising=False)
         spare_stderr()
         _, url, _ = blocks.launch(**serving(), server_name="127.0.0.1", prevent_thread_lock=True)

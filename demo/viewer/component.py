@@ -18,6 +18,7 @@ SCRIPTS = (
     "raster.js",
     "view.js",
     "measures.js",
+    "truth.js",
     "gestures.js",
     "navigator.js",
     "findings.js",

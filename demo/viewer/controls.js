@@ -67,6 +67,14 @@ function setVentricles(drawn) {
   speak(drawn ? "Ventricles shown" : "Ventricles hidden");
 }
 
+function setTruth(drawn) {
+  if (!shown?.value.truth) return;
+  chosen.truth = drawn;
+  showChoices();
+  ask();
+  speak(drawn ? shown.value.truth.words : "Truth hidden");
+}
+
 function zoomBy(factor) {
   if (!shown) return;
   const view = views[0];
@@ -186,7 +194,8 @@ function listen() {
     if (plane) showPlane(plane);
     if (preset) setPreset(preset);
     if (overlay) setOverlay(overlay);
-    if (layer) setVentricles(!chosen.ventricles);
+    if (layer === "ventricles") setVentricles(!chosen.ventricles);
+    if (layer === "truth") setTruth(!chosen.truth);
     if (tool) setTool(tool);
     if (zoom) zoomBy({ in: 1.25, out: 0.8, fit: 0 }[zoom]);
     if (step) jump(Number(step));

@@ -12,7 +12,7 @@ function onKey(event) {
     a: () => showPlane("axial"), c: () => showPlane("coronal"), s: () => showPlane("sagittal"),
     n: () => jump(1), p: () => jump(-1),
     o: () => setOverlay(OVERLAYS[(OVERLAYS.indexOf(chosen.overlay) + 1) % OVERLAYS.length]),
-    v: () => setVentricles(!chosen.ventricles),
+    v: () => setVentricles(!chosen.ventricles), t: () => setTruth(!chosen.truth),
     x: () => { chosen.crosshair = !chosen.crosshair; ask(); },
     "+": () => zoomBy(1.25), "=": () => zoomBy(1.25), "-": () => zoomBy(0.8), 0: () => zoomBy(0),
     d: () => setTool("ruler"), e: () => setTool("area"), w: () => setTool("window"), h: () => setTool("crosshair"),

@@ -11,10 +11,11 @@ const SPEAK_AFTER_MS = 400;
 /** What the visitor has chosen; it outlives a scan, where the next one can have it too. */
 const chosen = {
   overlay: "fill", opacity: 0.4, crosshair: true, tool: "crosshair", preset: look.presets[0].name, ventricles: true,
+  truth: false,
 };
 /** @type {null | {value: Object, store: ScanStore, at: number[], range: {center: number, width: number},
  *   colours: Map<number, number[]>, names: Map<number, string>, lesion: number, measures: Measure[], tables: Map,
- *   look: string}} */
+ *   look: string, truth: null | Object}} */
 let shown = null;
 let loading = null;
 let frameAsked = 0;
@@ -57,7 +58,8 @@ async function open(value) {
   const controller = (loading = new AbortController());
   const store = new ScanStore(value.stream);
   shown = {
-    value, store, at: [...value.first_at], range: firstRange(value), lesion: 0, measures: [], ...labelLooks(value),
+    value, store, at: [...value.first_at], range: firstRange(value), lesion: 0, measures: [], truth: null,
+    ...labelLooks(value),
   };
   root.dataset.flat = String(store.shape[0] < 2);
   root.dataset.modality = value.modality;
@@ -67,6 +69,9 @@ async function open(value) {
   showPlane("axial");
   retable();
   try {
+    const truth = value.truth ? await truthOf(value.truth) : null;
+    if (shown?.store !== store) return;
+    shown.truth = truth;
     await receive(store, value.volume.url, controller.signal, () => arrived(store));
   } catch (error) {
     if (controller.signal.aborted || shown?.store !== store) return;
@@ -131,6 +136,7 @@ function frame() {
   const start = performance.now();
   const scene = {
     ...shown, colours: drawnColours(), overlay: chosen.overlay, crosshair: chosen.crosshair, measured,
+    truth: chosen.truth ? shown.truth : null,
   };
   for (const view of views) if (view.canvas.clientWidth) view.draw(scene);
   frameTimes.push(performance.now() - start);
@@ -237,9 +243,19 @@ function showChoices() {
   const fits = look.presets.find((one) => shown && one.center === shown.range.center && one.width === shown.range.width);
   press("preset", shown?.value.modality === "CT" ? (fits?.name ?? "") : "");
   find(".opacity").disabled = chosen.overlay !== "fill";
-  find("[data-layer]").setAttribute("aria-pressed", String(chosen.ventricles));
+  const { value } = shown ?? {};
+  const layers = {
+    ventricles: { on: chosen.ventricles, there: Boolean(value?.ventricles) && value.modality !== "MR" },
+    truth: { on: chosen.truth, there: Boolean(value?.truth) },
+  };
+  for (const [name, { on, there }] of Object.entries(layers)) {
+    find(`[data-layer=${name}]`).setAttribute("aria-pressed", String(on));
+    find(`[data-layer=${name}]`).hidden = !there;
+  }
+  find(".layers").hidden = !Object.values(layers).some((one) => one.there);
+  find(".findings .truth").hidden = !(chosen.truth && layers.truth.there);
+  find(".findings .truth").textContent = value?.truth?.words ?? "";
   if (!shown) return;
-  find(".layers").hidden = !shown.value.ventricles || shown.value.modality === "MR";
   const digits = shown.range.width < 10 ? 1 : 0;
   const text = (value) => value.toFixed(digits).replace("-", "−");
   find(".range").textContent = `W ${text(shown.range.width)}  L ${text(shown.range.center)}`;

@@ -26,13 +26,15 @@ _DIGITS = 4
 VENTRICLE_ID = max(LABEL_IDS.values()) + 1
 
 
-def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path, name: str = "") -> dict[str, Any]:
+def viewer_value(
+    report: StudyReport, encoded: EncodedVolume, folder: Path, name: str = "", truth: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Write the stream of `encoded` and the report's label map into `folder`; give all that the viewer shows.
 
     JSON-able. `volume` is the file, in the form that Gradio moves to its cache and serves; `stream` the header of
     `write_stream`; `title` says what is shown, beginning with `name`; positions (`first_at`, `lesions[].at`) are
-    (slice, row, column) of the streamed voxels. `slices` holds one list of probabilities a class. Raises UserError
-    where report and `encoded` are not of the same scan.
+    (slice, row, column) of the streamed voxels. `slices` holds one list of probabilities a class, `truth` what
+    `demo.truth` gives for an example. Raises UserError where report and `encoded` are not of the same scan.
     """
     label_map = report.label_map
     if label_map is None or not label_map.voxels.any():
@@ -67,6 +69,7 @@ def viewer_value(report: StudyReport, encoded: EncodedVolume, folder: Path, name
         ],
         "seconds": report.timing_s.get("total"),
         "notice": report.notice,
+        "truth": truth,
     }
 
 

@@ -81,7 +81,7 @@ class PlaneView {
 
   /** Draw the plane through `scene.at`.
    * @param {{store: ScanStore, at: number[], tables: Map<number, Uint32Array>, look: string, overlay: string,
-   *   colours: Map<number, number[]>, crosshair: boolean, measures: Measure[],
+   *   colours: Map<number, number[]>, truth: null | Object, crosshair: boolean, measures: Measure[],
    *   measured: (one: Measure) => string}} scene */
   draw(scene) {
     this.resize();
@@ -101,6 +101,7 @@ class PlaneView {
     context.drawImage(this.picture, 0, 0);
     context.setTransform(1, 0, 0, 1, 0, 0);
     if (scene.overlay !== "off") this.strokeOutlines(scene, sx, sy, frame, ratio);
+    if (scene.truth) drawTruth(this, store, index, scene.truth, frame, ratio);
     if (scene.crosshair && store.shape[0] > 1) this.drawCrosshair(store, at, frame, ratio);
     if (this.isMain) drawMeasures(this, scene.measures, index, frame, ratio, scene.measured);
   }

@@ -29,6 +29,7 @@ from hemobench.datasets.case import Dataset
 from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.support import first_lines
 from hemobench.errors import UserError
+from hemobench.stats import STATISTICS
 from hemobench.training.experiment import package_commit
 
 SUITE = "entries"
@@ -126,6 +127,7 @@ def rank_entries(
         suite=SUITE, title=f"What exists, on {kept.info.name}", description="",
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"), commit=package_commit() or "unknown",
         seeds=(0,), boards=tuple(task.board for task in tasks), skipped=skipped, protocol=_PROTOCOL,
+        statistics=STATISTICS,
     )  # fmt: skip
     examples = _pictures(tasks, entrants, kept) if terms.pictures else ()
     write_record(output, entrants, kept, pictures=bool(examples))

@@ -148,7 +148,8 @@ class Board:
 @dataclass(frozen=True)
 class Leaderboard:
     """Everything that `leaderboard.json` holds. protocol: whose scores these are and how they came about, "" where
-    every entry was trained for the board on the same patients."""
+    every entry was trained for the board on the same patients. suite_fingerprint, statistics: of which suite and by
+    which version of the statistics it was made, by which one knows that it is stale; "" and 0 where nobody said."""
 
     suite: str
     title: str
@@ -159,6 +160,8 @@ class Leaderboard:
     boards: tuple[Board, ...]
     skipped: tuple[str, ...] = ()
     protocol: str = ""
+    suite_fingerprint: str = ""
+    statistics: int = 0
 
     @property
     def phantom(self) -> bool:

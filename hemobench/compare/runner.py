@@ -19,7 +19,7 @@ from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ranking import BoardFacts, build_board
 from hemobench.compare.references import SLICE_POSITION, slice_position_predictions
 from hemobench.compare.report import Disagreements
-from hemobench.compare.suites import FOLD_VALIDATION, IMAGE, PATIENT, BoardSpec, Suite
+from hemobench.compare.suites import FOLD_VALIDATION, IMAGE, PATIENT, BoardSpec, Suite, suite_fingerprint
 from hemobench.compare.train_all import RUNS_FILE, RunsTable, train_all
 from hemobench.compare.work import RunTask, Workforce, slug
 from hemobench.datasets.cache import Examples, build_examples
@@ -29,6 +29,7 @@ from hemobench.datasets.splits import PARTS, Split, check_disjoint, kfold_by_pat
 from hemobench.datasets.support import first_lines, unsupported
 from hemobench.datasets.views import SegmentationView, View, mask_of, view_to_mapping
 from hemobench.errors import UserError
+from hemobench.stats import STATISTICS
 from hemobench.training.experiment import package_commit
 from hemobench.training.result import Predictions, RunResult
 
@@ -193,6 +194,7 @@ def run_suite(
         suite=suite.name, title=suite.title, description=suite.description,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"), commit=package_commit() or "unknown",
         seeds=suite.seeds, boards=tuple(one.board for one in ranked), skipped=tuple(skipped),
+        suite_fingerprint=suite_fingerprint(suite), statistics=STATISTICS,
     )  # fmt: skip
     return SuiteResult(leaderboard, tuple(one.runs for one in ranked), tuple(one.disagreements for one in ranked))
 

@@ -28,7 +28,7 @@ BF16_TOLERANCE, BF16_MEAN_TOLERANCE = 0.15, 0.004
 _MOST_SHARED = 8
 # What the drivers of NVIDIA (in a container of WSL too) and AMD leave on Linux.
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
-_shared: OrderedDict[tuple[str, str, str], Engine] = OrderedDict()
+_shared: OrderedDict[tuple[str, str, str], _Shared] = OrderedDict()
 _shared_lock = threading.Lock()
 
 
@@ -42,6 +42,14 @@ class Engine(Protocol):
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (B, K) or (B, K, *spatial) of a batch (B, C, *spatial). Any thread may call it; nothing is kept."""
         ...
+
+
+class _Shared:
+    """A place for one engine of the process, and who may load it."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.engine: Engine | None = None
 
 
 def load_engine(
@@ -85,9 +93,12 @@ def shared_engine(checkpoint: Checkpoint, kind: str = "auto") -> Engine:
     """This process' engine for a checkpoint: loaded by the first who asks, the same one for all who ask later."""
     key = (checkpoint.sha256, network_of(checkpoint.config), kind)
     with _shared_lock:
-        if key not in _shared:
-            _shared[key] = load_engine(checkpoint, kind)
-            if len(_shared) > _MOST_SHARED:
-                _shared.popitem(last=False)
+        shared = _shared.setdefault(key, _Shared())
         _shared.move_to_end(key)
-        return _shared[key]
+        if len(_shared) > _MOST_SHARED:
+            _shared.popitem(last=False)
+    # A lock for each: who needs this network waits for it alone, and not while another is compiled.
+    with shared.lock:
+        if shared.engine is None:
+            shared.engine = load_engine(checkpoint, kind)
+        return shared.engine

@@ -145,11 +145,17 @@ def outlined(field: BloodField, volume: Volume, config: CheckpointConfig) -> Fou
 
 
 def find_ventricles(
-    volume: Volume, config: CheckpointConfig, engine: Engine, stage: Stage, *, flip_tta: bool = False
+    volume: Volume,
+    config: CheckpointConfig,
+    engine: Engine,
+    stage: Stage,
+    *,
+    flip_tta: bool = False,
+    on_window: Callable[[float], None] | None = None,
 ) -> Found:
     """Ventricles (label 1), where their interpolated probability reaches the threshold, without what lies out of reach
-    of the largest piece (`REACH_MM`)."""
-    logits, grid = _run(volume, config, engine, stage, flip_tta)
+    of the largest piece (`REACH_MM`). `on_window` is that of `predict_volume`."""
+    logits, grid = _run(volume, config, engine, stage, flip_tta, on_window)
     with stage("resampling"):
         probability = _calibrated(config, "voxel", "ventricles", logits[0])
         threshold = threshold_of(config, "voxel", "ventricles")
@@ -174,14 +180,21 @@ def threshold_of(config: CheckpointConfig, level: str, name: str, default: float
 
 
 def _run(
-    volume: Volume, config: CheckpointConfig, engine: Engine, stage: Stage, flip_tta: bool
+    volume: Volume,
+    config: CheckpointConfig,
+    engine: Engine,
+    stage: Stage,
+    flip_tta: bool,
+    on_window: Callable[[float], None] | None = None,
 ) -> tuple[NDArray[np.float32], AxisGrid]:
     """Logits (K, D, H, W) of a segmenter and the grid that they are on."""
     assert isinstance(config.view, SegmentationView)
     with stage("resampling"):
         seen = network_input(volume, config.view, deep=engine.context is None)
     with stage(config.role):
-        logits = predict_volume(engine, seen.array, patch=config.view.shape, context=engine.context, flip_tta=flip_tta)
+        logits = predict_volume(
+            engine, seen.array, patch=config.view.shape, context=engine.context, flip_tta=flip_tta, on_window=on_window
+        )
     return logits, seen.grid
 
 

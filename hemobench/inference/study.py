@@ -58,6 +58,7 @@ def analyse(
     modality: str | None = None,
     rules: LesionRules = DEFAULT_RULES,
     on_stage: Callable[[str], None] | None = None,
+    on_part: Callable[[str, float], None] | None = None,
 ) -> StudyReport:
     """Everything that the networks find in one scan.
 
@@ -67,12 +68,12 @@ def analyse(
     is there for stays out of the report. `engine` is "auto", "openvino" or "torch"; `flip_tta` averages each answer
     with that of the mirrored scan; `series` chooses among DICOM series; `modality` overrides what the file seems to be.
     `on_stage` is told the name of each stage as it begins: "reading", "loading", "resampling", a role, "lesions",
-    "measuring".
+    "measuring"; `on_part` of a role whose network looks window by window, and of the share that is done.
 
     The networks are loaded once a process and keep nothing of a scan. Raises UserError, one line, for a scan that
     cannot be read and where no checkpoint fits it.
     """
-    watch = _Watch(on_stage)
+    watch = _Watch(on_stage, on_part)
     with watch.stage("reading"):
         taken = take_in(scan, series=series, modality=modality)
     with watch.stage("loading"):
@@ -96,10 +97,19 @@ _Networks = dict[str, tuple[Checkpoint, Engine]]
 class _Watch:
     """Seconds by stage; a stage that runs again adds to its own."""
 
-    def __init__(self, on_stage: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        on_stage: Callable[[str], None] | None = None,
+        on_part: Callable[[str, float], None] | None = None,
+    ) -> None:
         self._seconds: dict[str, float] = {}
         self._start = time.perf_counter()
-        self._on_stage = on_stage
+        self._on_stage, self._on_part = on_stage, on_part
+
+    def part(self, name: str, share: float) -> None:
+        """Tell how far a stage is."""
+        if self._on_part is not None:
+            self._on_part(name, share)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -194,7 +204,10 @@ def _outline_ventricles(
 ) -> None:
     """Outline the ventricles and measure them: in MR they are the label map, in CT they stand beside that of blood."""
     checkpoint, engine = network
-    outlined = find_ventricles(taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta)
+    outlined = find_ventricles(
+        taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta,
+        on_window=lambda share: watch.part(checkpoint.config.role, share),
+    )  # fmt: skip
     mask = taken.scan.volume.with_voxels(outlined.labels, LABEL_MAP)
     known = taken.scan.spacing_known
     if taken.modality == "MR":

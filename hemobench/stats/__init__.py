@@ -37,9 +37,14 @@ from hemobench.stats.statistics import (
     share,
 )
 
+STATISTICS = 1
+"""Version of what the statistics of a board say: raised when the same answers would give other intervals, ranks or
+ties. A shipped leaderboard of another version is stale."""
+
 __all__ = [
     "CONFIDENCE",
     "RESAMPLES",
+    "STATISTICS",
     "Comparisons",
     "Difference",
     "EntrySummary",

@@ -141,6 +141,45 @@ def test_a_dropped_file_is_shown_and_leaves_again(page: Any, tabs: str, tmp_path
     assert "as shipped" in page.locator(".leaderboard .facts").inner_text()
 
 
+def test_the_last_of_choices_made_at_once_is_shown(page: Any, serve: Any, tmp_path: Path) -> None:
+    # The first choice takes longer to draw than the second, and is answered last where nobody waits for their turn.
+    many = tuple(entry(f"one of many, {number}", number + 1, 0.8 - number / 1000, 0.4) for number in range(200))
+    rows = tuple(replace(one, seed_scores={"auroc_any": (0.5,) * 100}) for one in many)
+    path, own = tmp_path / "shipped.json", tmp_path / "leaderboard.json"
+    path.write_text(to_json(leaderboard(board("Small", entry("alpha", 1, 0.8, 0.4)), board("Large", *rows))))
+    own.write_text(to_json(leaderboard(board("My board", entry("delta", 1, 0.85, 0.3)))), encoding="utf-8")
+    with gr.Blocks(fill_width=True) as blocks, gr.Tab("Leaderboard"):
+        leaderboard_tab(path)
+    page.goto(serve(blocks, theme=page_theme(), css=page_css()))
+    page.wait_for_selector(TABLE)
+    page.get_by_label("Large").check()
+    drop(page, own)
+    page.locator(f"{TABLE} th", has_text="delta").wait_for()
+    page.wait_for_timeout(4000)  # the first choice would have come by now
+    assert names(page) == ["delta"]
+    assert "your file" in page.locator(".leaderboard .facts").inner_text()
+    assert page.locator("#board-choice label").all_inner_texts() == ["My board"]
+
+
+def test_boards_of_patients_stand_beside_those_of_phantoms(page: Any, serve: Any) -> None:
+    with gr.Blocks(fill_width=True) as blocks, gr.Tab("Leaderboard"):
+        leaderboard_tab()
+    page.goto(serve(blocks, theme=page_theme(), css=page_css()))
+    page.wait_for_selector(TABLE)
+    assert "PHANTOM patients" in page.locator("#board-view").inner_text()
+    for suite, words in (("masks", "Haemorrhage: 2D, 2.5D, 3D"), ("leakage", "LEAK in the rows so marked")):
+        page.locator("#board-shelf input").click()
+        page.get_by_role("option", name=f"Patients of ct-ich: {suite}").click()
+        page.locator("#board-view", has_text=words).wait_for()
+        shown = page.locator("#board-view").inner_text()
+        assert "PHANTOM" not in shown
+        assert "hemobench, as shipped" in shown
+        page.locator("#board-ranking .ytick text").first.wait_for()
+    page.locator("#board-shelf input").click()
+    page.get_by_role("option", name="Phantoms: quick").click()
+    page.locator("#board-view", has_text="PHANTOM patients").wait_for()
+
+
 def test_a_board_on_the_hub_is_opened_by_its_id(
     page: Any, tabs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
