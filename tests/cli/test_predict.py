@@ -124,8 +124,9 @@ def test_every_kind_of_scan_in_one_command(tmp_path: Path) -> None:
         for path in sorted((scans / "series").iterdir()):
             archive.write(path, path.name)
     Image.fromarray((np.clip(head()[5], 0, 80) * 255 / 80).astype(np.uint8)).save(scans / "d.png")
-    dark = np.where(head() > 60, 30, np.where(head() > 0, 300, 0)).astype(np.int16)
-    write_scan(scans / "mri.nii.gz", dark)
+    noise = np.random.default_rng(0).integers(0, 9, head().shape)
+    dark = np.where(head() > 60, 30, np.where(head() > 0, 300, 0)) + noise
+    write_scan(scans / "mri.nii.gz", dark.astype(np.int16))
     assert predict(scans, "--output", tmp_path / "out") == 0
     rows = summary(tmp_path / "out")
     assert {name: row["modality"] for name, row in rows.items()} == {
@@ -152,7 +153,7 @@ def test_broken_scans_are_named_at_the_end_and_the_others_are_kept(
     assert predict(scans, "-o", tmp_path / "out") == 2
     out, err = capsys.readouterr()
     assert out == f"3 of 5 scans analysed; {tmp_path / 'out' / 'summary.csv'}\n"
-    lines = err.splitlines()
+    lines = [line for line in err.splitlines() if "does not look like a head" not in line or line[0].isdigit()]
     assert lines[0] == "left out as no scans: 1 entry"
     assert [line.split()[0] for line in lines[1:6]] == ["1/5", "2/5", "3/5", "4/5", "5/5"]
     assert lines[6] == "hemobench: 2 of 5 scans gave no answer:"
@@ -395,9 +396,11 @@ def test_a_ct_ich_picture(tmp_path: Path) -> None:
 
 
 def test_what_makes_an_answer_doubtful_is_said_where_the_answer_is_read(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A healthy head with a slice missing and its gantry tilted, and one that is whole."""
+    # That a box is no head would lead, and is told elsewhere.
+    monkeypatch.setattr("hemobench.inference.intake.unlike_a_head", lambda *_, **__: "")
     hu = head(depth=12, blood=0)
     hu[-1, :, :20] = hu[-1, :, 40:] = -1000  # the vertex
     size = {"PixelSpacing": [2.4, 2.2]}

@@ -25,7 +25,7 @@ from hemobench.inference.shipped import shipped_folder
 
 def test_each_shipped_checkpoint_has_its_card() -> None:
     cards = {card.name: card for card in checkpoint_cards()}
-    assert set(cards) == {"slice-classifier", "bleed", "ventricles"}
+    assert set(cards) == {"slice-classifier", "bleed", "ventricles", "ventricles-ct"}
     for card in cards.values():
         assert "license:" not in card.markdown
         assert not card.markdown.startswith("# ")
@@ -60,8 +60,7 @@ def test_the_citation_is_bibtex_of_the_file(tmp_path: Path) -> None:
 
 def test_limits_say_of_each_network_what_it_learned_from() -> None:
     lines = network_origins()
-    assert len(lines) == 3
-    for line, name in zip(lines, ("slice-classifier", "bleed", "ventricles"), strict=True):
+    for line, name in zip(lines, ("slice-classifier", "bleed", "ventricles", "ventricles-ct"), strict=True):
         training = json.loads((shipped_folder() / name / "config.json").read_text())["training"]
         assert line.startswith(f"**{name}** learned from {training.get('taught_by', 'phantoms alone')}, ")
         assert line in limits()

@@ -60,7 +60,9 @@ def test_a_scan_is_analysed_and_coded_for_the_viewer(nifti: Path, opened: Opened
 def test_remarks_about_the_networks_come_first_among_the_warnings(nifti: Path, opened: Opened, tmp_path: Path) -> None:
     with_remark = Opened(opened.identity, opened.checkpoints, ("the Hub was away",))
     answer = Analyst(tmp_path / "work").answer([nifti], with_remark, for_viewer=False)
-    assert answer.report.source.warnings[0] == "the Hub was away"
+    what, networks = answer.report.source.warnings[:2]
+    assert what.startswith("this does not look like a head CT"), "a ball is none, and that leads"
+    assert networks == "the Hub was away"
     assert answer.encoded is None
 
 

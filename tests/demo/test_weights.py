@@ -38,7 +38,8 @@ def test_without_a_word_the_shipped_networks_are_the_choice(monkeypatch: pytest.
     shelf = shelf_from_environment()
     assert [one.identity for one in shelf.sets] == [SHIPPED_ID]
     opened = shelf.open()
-    assert {one.config.role for one in opened.checkpoints} == {"slice-classifier", "haemorrhage", "ventricles"}
+    roles = {one.config.role for one in opened.checkpoints}
+    assert roles == {"slice-classifier", "haemorrhage", "ventricles", "ventricles-ct"}
     assert opened.remarks == ()
 
 
@@ -61,7 +62,7 @@ def test_the_shipped_networks_stand_in_for_a_hub_that_does_not_answer(monkeypatc
     shelf = configured(monkeypatch, "nobody/away@v1")
     opened = shelf.open()
     assert opened.identity == SHIPPED_ID
-    assert len(opened.checkpoints) == 3
+    assert len(opened.checkpoints) == 4
     assert opened.remarks == (
         "nobody/away@v1 could not be fetched from the Hub, so the shipped networks were used instead",
     )

@@ -107,7 +107,7 @@ def test_the_page_shows_the_fullest_slice_and_what_labels_say(checkpoints: list[
     assert np.all(left == TYPE_COLOURS["subdural"], axis=-1).sum() > 40, "outlined as labelled"
     assert np.all(right == TYPE_COLOURS["intraparenchymal"], axis=-1).sum() > 40, "outlined as the network says"
     words = [line for line, _ in panel.lines]
-    assert words[0].startswith("types named: intraparenchymal")
+    assert words[0].startswith("no type named; likeliest intraparenchymal"), "a ball is no head"
     assert words[1].startswith("outlined: ")
     assert words[2] == f"labels: subdural, {blood:.1f} mL; 5 of 6 slices, this one too"
     assert panel.mark == ""

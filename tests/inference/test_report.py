@@ -49,6 +49,7 @@ def test_json_has_the_names_of_the_design() -> None:
     assert content["source"] == {
         "kind": "dicom", "files": 2, "modality": "CT", "shape": [2, 8, 6], "spacing_mm": [5.0, 0.5, 0.5],
         "warnings": ["the gantry was tilted"], "doubts": 0, "complete": True, "pixel_mm": [0.5, 0.5],
+        "unlike": "",
     }  # fmt: skip
     assert content["study"] == {
         "probabilities": {"any": 0.75, "subdural": 0.5},

@@ -72,7 +72,8 @@ def test_classifier_and_segmenter_together(bleed: Volume, shelf: Path) -> None:
     assert (report.source.kind, report.source.modality, report.source.files) == ("volume", "CT", 1)
     assert report.source.shape == SHAPE
     assert report.source.spacing_mm == pytest.approx(SPACING_MM)
-    assert report.source.warnings == ()
+    # A ball in a ball.
+    assert [one.split(":")[0] for one in report.source.warnings] == ["this does not look like a head CT"]
     assert report.notice == NOTICE
     assert report.ventricles is None
     (lesion,) = report.lesions
