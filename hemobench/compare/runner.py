@@ -311,7 +311,7 @@ def _rank(board: PreparedBoard, runs: dict[str, list[RunResult]], guests: Guests
         task=spec.task, title=spec.title, data=board.dataset.info.name,
         data_fingerprint=board.examples.fingerprint, phantom=board.examples.phantom, rank_by=spec.rank_by,
         shown=spec.metrics, leaky=board.dataset.leaky, resamples=spec.resamples, view=view_to_mapping(spec.view),
-        split=_division(board),
+        split=_division(board), questions=spec.questions,
     )  # fmt: skip
     references = {}
     if sees_slices(runs):

@@ -80,6 +80,13 @@ def test_a_users_file(tmp_path):
     assert board.fractions == (0.6, 0.15, 0.25)
 
 
+def test_what_a_board_asks_beside_its_ranking_is_shown_too(tmp_path):
+    board = _load(tmp_path, _changed(["boards", 0, "questions"], ["ap_any", "ece_any"])).boards[0]
+    assert board.questions == ("ap_any", "ece_any")
+    assert board.metrics == ("auroc_any", "ap_any", "ece_any")
+    assert _load(tmp_path, VALID).boards[0].questions == ()
+
+
 def _changed(path: list[str | int], value: object) -> dict:
     content = copy.deepcopy(VALID)
     place = content
@@ -101,6 +108,8 @@ def _changed(path: list[str | int], value: object) -> dict:
         (["boards", 0, "rank_by"], "auroc_al", "boards[0].rank_by: unknown classification metric 'auroc_al'"),
         (["boards", 0, "rank_by"], "dice_any", "boards[0].rank_by: unknown classification metric 'dice_any'"),
         (["boards", 0, "metrics"], ["f1"], "boards[0].metrics[0]: unknown classification metric 'f1'"),
+        (["boards", 0, "questions"], ["dice_any"], "boards[0].questions[0]: unknown classification metric 'dice_any'"),
+        (["boards", 0, "questions"], ["auroc_any"], "boards[0].questions is ['auroc_any']; expected different metrics"),
         (["boards", 0, "rankby"], 1, "boards[0]: unknown key 'rankby'"),
         (["boards", 0, "data"], "fantom", "unknown data set 'fantom'"),
         (["boards", 0, "data", "name"], "fantom", "did you mean 'phantom'?"),
