@@ -32,6 +32,9 @@ from hemobench.errors import UserError
 from hemobench.training.experiment import package_commit
 from hemobench.training.result import Predictions, RunResult
 
+FEW_PATIENTS = 60
+ADVISED_FOLDS = 5
+
 __all__ = ["Guests", "PreparedBoard", "Ranked", "SuiteResult", "Workforce", "run_suite", "slug", "with_data"]
 
 
@@ -176,6 +179,8 @@ def run_suite(
         _prepare(spec, number, dataset, output, progress, clock)
         for number, (spec, dataset) in enumerate(zip(suite.boards, datasets, strict=True), start=1)
     ]
+    for line in dict.fromkeys(filter(None, map(_folds_advice, boards))):
+        progress.line(f"note: {line}")
     if guests is not None:
         with clock.stage("answers of entries that exist"):
             guests.ask(boards, output, progress)
@@ -266,6 +271,18 @@ def _prepare(
         f"{name}: {len(examples)} examples of {len(dataset.cases)} studies; {which}{first.unit}s: {counts}"
     )
     return board
+
+
+def _folds_advice(board: PreparedBoard) -> str:
+    """What tests all of few patients; "" where there are many, where folds do, or where more can be generated."""
+    patients = len({case.patient_id for case in board.dataset.cases})
+    spec, few = board.spec, ADVISED_FOLDS <= patients < FEW_PATIENTS
+    if not few or board.dataset.info.phantom or spec.folds > 1 or spec.split_by != PATIENT:
+        return ""
+    return (
+        f"{len(board.folds[0].test)} of {patients} patients of {board.dataset.info.name} are tested; "
+        f"--folds {ADVISED_FOLDS} tests all of them, with {ADVISED_FOLDS} networks for each entry and seed"
+    )
 
 
 def _splits(spec: BoardSpec, dataset: Dataset, examples: Examples) -> dict[str, tuple[Split, ...]]:
