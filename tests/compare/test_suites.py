@@ -25,13 +25,14 @@ def test_shipped_suites_parse(name):
 
 def test_quick_holds_the_comparisons_of_the_main_job():
     classification, segmentation = load_suite("quick").boards
-    assert load_suite("quick").seeds == (0, 1)
+    assert load_suite("quick").seeds == (0, 1, 2)
     pairs = {(c.model, c.weighting) for c in (classification.config(entry, 0) for entry in classification.entries)}
-    models = {model for model, _ in pairs}
-    assert len(models) == 2
-    assert "paper_cnn" in models
-    assert any(model.startswith("timm:") for model in models)
-    assert pairs == {(model, weighting) for model in models for weighting in ("none", "inverse-frequency")}
+    assert pairs == {("timm:test_resnet", weighting) for weighting in ("none", "inverse-frequency")}
+    # What weighting changes is asked beside the ranking, on as many patients as tell it.
+    assert classification.questions == ("sens_at_half_any", "ppv_at_half_any", "ece_any")
+    assert segmentation.questions == ("sensitivity_ventricles", "precision_ventricles")
+    tested = [round(board.options["patients"] * board.fractions[2]) for board in (classification, segmentation)]
+    assert tested == [100, 40]
     pairs = {(c.model, c.weighting) for c in (segmentation.config(entry, 0) for entry in segmentation.entries)}
     assert pairs == {(model, weights) for model in ("unet2d", "unet3d") for weights in ("0.5,0.5", "0.2,0.8")}
 
