@@ -34,7 +34,8 @@ def to_markdown(leaderboard: Leaderboard) -> str:
         lines += [f"## {_plain(board.title)}", ""]
         lines += [f"**{mark}.**" for mark in board.marks]
         lines += [""] if board.marks else []
-        lines += [f"**{_plain(board.answer)}**", ""] if board.answer else []
+        for said in filter(None, (board.answer, *(question.answer for question in board.questions))):
+            lines += [f"**{_plain(said)}**", ""]
         lines += [_facts(board), ""]
         lines += [*_markdown_table(_heads(board.shown), _rows(board)), ""]
         if board.also:
@@ -63,7 +64,8 @@ def _latex_table(board: Board) -> str:
     for entry in board.entries:
         cells = [_rank(entry), entry.name, *_scores(entry, board.shown, " ")]
         rows.append(" & ".join(_latex(cell) for cell in (*cells, gap_to_best(entry))) + r" \\")
-    caption = " ".join([f"{board.title}.", *(f"{mark}." for mark in board.marks), board.answer, _facts(board)])
+    caption = " ".join([f"{board.title}.", *(f"{mark}." for mark in board.marks), board.answer,
+                        *(question.answer for question in board.questions), _facts(board)])
     columns = "rl" + "r" * (len(heads) - 2)
     return "\n".join([
         r"\begin{table}", r"\centering", rf"\caption{{{_latex(caption)}}}",

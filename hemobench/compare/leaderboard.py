@@ -36,13 +36,24 @@ class MetricScore:
 
 @dataclass(frozen=True)
 class Gap:
-    """An entry's ranking score minus another's: limits that hold for all pairs of the board together with 95%, and a p
-    that is adjusted for all of them; the two are tied where p is above 0.05."""
+    """An entry's ranking score minus another's, or that in another metric that the board asks about: limits that hold
+    for all pairs and metrics together with 95%, and a p that is adjusted for all of them; the two are tied where p is
+    above 0.05."""
 
     difference: float
     low: float
     high: float
     p: float
+
+
+@dataclass(frozen=True)
+class Question:
+    """A metric beside that of the ranking, in which a board tests all pairs of entries too: what is settled, in a
+    sentence, and each entry's score minus each other's, by name. All its questions and the ranking are one family."""
+
+    metric: str
+    answer: str
+    gaps: Mapping[str, Mapping[str, Gap]]
 
 
 @dataclass(frozen=True)
@@ -108,6 +119,7 @@ class Board:
     `also` are metrics for a table of their own: misses and false alarms, operating points, calibration. `answer` is the
     result in a sentence, `cautions` what limits it, `method` how the figures are to be read. abc2_agreement: how far
     the bedside formula, applied to the true lesions, is from their volume. breakdowns: tables by groups of cases.
+    questions: what it asks beside the ranking.
     """
 
     task: str
@@ -129,6 +141,7 @@ class Board:
     method: str = ""
     abc2_agreement: Agreement | None = None
     breakdowns: tuple[Breakdown, ...] = ()
+    questions: tuple[Question, ...] = ()
 
     @property
     def marks(self) -> tuple[str, ...]:

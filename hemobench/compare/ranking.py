@@ -15,11 +15,19 @@ from hemobench.compare.agreement import abc2_agreement, volume_agreement
 from hemobench.compare.calibrated import CALIBRATED, Calibrated, calibrated
 from hemobench.compare.folds import by_seed, joined, spread_of, variance_shares
 from hemobench.compare.leaderboard import Board, Entry, Gap, MetricScore
+from hemobench.compare.leaderboard import Question as Asked
 from hemobench.errors import UserError
 from hemobench.labels import SUBTYPES
 from hemobench.metrics.classification import STUDY
 from hemobench.metrics.registry import METRICS, higher_is_better, metric_range
-from hemobench.stats import EntrySummary, WeightedStatistic, case_mean, classification_statistic, summarise_entries
+from hemobench.stats import (
+    EntrySummary,
+    Question,
+    WeightedStatistic,
+    case_mean,
+    classification_statistic,
+    summarise_questions,
+)
 from hemobench.training.result import CaseScores, RunResult, SlicePredictions
 
 Predictions = SlicePredictions | CaseScores
@@ -35,7 +43,8 @@ TYPE_METRICS = ("auroc_any", *(f"auroc_{name}" for name in SUBTYPES))
 
 @dataclass(frozen=True)
 class BoardFacts:
-    """What a board says about itself, whatever its runs scored. also: see Board; None for what its task calls for."""
+    """What a board says about itself, whatever its runs scored. also: see Board; None for what its task calls for.
+    questions: metrics beside rank_by in which all pairs are tested, in one family with those of the ranking."""
 
     task: str
     title: str
@@ -49,6 +58,7 @@ class BoardFacts:
     split: Mapping[str, Any] = field(default_factory=dict)
     leaky: bool = False
     also: tuple[str, ...] | None = None
+    questions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,11 +107,16 @@ def build_board(
         for name, group in tests.items()
     }
     names, existing = list(predictions), existing or {}
-    summaries = {}
-    for metric in _computed(facts, tests, also):
-        having = [name for name in names if name not in existing or existing[name].answers(metric)]
-        found = _summaries(metric, [predictions[name] for name in having], patient_ids, facts.resamples)
-        summaries[metric] = dict(zip(having, found, strict=True))
+    together = (facts.rank_by, *facts.questions)
+    summaries: dict[str, dict[str, EntrySummary]] = {}
+    for family in (together, *((metric,) for metric in _computed(facts, tests, also) if metric not in together)):
+        answering = {
+            metric: [name for name in names if name not in existing or existing[name].answers(metric)]
+            for metric in family
+        }
+        asked = {metric: [predictions[name] for name in having] for metric, having in answering.items() if having}
+        found = _summaries(asked, patient_ids, facts.resamples)
+        summaries |= {metric: dict(zip(answering[metric], found[metric], strict=True)) for metric in asked}
     entries = [_ranked_entry(name, predictions, seeds[name], facts, summaries) for name in names]
     entries = [_untrained(entry, existing[entry.name]) if entry.name in existing else entry for entry in entries]
     entries.sort(key=lambda entry: entry.rank or 0)
@@ -110,10 +125,13 @@ def build_board(
     rows = [_reference_entry(name, item, patient_ids, facts, known) for name, item in references.items()]
     patients, any_test = len(np.unique(patient_ids)), tests[names[0]][0]
     spread = spread_of(facts.rank_by, any_test) if folds > 1 else "a score"
+    questions = tuple(
+        _question(metric, entries, summaries[metric], patients) for metric in facts.questions if metric in summaries
+    )
     return Board(
-        **{**vars(facts), "also": also}, entries=(*entries, *rows), patients=patients,
+        **{**vars(facts), "also": also, "questions": questions}, entries=(*entries, *rows), patients=patients,
         answer=words.answer(facts.rank_by, entries, patients), cautions=words.cautions(trained, patients, spread),
-        method=words.method(len(entries), folds), abc2_agreement=abc2_agreement(any_test),
+        method=words.method(len(entries), folds, len(questions)), abc2_agreement=abc2_agreement(any_test),
     )  # fmt: skip
 
 
@@ -149,13 +167,28 @@ def _scored(runs: Sequence[RunResult], test: Predictions, calibrated_metrics: Se
 
 
 def _summaries(
-    metric: str, entries: Sequence[Sequence[Scored]], patient_ids: NDArray[np.str_], resamples: int
-) -> tuple[EntrySummary, ...]:
-    direction = METRICS[metric].higher_is_better
-    statistics = [[_statistic(metric, item) for item in group] for group in entries]
-    return summarise_entries(
-        statistics, patient_ids, higher_is_better=True if direction is None else direction, resamples=resamples
-    )
+    asked: Mapping[str, Sequence[Sequence[Scored]]], patient_ids: NDArray[np.str_], resamples: int
+) -> dict[str, tuple[EntrySummary, ...]]:
+    """By metric, entries in their order; differences in all these metrics are tested together."""
+    questions = []
+    for metric, entries in asked.items():
+        direction = METRICS[metric].higher_is_better
+        statistics = [[_statistic(metric, item) for item in group] for group in entries]
+        questions.append(Question(statistics, True if direction is None else direction))
+    return dict(zip(asked, summarise_questions(questions, patient_ids, resamples=resamples), strict=True))
+
+
+def _question(
+    metric: str, entries: Sequence[Entry], summaries: Mapping[str, EntrySummary], patients: int
+) -> Asked:
+    """What is settled in a metric beside that of the ranking, entries in the ranking's order."""
+    names = list(summaries)
+    gaps = {
+        one: {other: Gap(**vars(gap)) for other, gap in zip(names, summaries[one].to_others, strict=True)
+              if other != one}
+        for one in (entry.name for entry in entries) if one in summaries
+    }  # fmt: skip
+    return Asked(metric, words.question(metric, gaps, patients), gaps)
 
 
 def _statistic(metric: str, scored: Scored) -> WeightedStatistic:
@@ -240,7 +273,7 @@ def _reference_entry(
 ) -> Entry:
     scores = {}
     for metric in metrics:
-        summary = _summaries(metric, [[Scored(predictions)]], patient_ids, facts.resamples)[0]
+        (summary,) = _summaries({metric: [[Scored(predictions)]]}, patient_ids, facts.resamples)[metric]
         scores[metric] = _score(metric, summary, predictions, 1)
     return Entry(
         name=name, rank=None, rank_interval=None, metrics=scores, p_better_than_next=None, tied_with=(),

@@ -31,7 +31,7 @@ from hemobench.compare.figures import (
 )
 from hemobench.compare.leaderboard import Board, Gap, Leaderboard, direction_arrow, write_text
 from hemobench.compare.tables import duration, score_number
-from hemobench.compare.words import agreement_lines, answer_in_words, better_than_next, gap_to_best
+from hemobench.compare.words import agreement_lines, answer_in_words, better_than_next, gap_to_best, in_words
 from hemobench.metrics.names import metric_words
 
 
@@ -126,7 +126,7 @@ class _Section:
     split_counts: list[tuple[str, str]]
     notes: tuple[str, ...]
     agreement: tuple[str, ...]
-    pairs: tuple[tuple[str, str, Gap], ...]
+    pairs: tuple[tuple[str, tuple[tuple[str, str, Gap], ...]], ...]
     figures: list[_Figure]
     confusions: list[_Figure]
     confusion_caption: str
@@ -151,6 +151,7 @@ def render_report(leaderboard: Leaderboard, evidence: Sequence[Evidence], costs:
     environment.filters.update(metric=metric_title, number=score_number, duration=duration)
     environment.filters.update(words=metric_words, answer=answer_in_words, arrow=direction_arrow)
     environment.filters.update(better=better_than_next, gap=gap_to_best)
+    environment.filters.update(asked=lambda question: in_words(question.answer, question.metric))
     template = environment.from_string((files("hemobench.compare") / "report.html.j2").read_text(encoding="utf-8"))
     longest = max((seconds for _, seconds in costs.stages), default=1.0) or 1.0
     return template.render(
@@ -195,15 +196,21 @@ def _section(evidence: Evidence, number: int) -> _Section:
     )
 
 
-def _pairs(board: Board) -> tuple[tuple[str, str, Gap], ...]:
-    """Every pair of entries, the better ranked first, with the difference between them."""
-    ranked = [entry for entry in board.entries if entry.rank is not None]
-    return tuple(
-        (entry.name, other.name, entry.to_others[other.name])
-        for place, entry in enumerate(ranked)
-        for other in ranked[place + 1 :]
-        if other.name in entry.to_others
-    )
+def _pairs(board: Board) -> tuple[tuple[str, tuple[tuple[str, str, Gap], ...]], ...]:
+    """By metric, the ranking's first, every pair of entries in the ranking's order with the difference between them."""
+    ranked = [entry.name for entry in board.entries if entry.rank is not None]
+    by_metric = [(board.rank_by, {entry.name: entry.to_others for entry in board.entries if entry.to_others})]
+    by_metric += [(question.metric, dict(question.gaps)) for question in board.questions]
+    found = []
+    for metric, gaps in by_metric:
+        pairs = [
+            (one, other, gaps[one][other])
+            for place, one in enumerate(ranked) if one in gaps
+            for other in ranked[place + 1 :] if other in gaps[one]
+        ]  # fmt: skip
+        if pairs:
+            found.append((metric, tuple(pairs)))
+    return tuple(found)
 
 
 def _figures(evidence: Evidence, number: int) -> list[_Figure]:

@@ -33,6 +33,9 @@ from hemobench.stats import STATISTICS
 from hemobench.training.experiment import package_commit
 from hemobench.training.result import Predictions, RunResult
 
+FEW_PATIENTS = 60
+ADVISED_FOLDS = 5
+
 __all__ = ["Guests", "PreparedBoard", "Ranked", "SuiteResult", "Workforce", "run_suite", "slug", "with_data"]
 
 
@@ -177,6 +180,8 @@ def run_suite(
         _prepare(spec, number, dataset, output, progress, clock)
         for number, (spec, dataset) in enumerate(zip(suite.boards, datasets, strict=True), start=1)
     ]
+    for line in dict.fromkeys(filter(None, map(_folds_advice, boards))):
+        progress.line(f"note: {line}")
     if guests is not None:
         with clock.stage("answers of entries that exist"):
             guests.ask(boards, output, progress)
@@ -270,6 +275,18 @@ def _prepare(
     return board
 
 
+def _folds_advice(board: PreparedBoard) -> str:
+    """What tests all of few patients; "" where there are many, where folds do, or where more can be generated."""
+    patients = len({case.patient_id for case in board.dataset.cases})
+    spec, few = board.spec, ADVISED_FOLDS <= patients < FEW_PATIENTS
+    if not few or board.dataset.info.phantom or spec.folds > 1 or spec.split_by != PATIENT:
+        return ""
+    return (
+        f"{len(board.folds[0].test)} of {patients} patients of {board.dataset.info.name} are tested; "
+        f"--folds {ADVISED_FOLDS} tests all of them, with {ADVISED_FOLDS} networks for each entry and seed"
+    )
+
+
 def _splits(spec: BoardSpec, dataset: Dataset, examples: Examples) -> dict[str, tuple[Split, ...]]:
     """The splits of a board's entries, by what they divide."""
     if spec.folds > 1:
@@ -313,7 +330,7 @@ def _rank(board: PreparedBoard, runs: dict[str, list[RunResult]], guests: Guests
         task=spec.task, title=spec.title, data=board.dataset.info.name,
         data_fingerprint=board.examples.fingerprint, phantom=board.examples.phantom, rank_by=spec.rank_by,
         shown=spec.metrics, leaky=board.dataset.leaky, resamples=spec.resamples, view=view_to_mapping(spec.view),
-        split=_division(board),
+        split=_division(board), questions=spec.questions,
     )  # fmt: skip
     references = {}
     if sees_slices(runs):

@@ -7,6 +7,7 @@ pictures of the test patients (`image_splits.paired_splits`). Both are marked as
 `fractions` tests every patient, by K networks for each entry and seed that learnt from others (see `folds`).
 
 Beside entries to train a board may hold some that exist, a checkpoint or a folder of predictions (`boards.mixed`).
+`questions` are metrics in which it tests every pair of entries too, beside that of the ranking and together with it.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class BoardSpec:
     split_by: "patient", or the leaks "image" and "both". watch: the part that the best epoch is chosen on. folds: how
     many runs each entry and seed has, one to test each fold of the patients; 1 is a single split. fractions: about
     those of one fold where there are several. existing: rows beside the entries that it trains. stream: phantoms that
-    entries with a `stream_share` learn from beside its training patients.
+    entries with a `stream_share` learn from beside its training patients. questions: metrics beside rank_by in which
+    all pairs of entries are tested, in one family with those of the ranking.
     """
 
     task: str
@@ -89,6 +91,7 @@ class BoardSpec:
     folds: int = 1
     existing: tuple[ExistingSpec, ...] = ()
     stream: StreamSpec | None = None
+    questions: tuple[str, ...] = ()
 
     @property
     def dataset_name(self) -> str:
@@ -223,6 +226,7 @@ def _board(fields: Fields) -> BoardSpec:
         _metric(fields, item, task, f"metrics[{number}]")
         for number, item in enumerate(fields.items("metrics", [rank_by]))
     )
+    questions = _questions(fields, task, rank_by)
     baseline = fields.mapping("baseline")
     entries, existing = _entries(fields, split_by)
     board = BoardSpec(
@@ -234,7 +238,7 @@ def _board(fields: Fields) -> BoardSpec:
         fractions=fractions,
         split_seed=split.whole_number("seed", 0),
         rank_by=rank_by,
-        metrics=metrics if rank_by in metrics else (rank_by, *metrics),
+        metrics=tuple(dict.fromkeys((*((rank_by,) if rank_by not in metrics else ()), *metrics, *questions))),
         resamples=fields.whole_number("resamples", 1000, at_least=10),
         baseline=baseline,
         entries=entries,
@@ -243,6 +247,7 @@ def _board(fields: Fields) -> BoardSpec:
         folds=folds,
         existing=existing,
         stream=_stream(fields),
+        questions=questions,
     )
     split.done()
     fields.done()
@@ -350,6 +355,17 @@ def _metric(fields: Fields, name: Any, task: str, key: str) -> str:
     if name not in known:
         raise located(fields.file, fields.path(key), unknown_name(f"{task} metric", str(name), known))
     return str(name)
+
+
+def _questions(fields: Fields, task: str, rank_by: str) -> tuple[str, ...]:
+    if fields.value("questions") is None:
+        return ()
+    given = enumerate(fields.items("questions"))
+    names = [_metric(fields, item, task, f"questions[{number}]") for number, item in given]
+    without_end = any(METRICS[name].higher_is_better is None for name in names)
+    if without_end or len({rank_by, *names}) <= len(names):
+        raise fields.error("questions", "different metrics with a better end, other than rank_by")
+    return tuple(names)
 
 
 def _entries(fields: Fields, split_by: str) -> tuple[tuple[EntrySpec, ...], tuple[ExistingSpec, ...]]:

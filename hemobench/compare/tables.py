@@ -36,6 +36,8 @@ def print_board(console: Console, board: Board) -> None:
     console.print(Text(heading), soft_wrap=True)
     if board.answer:
         console.print(Text(f"answer: {board.answer}", style="bold"), soft_wrap=True)
+    for question in board.questions:
+        console.print(Text(f"also asked: {question.answer}", style="bold"), soft_wrap=True)
     for table in board_tables(board, console):
         console.print(table)
     above: set[str] = set()

@@ -6,10 +6,14 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from hemobench.compare.leaderboard import Agreement, Board, Entry
+from hemobench.compare.leaderboard import Agreement, Board, Entry, Gap
 from hemobench.metrics.names import metric_words
+from hemobench.metrics.registry import higher_is_better
 
 FEW_PATIENTS = 50
+# As many settled pairs as a sentence names; the report's table and the files hold all.
+_NAMED = 6
+_SETTLED = 0.05 + 1e-12
 # The parts of a variance in words, and of which of them a study may have more.
 PARTS: Mapping[str, str] = {
     "patient": "patients", "seed": "seeds", "fold": "folds", "interaction": "chance between patients and seeds",
@@ -32,18 +36,40 @@ def answer(metric: str, entries: Sequence[Entry], patients: int) -> str:
     beaten = [entry for entry in others if not entry.tied_with_best]
     nearest = beaten[0]
     assert nearest.to_best is not None
-    gap = nearest.to_best
-    # Of an entry minus the best: turned round, and without a sign where lower is better.
-    limits = sorted((abs(gap.low), abs(gap.high)))
     more = f" and {len(beaten) - 1} more by as much or more" if len(beaten) > 1 else ""
-    by = _interval(abs(gap.difference), *limits)
-    sentence = f"{best.name} beats {nearest.name} by {by} {metric}{more} {where}"
+    sentence = f"{best.name} beats {nearest.name} by {_lead(nearest.to_best)} {metric}{more} {where}"
     return f"{sentence}; {_listed([entry.name for entry in tied])} tied with it." if tied else f"{sentence}."
+
+
+def question(metric: str, gaps: Mapping[str, Mapping[str, Gap]], patients: int) -> str:
+    """What is settled in a metric, in a sentence: which entry has the better score than which, and by how much.
+
+    gaps: each entry's score minus each other's, in the order of the board.
+    """
+    sign = 1 if higher_is_better(metric) else -1
+    pairs = [(one, other, gap) for one, row in gaps.items() for other, gap in row.items()]
+    # Each pair once, the better first. An undefined p is not settled.
+    settled = [(one, other, gap) for one, other, gap in pairs if gap.p <= _SETTLED and sign * gap.difference > 0]
+    where = f"on these {patients} patients"
+    if not settled:
+        return f"No difference in {metric} is settled {where}."
+    settled.sort(key=lambda pair: -abs(pair[2].difference))
+    told = [f"{one} over {other} by {_lead(gap)}" for one, other, gap in settled[:_NAMED]]
+    more = [f"{len(settled) - _NAMED} more"] if len(settled) > _NAMED else []
+    better = "higher" if sign > 0 else "lower"
+    open_pairs = len(pairs) // 2 - len(settled)
+    rest = f"; not settled: {open_pairs} of {len(pairs) // 2} pairs" if open_pairs else ""
+    return f"Settled in {metric} ({better} is better) {where}: {'; '.join([*told, *more])}{rest}."
 
 
 def answer_in_words(board: Board) -> str:
     """A board's answer for people to read: the metric by its words, which the files keep by its name."""
-    return re.sub(rf"(?<![\w-]){re.escape(board.rank_by)}(?![\w-])", metric_words(board.rank_by), board.answer)
+    return in_words(board.answer, board.rank_by)
+
+
+def in_words(sentence: str, metric: str) -> str:
+    """A sentence about a metric with its words in place of its name."""
+    return re.sub(rf"(?<![\w-]){re.escape(metric)}(?![\w-])", metric_words(metric), sentence)
 
 
 def cautions(entries: Sequence[Entry], patients: int, score: str = "a score") -> tuple[str, ...]:
@@ -73,11 +99,16 @@ def cautions(entries: Sequence[Entry], patients: int, score: str = "a score") ->
     return tuple(found)
 
 
-def method(entries: int, folds: int = 1) -> str:
+def method(entries: int, folds: int = 1, questions: int = 0) -> str:
     """How P(better than next), ties and intervals are defined, with the number of comparisons; with several folds also
-    whose answers are scored."""
+    whose answers are scored. questions: metrics beside that of the ranking in which all pairs are tested too."""
     pairs = entries * (entries - 1) // 2
     together = f"all {pairs} pairs of this board tested together" if pairs > 1 else "one pair, so nothing to correct"
+    if questions and pairs:
+        together = (
+            f"all {pairs * (questions + 1)} comparisons of this board tested together, {pairs} "
+            f"pair{'s' if pairs > 1 else ''} in each of {questions + 1} metrics"
+        )
     return (
         "Intervals (95%) are over draws of test patients, the same for every entry, and over seeds. 'Better than the "
         "next' is the share of draws in which an entry is the better of the two, that pair taken alone; it is called "
@@ -132,6 +163,11 @@ def _agreement(found: Agreement) -> str:
     if not math.isfinite(found.sd_ml):
         limits = "too few cases for limits of agreement"
     return f"{found.bias_ml:+.1f} mL on average, {limits} ({found.n} case{'s' if found.n != 1 else ''})"
+
+
+def _lead(gap: Gap) -> str:
+    """A settled difference as the better one's lead, which has no sign: where lower is better, too."""
+    return _interval(abs(gap.difference), *sorted((abs(gap.low), abs(gap.high))))
 
 
 def _interval(value: float, low: float, high: float) -> str:

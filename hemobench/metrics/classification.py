@@ -143,6 +143,10 @@ def clustered_classification_metric(
         return _OF_RANKS[name](ClusteredScores.of(values[:, _ANY], truth[:, _ANY], cluster, clusters))
     if name == "ece_any":
         return clustered_calibration_error(values[:, _ANY], truth[:, _ANY], cluster, clusters)
+    if name in _OF_CALLS:
+        part, whole = _OF_CALLS[name](values, truth)
+        parts, wholes = (np.bincount(cluster, weights=rows, minlength=clusters) for rows in (part, whole))
+        return partial(_share, parts.astype(np.float64), wholes.astype(np.float64))
     if name not in _ROW_MEANS:
         raise unknown_name("classification metric", name, BASE_METRICS)
     counts = np.bincount(cluster, minlength=clusters).astype(np.float64)
@@ -156,9 +160,9 @@ def classification_metrics(
     """Every metric of BASE_METRICS on probabilities (N, 6) and targets (N, 6) in the order of CLASSES.
 
     With study_ids (N,) the same metrics come again with `_study` at the end, over studies whose probability and target
-    are the maximum over their slices. `accuracy` is that of `any` at 0.5; `accuracy_exact` wants all six right;
-    `auroc_macro` is the mean over the subtypes that are defined (`undefined_subtypes` names the others). Undefined
-    metrics are NaN.
+    are the maximum over their slices. `accuracy` is that of `any` at 0.5, as is what ends in `_at_half_any`;
+    `accuracy_exact` wants all six right; `auroc_macro` is the mean over the subtypes that are defined
+    (`undefined_subtypes` names the others). Undefined metrics are NaN.
     """
     values, truth = checked_probabilities(probabilities, targets, len(CLASSES))
     metrics = _metrics_at_weight_one(values, truth, "")
@@ -204,6 +208,8 @@ def _built(name: str, values: FloatArray, truth: BoolArray) -> WeightedMetric:
         return partial(_weighted_mean, _ROW_MEANS[name](values, truth))
     if name in _OF_RANKS:
         return _OF_RANKS[name](RankedScores.of(values[:, _ANY], truth[:, _ANY]))
+    if name in _OF_CALLS:
+        return partial(_share, *_OF_CALLS[name](values, truth))
     return partial(weighted_calibration_error, values[:, _ANY], truth[:, _ANY])
 
 
@@ -223,6 +229,21 @@ def _right_all(values: FloatArray, truth: BoolArray) -> FloatArray:
     return np.all((values >= CALL_THRESHOLD) == truth, axis=1).astype(np.float64)
 
 
+def _share(parts: FloatArray, wholes: FloatArray, weights: FloatArray) -> FloatArray:
+    part, whole = weights @ parts, weights @ wholes
+    return np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+
+
+def _found_of_true(values: FloatArray, truth: BoolArray) -> tuple[FloatArray, FloatArray]:
+    called, true = values[:, _ANY] >= CALL_THRESHOLD, truth[:, _ANY]
+    return (called & true).astype(np.float64), true.astype(np.float64)
+
+
+def _true_of_called(values: FloatArray, truth: BoolArray) -> tuple[FloatArray, FloatArray]:
+    called, true = values[:, _ANY] >= CALL_THRESHOLD, truth[:, _ANY]
+    return (called & true).astype(np.float64), called.astype(np.float64)
+
+
 _AUROC_COLUMNS: Mapping[str, tuple[int, ...]] = {
     "auroc_any": (_ANY,),
     "auroc_macro": tuple(range(len(SUBTYPES))),
@@ -239,8 +260,12 @@ _OF_RANKS: Mapping[str, Callable[[RankedScores | ClusteredScores], WeightedMetri
     "sens_at_spec90_any": lambda ranked: ranked.sensitivity_at_specificity,
     "spec_at_sens90_any": lambda ranked: ranked.specificity_at_sensitivity,
 }
+_OF_CALLS: Mapping[str, Callable[[FloatArray, BoolArray], tuple[FloatArray, FloatArray]]] = {
+    "sens_at_half_any": _found_of_true,
+    "ppv_at_half_any": _true_of_called,
+}
 BASE_METRICS: tuple[str, ...] = (
     *_AUROC_COLUMNS, "ap_any", "logloss_rsna", "brier_any", "ece_any", "accuracy", "accuracy_exact",
-    "sens_at_spec90_any", "spec_at_sens90_any",
+    "sens_at_spec90_any", "spec_at_sens90_any", *_OF_CALLS,
 )  # fmt: skip
 """Names of the classification metrics on slices; each exists on studies too, with `_study` at the end."""

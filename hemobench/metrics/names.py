@@ -17,6 +17,8 @@ _WORDS = {
     "accuracy_exclusive": "accuracy among the paper's classes",
     "sens_at_spec90": "sensitivity at 90% specificity",
     "spec_at_sens90": "specificity at 90% sensitivity",
+    "sens_at_half": "sensitivity at a probability of 0.5",
+    "ppv_at_half": "precision at a probability of 0.5",
     "voxel_accuracy": "voxel accuracy",
     "voxel_accuracy_background": "voxel accuracy of an empty mask",
     "dice": "Dice",

@@ -66,6 +66,8 @@ _CLASSIFICATION: tuple[tuple[str, bool, str], ...] = (
     ("accuracy_exact", True, "share with all six classes called right at 0.5"),
     ("sens_at_spec90_any", True, "sensitivity for `any` at a specificity of at least 90%"),
     ("spec_at_sens90_any", True, "specificity for `any` at a sensitivity of at least 90%"),
+    ("sens_at_half_any", True, "sensitivity for `any`, called at a probability of 0.5"),
+    ("ppv_at_half_any", True, "precision of `any`, called at a probability of 0.5: share of calls that are right"),
 )
 _SEGMENTATION: tuple[tuple[str, bool | None, str, str], ...] = (
     ("dice", True, "1", "Dice overlap (voxel F1)"),

@@ -10,7 +10,7 @@ would do. Which differences are called real is settled for all comparisons of a 
 
 from __future__ import annotations
 
-from hemobench.stats.board import EntrySummary, rank_intervals, summarise_entries
+from hemobench.stats.board import EntrySummary, Question, rank_intervals, summarise_entries, summarise_questions
 from hemobench.stats.bootstrap import (
     CONFIDENCE,
     RESAMPLES,
@@ -23,7 +23,7 @@ from hemobench.stats.bootstrap import (
     patient_draws,
     percentile_interval,
 )
-from hemobench.stats.comparisons import Comparisons, compare_all
+from hemobench.stats.comparisons import Comparisons, Scores, compare_all
 from hemobench.stats.components import VarianceComponents, variance_components
 from hemobench.stats.seeds import moderated_variances
 from hemobench.stats.statistics import (
@@ -51,7 +51,9 @@ __all__ = [
     "FloatArray",
     "IndexArray",
     "Interval",
+    "Question",
     "RowStatistic",
+    "Scores",
     "VarianceComponents",
     "WeightedStatistic",
     "bootstrap_scores",
@@ -68,5 +70,6 @@ __all__ = [
     "rank_intervals",
     "share",
     "summarise_entries",
+    "summarise_questions",
     "variance_components",
 ]

@@ -18,9 +18,16 @@ from hemobench.stats.bootstrap import (
     patients_of,
     percentile_interval,
 )
-from hemobench.stats.comparisons import Comparisons, compare_all
+from hemobench.stats.comparisons import Comparisons, Scores, compare_all
 from hemobench.stats.seeds import seed_draws, seed_patient_variance, seed_variances
 from hemobench.stats.statistics import FloatArray, RowStatistic, WeightedStatistic
+
+
+class Question(NamedTuple):
+    """One score that a board compares its entries in: a statistic for each entry's seeds, and its better end."""
+
+    entries: Sequence[Sequence[RowStatistic]]
+    higher_is_better: bool
 
 
 class RankIntervals(NamedTuple):
@@ -60,9 +67,9 @@ class EntrySummary:
     `estimate` is the mean over seeds and `sd_seeds` their sample standard deviation (NaN with one seed); low and high
     the interval over draws of patients and seeds. p_better_than holds, for every entry, the share of draws in which
     this one is better, that pair taken alone; p_better_than_next is that against the entry one rank below (NaN for the
-    last). tied_with: indices of the others that patients and seeds do not tell apart, all pairs tested together (see
-    Comparisons); settled_from_next and tied_with_best are read from it. to_others: the score minus each entry's, its
-    own included, in the order given.
+    last). tied_with: indices of the others that patients and seeds do not tell apart, all pairs (and scores, where a
+    board asks about several) tested together (see Comparisons); settled_from_next and tied_with_best are read from it.
+    to_others: the score minus each entry's, its own included, in the order given.
     """
 
     estimate: float
@@ -117,11 +124,52 @@ def summarise_entries(
     seed: int = 0,
     confidence: float = CONFIDENCE,
 ) -> tuple[EntrySummary, ...]:
-    """A board's statistics: each entry is one statistic a seed, all on the same rows with patient_ids (N,).
+    """A board's statistics in one score: each entry is one statistic a seed, all on the rows of patient_ids (N,).
 
     A draw takes patients with replacement, the same for every entry, and adds what retraining would change
     (`seeds`). Intervals, ranks and comparisons are those of the mean over seeds.
     """
+    question = Question(entries, higher_is_better)
+    return summarise_questions([question], patient_ids, resamples=resamples, seed=seed, confidence=confidence)[0]
+
+
+def summarise_questions(
+    questions: Sequence[Question],
+    patient_ids: ArrayLike,
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+    confidence: float = CONFIDENCE,
+) -> tuple[tuple[EntrySummary, ...], ...]:
+    """The statistics of each of a board's questions, on the same draws of patients, all differences tested together."""
+    drawn = [
+        _drawn(question, patient_ids, resamples, seed, number, confidence) for number, question in enumerate(questions)
+    ]
+    compared = compare_all([one.scores for one in drawn], confidence=confidence)
+    found = []
+    for question, one, own in zip(questions, drawn, compared, strict=True):
+        scores = one.scores
+        draws = scores.estimates[:, None] + scores.patient_part + scores.seed_part
+        ranks = rank_intervals(draws, question.higher_is_better, estimates=scores.estimates, confidence=confidence)
+        found.append(tuple(
+            _entry_summary(place, statistics, one.by_seed[place], one.resampled[place], draws[place], ranks, own)
+            for place, statistics in enumerate(question.entries)
+        ))  # fmt: skip
+    return tuple(found)
+
+
+class _Drawn(NamedTuple):
+    """A question's scores by entry and seed, their resamples, and what comparisons take from them."""
+
+    by_seed: list[FloatArray]
+    resampled: list[FloatArray]
+    scores: Scores
+
+
+def _drawn(
+    question: Question, patient_ids: ArrayLike, resamples: int, seed: int, number: int, confidence: float
+) -> _Drawn:
+    entries = question.entries
     if not entries or not all(entries):
         raise UserError(f"{len(entries)} entries, some without a statistic; expected one a seed; train them first")
     flat = [statistic for seeds in entries for statistic in seeds]
@@ -132,17 +180,9 @@ def summarise_entries(
     stretch = few_patients_factor(patients_of(patient_ids)[1], confidence)
     patient_part = stretch * (np.stack([values.mean(axis=0) for values in resampled]) - means[:, None])
     retraining = seed_variances(by_seed, resampled)
-    seed_part = seed_draws(retraining, resamples, seed)
-    draws = means[:, None] + patient_part + seed_part
-    ranks = rank_intervals(draws, higher_is_better, estimates=means, confidence=confidence)
+    seed_part = seed_draws(retraining, resamples, seed, number)
     alone = np.array([variance.alone for variance in retraining])
-    compared = compare_all(
-        means, patient_part, seed_part, alone, higher_is_better=higher_is_better, confidence=confidence
-    )
-    return tuple(
-        _entry_summary(number, entries[number], by_seed[number], resampled[number], draws[number], ranks, compared)
-        for number in range(len(entries))
-    )
+    return _Drawn(by_seed, resampled, Scores(means, patient_part, seed_part, alone, question.higher_is_better))
 
 
 def few_patients_factor(patients: int, confidence: float = CONFIDENCE) -> float:

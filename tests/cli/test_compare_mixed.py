@@ -63,6 +63,8 @@ def test_a_suite_trains_and_ranks_what_exists_beside_it(place: Path, capsys: pyt
                                     ["Half a tool", "unet"]]  # fmt: skip
     assert "net is not on board 'Masks': it is a checkpoint for slice-classifier, not for masks of haemorrhage" in err
     assert "Half a tool: 4 of 4 cases answered" in err
+    # Once, though both boards are on these patients.
+    assert err.count("note: 4 of 8 patients of nifti-folder are tested; --folds 5 tests all of them") == 1
     assert "Not trained for this board, with one answer beside every seed: Half a tool; their masks" in out
     assert {path.name for path in (place / "out").iterdir()} >= {"entries", "runs", "splits", "report.html"}
     page = (place / "out" / "report.html").read_text().rpartition("<header>")[2]  # plotly's code is above

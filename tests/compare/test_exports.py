@@ -20,7 +20,8 @@ def leaderboard(segmentation_run) -> Leaderboard:
         "unet2d": [segmentation_run([0.5, 0.6, 0.4], seed) for seed in (0, 1)],
     }
     facts = BoardFacts(
-        "segmentation", "Where?", "phantom", "d1", True, "dice_any", ("dice_any", "hd95_mm_any"), 50
+        "segmentation", "Where?", "phantom", "d1", True, "dice_any", ("dice_any", "hd95_mm_any"), 50,
+        questions=("hd95_mm_any",),
     )
     return Leaderboard("s", "A & B", "Text.", "2026", "abc", (0, 1), (build_board(facts, runs),))
 
@@ -34,6 +35,13 @@ def _tables(text: str) -> list[list[list[str]]]:
         elif tables[-1]:
             tables.append([])
     return [table for table in tables if table]
+
+
+def test_what_else_was_asked_stands_in_both(leaderboard):
+    said = leaderboard.boards[0].questions[0].answer
+    assert said.startswith(("Settled in hd95_mm_any", "No difference in hd95_mm_any"))
+    assert said.replace("_", r"\_").partition(" over ")[0].partition(": ")[0] in to_markdown(leaderboard)
+    assert "hd95\\_mm\\_any" in to_latex(leaderboard).partition(r"\begin{tabular}")[0]
 
 
 def test_markdown_rows_are_the_entries_in_order(leaderboard):

@@ -29,7 +29,8 @@ def page(segmentation_run, classification_run) -> str:
     for task, rank_by, runs in (
         ("segmentation", "dice_any", segmenters), ("classification", "auroc_any", classifiers)
     ):  # fmt: skip
-        facts = BoardFacts(task, f"board of {task}", "phantom", "d1", True, rank_by, (rank_by,), 50)
+        asked = ("hd95_mm_any",) if task == "segmentation" else ()
+        facts = BoardFacts(task, f"board of {task}", "phantom", "d1", True, rank_by, (rank_by,), 50, questions=asked)
         boards.append(build_board(facts, runs))
         evidence.append(board_evidence(boards[-1], runs))
     leaderboard = Leaderboard("s", "A & B", "<i>text</i>", "2024", "abc", seeds, tuple(boards))
@@ -52,6 +53,14 @@ def test_nothing_is_loaded_from_elsewhere(page):
     assert not re.search(r"<link|@import|<iframe|url\(", own)
     assert "https://" not in own
     assert "http://" not in own
+
+
+def test_questions_are_answered_at_the_top_and_on_their_board_with_a_table_of_differences(page):
+    own = _own_markup(page)
+    assert own.count("in 95% Hausdorff distance, mm ") == 2
+    assert own.count("all 1 paired differences of 95% Hausdorff distance, mm</summary>") == 1
+    assert own.count("all 1 paired differences of Dice</summary>") == 1
+    assert "limits hold for all pairs and all metrics asked about together" in own
 
 
 def test_plotly_is_there_once_and_draws_every_figure(page):

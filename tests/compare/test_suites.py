@@ -25,13 +25,14 @@ def test_shipped_suites_parse(name):
 
 def test_quick_holds_the_comparisons_of_the_main_job():
     classification, segmentation = load_suite("quick").boards
-    assert load_suite("quick").seeds == (0, 1)
+    assert load_suite("quick").seeds == (0, 1, 2)
     pairs = {(c.model, c.weighting) for c in (classification.config(entry, 0) for entry in classification.entries)}
-    models = {model for model, _ in pairs}
-    assert len(models) == 2
-    assert "paper_cnn" in models
-    assert any(model.startswith("timm:") for model in models)
-    assert pairs == {(model, weighting) for model in models for weighting in ("none", "inverse-frequency")}
+    assert pairs == {("timm:test_resnet", weighting) for weighting in ("none", "inverse-frequency")}
+    # What weighting changes is asked beside the ranking, on as many patients as tell it.
+    assert classification.questions == ("sens_at_half_any", "ppv_at_half_any", "ece_any")
+    assert segmentation.questions == ("sensitivity_ventricles", "precision_ventricles")
+    tested = [round(board.options["patients"] * board.fractions[2]) for board in (classification, segmentation)]
+    assert tested == [100, 40]
     pairs = {(c.model, c.weighting) for c in (segmentation.config(entry, 0) for entry in segmentation.entries)}
     assert pairs == {(model, weights) for model in ("unet2d", "unet3d") for weights in ("0.5,0.5", "0.2,0.8")}
 
@@ -80,6 +81,13 @@ def test_a_users_file(tmp_path):
     assert board.fractions == (0.6, 0.15, 0.25)
 
 
+def test_what_a_board_asks_beside_its_ranking_is_shown_too(tmp_path):
+    board = _load(tmp_path, _changed(["boards", 0, "questions"], ["ap_any", "ece_any"])).boards[0]
+    assert board.questions == ("ap_any", "ece_any")
+    assert board.metrics == ("auroc_any", "ap_any", "ece_any")
+    assert _load(tmp_path, VALID).boards[0].questions == ()
+
+
 def _changed(path: list[str | int], value: object) -> dict:
     content = copy.deepcopy(VALID)
     place = content
@@ -101,6 +109,8 @@ def _changed(path: list[str | int], value: object) -> dict:
         (["boards", 0, "rank_by"], "auroc_al", "boards[0].rank_by: unknown classification metric 'auroc_al'"),
         (["boards", 0, "rank_by"], "dice_any", "boards[0].rank_by: unknown classification metric 'dice_any'"),
         (["boards", 0, "metrics"], ["f1"], "boards[0].metrics[0]: unknown classification metric 'f1'"),
+        (["boards", 0, "questions"], ["dice_any"], "boards[0].questions[0]: unknown classification metric 'dice_any'"),
+        (["boards", 0, "questions"], ["auroc_any"], "boards[0].questions is ['auroc_any']; expected different metrics"),
         (["boards", 0, "rankby"], 1, "boards[0]: unknown key 'rankby'"),
         (["boards", 0, "data"], "fantom", "unknown data set 'fantom'"),
         (["boards", 0, "data", "name"], "fantom", "did you mean 'phantom'?"),

@@ -41,6 +41,15 @@ def test_every_metric_and_entry_is_there_in_full(board, width):
     assert text.count("tied:") == 1, "a tie of two entries is said once"
 
 
+def test_what_else_was_asked_is_printed_below_the_answer(board, segmentation_run):
+    assert "also asked" not in _printed(board, 120)
+    facts = BoardFacts("segmentation", "t", "phantom", "d", True, "dice_any", SHOWN, 50, questions=("hd95_mm_any",))
+    asked = build_board(facts, {name: [segmentation_run([0.51, 0.63, 0.77])] for name in ("a", "b")})
+    lines = _printed(asked, 120).splitlines()
+    place = next(number for number, line in enumerate(lines) if line.startswith("answer: "))
+    assert lines[place + 1] == "also asked: No difference in hd95_mm_any is settled on these 3 patients."
+
+
 def test_wide_consoles_get_one_table(board):
     assert _printed(board, 200).count("rank ") == 1
     assert _printed(board, 60).count("rank ") > 1

@@ -9,7 +9,7 @@ import pytest
 
 from hemobench.compare.leaderboard import Agreement
 from hemobench.compare.ranking import BoardFacts, build_board
-from hemobench.compare.words import agreement_lines, answer_in_words, better_than_next, gap_to_best
+from hemobench.compare.words import agreement_lines, answer_in_words, better_than_next, gap_to_best, in_words
 
 FACTS = BoardFacts("segmentation", "t", "phantom", "d", True, "dice_any", ("dice_any",), 400)
 
@@ -44,6 +44,39 @@ def test_a_board_that_settles_nothing_says_so(segmentation_run):
     assert said == "No difference in Dice is settled on these 60 patients: all 2 entries are tied."
     odd = replace(board, answer="my-dice_any beats dice_any-2 by 0.1 dice_any on these 60 patients.")
     assert answer_in_words(odd) == "my-dice_any beats dice_any-2 by 0.1 Dice on these 60 patients."
+
+
+def test_what_is_settled_in_each_question_is_said_and_all_is_one_family(segmentation_run):
+    # The same lead with every patient: 0.2 of Dice, which the fixture makes 2 mm, and 0.04 of voxel accuracy.
+    hard = np.random.default_rng(4).uniform(0.3, 0.5, 60)
+    runs = {"worse": [segmentation_run(hard)], "better": [segmentation_run(hard + 0.2)],
+            "as good": [segmentation_run(hard + 0.2)]}
+    facts = replace(FACTS, questions=("hd95_mm_any", "voxel_accuracy"))
+    board = build_board(facts, runs)
+    assert "all 9 comparisons of this board tested together, 3 pairs in each of 3 metrics" in board.method
+    millimetres, accuracy = board.questions
+    assert millimetres.answer == (
+        "Settled in hd95_mm_any (lower is better) on these 60 patients: better over worse by 2 [2, 2]; as good over "
+        "worse by 2 [2, 2]; not settled: 1 of 3 pairs."
+    )
+    assert accuracy.answer.startswith("Settled in voxel_accuracy (higher is better) on these 60 patients: ")
+    assert millimetres.gaps["worse"]["better"].difference == pytest.approx(2)
+    assert in_words(millimetres.answer, "hd95_mm_any").startswith("Settled in 95% Hausdorff distance, mm (lower is")
+    # With chance in it, questions beside it make a claim dearer, and nothing else of the board changes.
+    noise = np.random.default_rng(5)
+    level = noise.uniform(0.4, 0.6, 60)
+    shaky = {name: [segmentation_run(level + gap + noise.normal(0, 0.05, 60), seed) for seed in range(2)]
+             for name, gap in (("a", 0.0), ("b", 0.02))}
+    alone, beside = build_board(FACTS, shaky), build_board(facts, shaky)
+    for before, after in zip(alone.entries, beside.entries, strict=True):
+        other = next(iter(before.to_others))
+        assert after.metrics["dice_any"] == before.metrics["dice_any"]
+        assert after.to_others[other].difference == before.to_others[other].difference
+        assert after.to_others[other].p >= before.to_others[other].p
+    assert beside.questions[0].gaps["a"]["b"].p >= alone.entries[0].to_others[alone.entries[1].name].p
+    assert build_board(facts, {name: runs[name] for name in ("better", "as good")}).questions[0].answer == (
+        "No difference in hd95_mm_any is settled on these 60 patients."
+    )
 
 
 def test_few_patients_and_one_seed_are_said(segmentation_run):

@@ -44,6 +44,8 @@ def test_every_slice_metric_agrees_with_scikit_learn() -> None:
         "ap_any": sk.average_precision_score(targets[:, 5], probabilities[:, 5]),
         "logloss_rsna": (sum(losses[:5]) + 2 * losses[5]) / 7,
         "brier_any": sk.brier_score_loss(targets[:, 5], probabilities[:, 5]),
+        "sens_at_half_any": sk.recall_score(targets[:, 5], probabilities[:, 5] >= 0.5),
+        "ppv_at_half_any": sk.precision_score(targets[:, 5], probabilities[:, 5] >= 0.5),
         "accuracy": sk.accuracy_score(targets[:, 5], probabilities[:, 5] >= 0.5),
         "accuracy_exact": sk.accuracy_score(targets, probabilities >= 0.5),
     }
@@ -96,7 +98,9 @@ def test_no_haemorrhage_at_all_leaves_every_auroc_undefined_but_not_the_losses()
     measured = classification_metrics(probabilities, np.zeros_like(targets))
     undefined = {name for name, value in measured.items() if np.isnan(value)}
     ranked = {f"auroc_{name}" for name in (*SUBTYPES, "any", "macro")}
-    assert undefined == ranked | {"ap_any", "sens_at_spec90_any", "spec_at_sens90_any"}
+    assert undefined == ranked | {"ap_any", "sens_at_spec90_any", "spec_at_sens90_any", "sens_at_half_any"}
+    # Nothing is called: no call is right or wrong.
+    assert math.isnan(classification_metrics(np.zeros_like(probabilities), targets)["ppv_at_half_any"])
 
 
 def test_study_metrics_are_slice_metrics_of_the_maxima() -> None:
