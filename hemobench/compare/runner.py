@@ -13,13 +13,14 @@ import numpy as np
 
 from hemobench.compare.costs import StageClock
 from hemobench.compare.external import Elsewhere, open_elsewhere, score_elsewhere, sees_slices
+from hemobench.compare.fingerprint import suite_fingerprint
 from hemobench.compare.folds import fingerprint_of
 from hemobench.compare.leaderboard import Board, Leaderboard
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ranking import BoardFacts, build_board
 from hemobench.compare.references import SLICE_POSITION, slice_position_predictions
 from hemobench.compare.report import Disagreements
-from hemobench.compare.suites import FOLD_VALIDATION, IMAGE, PATIENT, BoardSpec, Suite, suite_fingerprint
+from hemobench.compare.suites import FOLD_VALIDATION, IMAGE, PATIENT, BoardSpec, Suite
 from hemobench.compare.train_all import RUNS_FILE, RunsTable, train_all
 from hemobench.compare.work import RunTask, Workforce, slug
 from hemobench.datasets.cache import Examples, build_examples

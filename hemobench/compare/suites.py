@@ -12,10 +12,8 @@ Beside entries to train a board may hold some that exist, a checkpoint or a fold
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -178,12 +176,6 @@ def load_suite(name_or_path: str) -> Suite:
     if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
         return parse_suite(*read_yaml(path))
     raise UserError(f"{unknown_name('suite', name_or_path, shipped)}; a YAML file is given by its path")
-
-
-def suite_fingerprint(suite: Suite) -> str:
-    """A hash of all that a suite asks for, which another wording of its file leaves as it is."""
-    text = json.dumps([suite.name, suite.seeds, [asdict(board) for board in suite.boards]], sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:20]
 
 
 def parse_suite(value: Any, file: Source) -> Suite:
