@@ -6,7 +6,8 @@ posterior, column from the patient's right to left; one voxel is one millimetre.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn import functional as F
 
+from hemobench.datasets.home import usable_cores
 from hemobench.datasets.phantom.tissues import Tissue
 
 FAR_MM = 60.0
@@ -212,13 +214,24 @@ def distance_mm(mask: BoolArray, limit_mm: float = FAR_MM) -> NDArray[np.float32
     """Distance in voxels (mm here) of every voxel to the nearest one of the mask; 0 inside; capped at the limit."""
     if not mask.any():
         return np.full(mask.shape, limit_mm, np.float32)
-    return np.minimum(ndimage.distance_transform_edt(~mask), limit_mm).astype(np.float32)
+    nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
+    # Squares of whole numbers are exact in float32 on such grids; scipy's own distances go through three float64 copies.
+    squared = np.zeros(mask.shape, np.float32)
+    for axis, (places, size) in enumerate(zip(nearest, mask.shape, strict=True)):
+        along = np.arange(size, dtype=np.int32).reshape([-1 if own == axis else 1 for own in range(mask.ndim)])
+        squared += np.square(places - along)
+    return np.minimum(np.sqrt(squared), np.float32(limit_mm))
 
 
-def signed_distance_mm(mask: BoolArray, limit_mm: float = FAR_MM) -> NDArray[np.float32]:
+def distances_mm(*masks: BoolArray) -> Iterator[NDArray[np.float32]]:
+    """`distance_mm` of each, on a thread each: scipy lets go of the interpreter while it searches."""
+    with ThreadPoolExecutor(max_workers=min(len(masks), usable_cores())) as pool:
+        yield from pool.map(distance_mm, masks)
+
+
+def signed_distance_mm(mask: BoolArray) -> NDArray[np.float32]:
     """Distance to the mask's surface, positive inside, with the surface half-way between voxels."""
-    inside = distance_mm(~mask, limit_mm)
-    outside = distance_mm(mask, limit_mm)
+    inside, outside = distances_mm(~mask, mask)
     return np.where(mask, inside - 0.5, 0.5 - outside).astype(np.float32)
 
 
@@ -227,8 +240,8 @@ def build_anatomy(parts: Parts) -> Anatomy:
     tissue = parts.tissue.copy()
     depth = signed_distance_mm(parts.cranium)
     ventricle = -signed_distance_mm(tissue == Tissue.VENTRICLE)
-    to_left, to_right = distance_mm(parts.left), distance_mm(parts.right)
-    to_cerebrum, to_cerebellum = np.minimum(to_left, to_right), distance_mm(parts.cerebellum)
+    to_left, to_right, to_cerebellum = distances_mm(parts.left, parts.right, parts.cerebellum)
+    to_cerebrum = np.minimum(to_left, to_right)
     falx, tentorium = _between(to_right, to_left), _between(to_cerebellum, to_cerebrum)
     zones = _zones(parts, depth, tentorium, to_cerebrum, to_cerebellum)
     in_brain = tissue == Tissue.BRAIN

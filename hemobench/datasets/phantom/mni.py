@@ -7,7 +7,7 @@ tissue are built here from solids at MNI coordinates (right, anterior, superior 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +21,7 @@ from hemobench.datasets.phantom.anatomy import BoolArray, Parts, distance_mm
 from hemobench.datasets.phantom.tissues import Tissue
 
 Point = tuple[float, float, float]
+Box = tuple[slice, slice, slice]
 FloatArray = NDArray[np.float32]
 
 # The grid's corners in MNI mm: right-left +-92, back to nose, below the foramen magnum to above the vertex.
@@ -38,17 +39,38 @@ class Grid:
 
     def ellipsoid(self, centre: Point, radii: Point) -> BoolArray:
         """Voxels inside an ellipsoid with axes along x, y, z (mm)."""
-        terms = [((axis - c) / r) ** 2 for axis, c, r in zip((self.x, self.y, self.z), centre, radii, strict=True)]
-        return np.asarray(terms[0] + terms[1] + terms[2] < 1)
+        near, (x, y, z) = self._near([c - r for c, r in zip(centre, radii, strict=True)],
+                                     [c + r for c, r in zip(centre, radii, strict=True)])  # fmt: skip
+        terms = [((axis - c) / r) ** 2 for axis, c, r in zip((x, y, z), centre, radii, strict=True)]
+        return self._placed(near, np.asarray(terms[0] + terms[1] + terms[2] < 1))
 
     def cone(self, start: Point, end: Point, radius_start: float, radius_end: float) -> BoolArray:
         """Voxels inside a rounded cone from one point to another (mm)."""
+        reach = max(radius_start, radius_end)
+        near, axes = self._near([min(pair) - reach for pair in zip(start, end, strict=True)],
+                                [max(pair) + reach for pair in zip(start, end, strict=True)])  # fmt: skip
         a, b = np.array(start, np.float32), np.array(end, np.float32)
         d = b - a
-        rel = (self.x - a[0], self.y - a[1], self.z - a[2])
+        rel = tuple(axis - place for axis, place in zip(axes, a, strict=True))
         t = np.clip((rel[0] * d[0] + rel[1] * d[1] + rel[2] * d[2]) / float(d @ d), 0, 1)
         squared = sum((r - t * c) ** 2 for r, c in zip(rel, d, strict=True))
-        return np.asarray(squared < (radius_start + t * (radius_end - radius_start)) ** 2)
+        return self._placed(near, np.asarray(squared < (radius_start + t * (radius_end - radius_start)) ** 2))
+
+    def _near(self, low: Sequence[float], high: Sequence[float]) -> tuple[Box, tuple[FloatArray, ...]]:
+        """The box of voxels (z, y, x) between two corners (x, y, z in mm), and the coordinates within it."""
+        spans = []
+        for axis, least, most in zip((self.x, self.y, self.z), low, high, strict=True):
+            inside = np.flatnonzero((axis.ravel() >= least - 1) & (axis.ravel() <= most + 1))
+            spans.append(slice(inside[0], inside[-1] + 1) if len(inside) else slice(0, 0))
+        along_x, along_y, along_z = spans
+        coordinates = (self.x[:, :, along_x], self.y[:, along_y], self.z[along_z])
+        return (along_z, along_y, along_x), coordinates
+
+    def _placed(self, near: Box, solid: BoolArray) -> BoolArray:
+        """A solid in its box as voxels of the whole grid: most are small beside it."""
+        whole = np.zeros((self.z.size, self.y.size, self.x.size), bool)
+        whole[near] = solid
+        return whole
 
     def both_sides(self, shape: str, *arguments: object) -> BoolArray:
         """The union of a solid given on the patient's left (x < 0) with its mirror image."""
