@@ -64,7 +64,8 @@ def settled(leaderboard: Mapping[str, Any]) -> list[Difference]:
     found = []
     for place, board in enumerate(leaderboard["boards"], start=1):
         gaps = {(board["rank_by"], entry["name"]): entry["to_others"] for entry in board["entries"]}
-        gaps |= {(asked["metric"], one): others for asked in board["questions"] for one, others in asked["gaps"].items()}
+        for asked in board["questions"]:
+            gaps |= {(asked["metric"], one): others for one, others in asked["gaps"].items()}
         for (metric, one), others in gaps.items():
             found += [
                 Difference(place, metric, one, other, gap["difference"], gap["low"], gap["high"])
@@ -119,9 +120,9 @@ def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
         ]
     found = [settled(one["board"]) for one in runs]
     for number, (one, differences) in enumerate(zip(runs, found, strict=True), start=1):
-        seeds = ", ".join(map(str, one["board"]["seeds"]))
-        print(f"run {number} (seeds {seeds}; {one['minutes']:.1f} min, {one['gb']:.2f} GB, load before {one['load']:.1f}, "
-              f"commit {one['board']['commit'][:7]}): {len(differences)} differences settled")
+        seeds, commit = ", ".join(map(str, one["board"]["seeds"])), one["board"]["commit"][:7]
+        print(f"run {number} (seeds {seeds}; {one['minutes']:.1f} min, {one['gb']:.2f} GB, "
+              f"load before {one['load']:.1f}, commit {commit}): {len(differences)} differences settled")
         for difference in differences:
             print(f"  board {difference.board}, {difference}")
     opposite = contradictions(found)
