@@ -215,7 +215,7 @@ def distance_mm(mask: BoolArray, limit_mm: float = FAR_MM) -> NDArray[np.float32
     if not mask.any():
         return np.full(mask.shape, limit_mm, np.float32)
     nearest = ndimage.distance_transform_edt(~mask, return_distances=False, return_indices=True)
-    # Squares of whole numbers are exact in float32 on such grids; scipy's own distances go through three float64 copies.
+    # Squares of whole numbers are exact in float32 on such grids; scipy's own distances take three float64 copies.
     squared = np.zeros(mask.shape, np.float32)
     for axis, (places, size) in enumerate(zip(nearest, mask.shape, strict=True)):
         along = np.arange(size, dtype=np.int32).reshape([-1 if own == axis else 1 for own in range(mask.ndim)])
