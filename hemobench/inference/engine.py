@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.home import cpu_bf16_flag
+from hemobench.datasets.home import cpu_has_fast_bf16
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.checkpoint import Checkpoint
 from hemobench.inference.openvino_engine import OpenVinoEngine, has_openvino, network_of
@@ -59,7 +59,7 @@ def load_engine(
 
     kind: one of KINDS; auto is torch where there is a GPU, else OpenVINO where it is installed, else torch. threads:
     all usable cores where None; torch has one number for the whole process. precision: one of PRECISIONS; auto is bf16
-    where the hardware has it, else fp32.
+    where the hardware is fast with it (a GPU's units, a CPU's AMX), else fp32.
 
     Probabilities differ from those of torch in fp32 by less than the tolerances above.
 
@@ -72,7 +72,7 @@ def load_engine(
     if kind == "openvino" and not has_openvino():
         raise UserError("engine 'openvino' without OpenVINO; expected it installed; pip install openvino or use torch")
     if kind == "openvino" or (kind == "auto" and has_openvino() and not _has_cuda()):
-        chosen = precision if precision != "auto" else "bf16" if cpu_bf16_flag() else "fp32"
+        chosen = precision if precision != "auto" else "bf16" if cpu_has_fast_bf16() else "fp32"
         return OpenVinoEngine(checkpoint, chosen, threads)
     # Only here: whoever has OpenVINO and no GPU reads and judges a scan without loading torch.
     from hemobench.inference.torch_engine import load_torch_engine

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from hemobench.datasets.home import CPUINFO, cpu_bf16_flag
+from hemobench.datasets.home import BF16_FLAG, CPUINFO, cpu_has_fast_bf16
 from hemobench.errors import UserError
 
 _LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
@@ -32,7 +32,7 @@ class ComputePlan:
 
 
 def plan_compute(precision: str, device: torch.device) -> ComputePlan:
-    """Plan for a device. `auto` takes bf16 and channels-last where bf16 is in hardware, else fp32 in plain layout.
+    """Plan for a device. `auto` takes bf16 where the hardware is fast with it, else fp32.
 
     Raises: UserError when bf16 is asked for and the device cannot compute it.
     """
@@ -41,17 +41,18 @@ def plan_compute(precision: str, device: torch.device) -> ComputePlan:
         raise UserError(f"precision bf16 on {device.type} ({evidence}); expected hardware with bf16; use auto")
     chosen = ("bf16" if fast else "fp32") if precision == "auto" else precision
     asked = "" if precision == "auto" else ", as asked"
-    return ComputePlan(str(device), _device_name(device), chosen, fast, f"{chosen}{asked}: {evidence}")
+    channels_last = fast or device.type == "cpu"
+    return ComputePlan(str(device), _device_name(device), chosen, channels_last, f"{chosen}{asked}: {evidence}")
 
 
 def fast_bf16(device: torch.device) -> tuple[bool, str]:
-    """Whether bf16 is in the device's hardware, and the evidence in words."""
+    """Whether the device computes faster in bf16, and the evidence in words."""
     if device.type == "cuda":
         supported = torch.cuda.is_bf16_supported(including_emulation=False)
         return supported, f"{_device_name(device)} {'has' if supported else 'lacks'} bf16 units"
     if device.type == "cpu":
-        flag = cpu_bf16_flag()
-        return flag is not None, f"the CPU has {flag}" if flag else "the CPU has neither amx_bf16 nor avx512_bf16"
+        fast = cpu_has_fast_bf16()
+        return fast, f"the CPU {'has' if fast else 'lacks'} {BF16_FLAG}"
     return False, f"bf16 is not relied on for {device.type}"
 
 

@@ -66,14 +66,15 @@ def test_very_short_runs_have_a_rate(total: int) -> None:
 def test_the_plan_follows_what_the_cpu_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
     monkeypatch.setattr("hemobench.datasets.home.CPUINFO", cpuinfo)
-    cpuinfo.write_text("model name : x\nflags : fpu avx512f\n")
-    plain = plan_compute("auto", CPU)
-    assert (plain.precision, plain.channels_last) == ("fp32", False)
-    assert "neither" in plain.reason
+    # avx512_bf16 without AMX is slower than fp32.
     cpuinfo.write_text("model name : x\nflags : fpu avx512f avx512_bf16\n")
+    plain = plan_compute("auto", CPU)
+    assert (plain.precision, plain.channels_last) == ("fp32", True)
+    assert plain.reason == "fp32: the CPU lacks amx_bf16"
+    cpuinfo.write_text("model name : x\nflags : fpu avx512f avx512_bf16 amx_bf16 amx_tile\n")
     fast = plan_compute("auto", CPU)
     assert (fast.precision, fast.channels_last) == ("bf16", True)
-    assert "avx512_bf16" in fast.reason
+    assert "amx_bf16" in fast.reason
     assert plan_compute("fp32", CPU).precision == "fp32"
     json.dumps(fast.to_mapping())
 
@@ -82,11 +83,10 @@ def test_where_the_system_does_not_say_torch_is_asked(monkeypatch: pytest.Monkey
     monkeypatch.setattr("hemobench.datasets.home.CPUINFO", Path("/nowhere"))
     assert fast_bf16(CPU)[0] is False  # a Linux that hides it has it for nobody
     monkeypatch.setattr("hemobench.datasets.home.sys", SimpleNamespace(platform="win32"))
-    for check, there in (("_is_amx_tile_supported", False), ("_is_avx512_bf16_supported", True)):
-        monkeypatch.setattr(torch.cpu, check, lambda there=there: there, raising=False)
-    assert fast_bf16(CPU) == (True, "the CPU has avx512_bf16")
-    for check in ("_is_amx_tile_supported", "_is_avx512_bf16_supported"):
-        monkeypatch.delattr(torch.cpu, check, raising=False)
+    for there in (True, False):
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda there=there: there, raising=False)
+        assert fast_bf16(CPU)[0] is there
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported", raising=False)
     assert fast_bf16(CPU)[0] is False
 
 
