@@ -2,12 +2,11 @@
 
     python benchmarks/roofline.py [--rounds N]
 
-The roof is the rate of a plain product of two square matrices by torch on the same cores, in bf16 or in fp32, whichever is
-faster here; operations of the network are counted by torch (a multiplication and an addition are two). Products, forward
+The roof is the rate of a plain product of two square matrices by torch on the same cores, in bf16 or in fp32, whichever
+is faster here; torch counts the network's operations (a multiplication and an addition are two). Products, forward
 passes by the fast engine and training steps take turns. "Its roof" is the time in which a matrix product does as many
-operations: a ratio of 0.5 means half of what the cores can do, and no software is more than twice as fast there.
-Convolutions of 16 channels cannot reach 1: registers are filled with as many values as a product of large matrices
-fills, but each is used less often.
+operations: a ratio of 0.5 means half of what the cores can do, so that no software is more than twice as fast there.
+Convolutions of 16 channels cannot reach 1: a value that is loaded is used less often than in a large product.
 """
 
 from __future__ import annotations
