@@ -21,6 +21,7 @@ from pathlib import Path
 
 from ratios import Ratio, load_average, this_machine, told
 
+from hemobench.io.atomic import replacing
 from hemobench.training.experiment import package_commit
 
 HERE = Path(__file__).resolve().parent
@@ -123,16 +124,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help=f"the page (default: {PAGE.relative_to(HERE.parent)})")
     given = parser.parse_args(argv)
     load, begin, results = load_average(), time.perf_counter(), []
+    output = given.output or (None if given.smoke or given.only else PAGE)
     for name in given.only or known:
         print(f"== {name}", flush=True)
         results.append(run_script(name, known[name], given.smoke))
         ended = results[-1]
         how = ended.failed or ended.skipped or f"{len(ended.ratios)} ratios"
         print(f"== {name}: {how}, {ended.seconds:.0f} s", flush=True)
-    text = page(results, facts_of(load, time.perf_counter() - begin), given.smoke)
-    output = given.output or (None if given.smoke or given.only else PAGE)
-    if output is not None:
-        output.write_text(text, encoding="utf-8")
+        text = page(results, facts_of(load, time.perf_counter() - begin), given.smoke)
+        if output is not None:  # after each: an hour of measurements is not lost to what stops the last
+            with replacing(output) as temporary:
+                temporary.write_text(text, encoding="utf-8")
     print(text)
     return int(any(result.failed for result in results))
 
