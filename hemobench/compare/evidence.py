@@ -15,7 +15,7 @@ from hemobench.compare.leaderboard import Board
 from hemobench.compare.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, enlarged, overlay, png_data_uri
 from hemobench.compare.report import Confusion, Disagreements, Evidence, ExampleCell, ExampleRow
 from hemobench.labels import CLASSES, PAPER_CLASSES, SUBTYPES, to_paper_class
-from hemobench.training.evaluate import LOSS_MONITOR
+from hemobench.training.config import EPOCH_MONITOR, LOSS_MONITOR, monitor_column
 from hemobench.training.result import CaseScores, Pictures, Predictions, RunResult, SlicePredictions
 
 CALL_THRESHOLD = 0.5
@@ -43,7 +43,7 @@ def board_evidence(
     runs = {entry.name: runs[entry.name] for entry in board.entries if entry.name in runs}
     every = [run for group in runs.values() for run in group]
     curves = [(name, run) for name, group in runs.items() for run in group if run.history]
-    monitor = next((run.config.resolved().monitor for _, run in curves), None)
+    monitor = next((_plotted(run) for _, run in curves), None)
     return Evidence(
         board=board,
         curves=tuple(_curve(name, run) for name, run in curves),
@@ -195,15 +195,20 @@ def _whose(board: Board, runs: Runs) -> tuple[str, ...]:
     )
 
 
+def _plotted(run: RunResult) -> str:
+    """The monitor of a run, or its loss where no score was watched."""
+    monitor = run.config.resolved().monitor or LOSS_MONITOR
+    return LOSS_MONITOR if monitor == EPOCH_MONITOR else monitor
+
+
 def _curve(name: str, run: RunResult) -> Curve:
-    monitor = run.config.resolved().monitor or ""
-    rows = run.history
+    column, rows = monitor_column(_plotted(run)), run.history
     return Curve(
         entry=name,
         seed=run.seed,
         epochs=[row.get("epoch", float(number + 1)) for number, row in enumerate(rows)],
         train_loss=[row.get("train_loss", math.nan) for row in rows],
-        validation=[row.get(monitor if monitor == LOSS_MONITOR else f"validation_{monitor}", math.nan) for row in rows],
+        validation=[row.get(column, math.nan) for row in rows],
     )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from PIL import Image
 
 from hemobench.inference.overview.canvas import FAINT, MUTED, RULE, TEXT, Canvas, Colour
-from hemobench.training.config import LOSS_MONITOR
+from hemobench.training.config import EPOCH_MONITOR, LOSS_MONITOR, monitor_column
 
 _WIDTH, _HEIGHT = 960, 320
 _TOP, _BOTTOM, _LEFT, _GUTTER, _RIGHT = 62, 40, 58, 70, 20
@@ -37,7 +37,7 @@ def draw_training(history: Sequence[Row], monitor: str, best_epoch: int) -> Imag
             ("training", _TRAIN, "train_loss"), ("validation", _VALIDATION, LOSS_MONITOR),
         ) if (points := _points(history, name))
     ])  # fmt: skip
-    watched = _points(history, f"validation_{monitor}") if monitor != LOSS_MONITOR else []
+    watched = _points(history, monitor_column(monitor)) if monitor not in (LOSS_MONITOR, EPOCH_MONITOR) else []
     charts = [losses, *([_Chart(f"{monitor}, validation", [("", _VALIDATION, watched)])] if watched else [])]
     if not losses.lines:
         return None

@@ -30,7 +30,17 @@ SCHEDULES = ("constant", "cosine", "onecycle")
 SAMPLINGS = ("shuffled", "balanced", "by-size", "slices")
 PRECISIONS = ("auto", "fp32", "bf16")
 _COUNTS = ("epochs", "max_steps", "batch_size", "early_stopping", "validation_limit", "steps_per_epoch")
-LOSS_MONITOR = "validation_loss"  # the one monitor that is no metric: lower is better
+LOSS_MONITOR = "validation_loss"  # a monitor that is no metric: lower is better
+EPOCH_MONITOR = "epoch"  # another one: the last epoch stands, for schedules that end at a rate of nothing
+
+
+def monitor_column(monitor: str) -> str:
+    """Column of a run's history that a monitor watches.
+
+    >>> monitor_column("auroc_any"), monitor_column("epoch")
+    ('validation_auroc_any', 'epoch')
+    """
+    return monitor if monitor in (LOSS_MONITOR, EPOCH_MONITOR) else f"validation_{monitor}"
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,7 @@ class TrainConfig:
     gradient_clip: largest gradient norm. sampling: `balanced` draws with replacement (see training/sampling.py);
     `slices` draws single slices of volumes, with the neighbours that the network looks at (training/slices.py). patch:
     (D, H, W) random crops of the volumes a step. early_stopping: epochs without a better `monitor` before it stops.
+    monitor: what the best epoch is chosen by, a metric of the validation patients, their loss, or `epoch`, the last.
     prior: the last layer's bias starts at the training set's frequencies. validation_limit: examples that the
     validation of an epoch looks at. steps_per_epoch: steps between two validations instead of one pass; examples come
     again as often as that takes. stream_share: of each batch, how much comes from the run's phantom stream

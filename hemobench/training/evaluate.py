@@ -19,7 +19,7 @@ from hemobench.metrics import classification_metrics, exclusive_accuracy, segmen
 from hemobench.metrics.segmentation import voxel_counts
 from hemobench.pieces import sure_pieces
 from hemobench.training.batches import BatchSource
-from hemobench.training.config import LOSS_MONITOR
+from hemobench.training.config import EPOCH_MONITOR, LOSS_MONITOR
 from hemobench.training.problem import Problem
 from hemobench.training.result import CaseScores, SlicePredictions
 
@@ -208,7 +208,7 @@ def epoch_metrics(
     dice = np.divide(2 * hits, called + present, out=np.full(len(rows), np.nan), where=called + present > 0)
     accuracy = right / float(np.prod(problem.targets.shape[1:]))
     found = {f"dice_{examples.view.suffix}": _mean(dice), "voxel_accuracy": _mean(accuracy)}
-    if monitor not in (*found, LOSS_MONITOR):
+    if monitor not in (*found, LOSS_MONITOR, EPOCH_MONITOR):
         found = mean_scores(case_scores(model, problem, examples, source, rows, Stopwatch())[0])[0]
     return {LOSS_MONITOR: _mean(np.asarray(losses)), **{f"validation_{name}": value for name, value in found.items()}}
 

@@ -24,7 +24,7 @@ from hemobench.models.timm_unet import TimmUNet
 from hemobench.training.accelerated import accelerator_for, optimizer_for, running_mean
 from hemobench.training.batches import BatchSource
 from hemobench.training.checkpointing import load_tensors, load_training_state, save_tensors, save_training_state
-from hemobench.training.config import LOSS_MONITOR, TrainConfig
+from hemobench.training.config import EPOCH_MONITOR, LOSS_MONITOR, TrainConfig, monitor_column
 from hemobench.training.evaluate import epoch_metrics
 from hemobench.training.hardware import ComputePlan, guard_shallow_convolutions, to_layout
 from hemobench.training.logging import Reporter, TensorBoardLog, write_history
@@ -118,7 +118,7 @@ class _Trainer:
         self.stream = stream
         self.config, self.problem, self.examples, self.output = config, problem, examples, output
         self.identity, self.reporter, self.state = identity, reporter, _State()
-        self.higher = config.monitor != LOSS_MONITOR and _direction(str(config.monitor), config.task)
+        self.higher = _direction(str(config.monitor), config.task)
         self.rows, validation = rows
         self.validation = _evenly(validation, config.validation_limit)
         self.plan, self.accelerator = accelerator_for(config.precision)
@@ -324,15 +324,15 @@ class _Trainer:
     def _keep(self, row: dict[str, float]) -> None:
         """Update the state, then write best, last and history, each moved in place when whole."""
         monitor = str(self.config.monitor)
-        value = row.get(monitor if monitor == LOSS_MONITOR else f"validation_{monitor}", math.nan)
-        if LOSS_MONITOR in row and monitor != LOSS_MONITOR and f"validation_{monitor}" not in row:
+        value = row.get(monitor_column(monitor), math.nan)
+        if LOSS_MONITOR in row and monitor_column(monitor) not in row:
             measured = [name.removeprefix("validation_") for name in row if name.startswith("validation_")]
             known = [LOSS_MONITOR, *(name for name in measured if name != "loss")]
             raise unknown_name("monitor for this view", monitor, known)
         self.state.epoch = int(row["epoch"])
         self.state.history.append({k: v if math.isfinite(v) else None for k, v in row.items()})
         # Until the monitor has a value (no validation patients, one class only) the newest weights are the best known.
-        better = self.state.best_value is None or self._improves(value, row[LOSS_MONITOR])
+        better = self.state.best_value is None or self._improves(value, row.get(LOSS_MONITOR, math.inf))
         if better:
             self.state.best_value = value if math.isfinite(value) else None
             self.state.best_loss = row.get(LOSS_MONITOR, math.inf)
@@ -374,6 +374,8 @@ def _part(name: str) -> str:
 
 
 def _direction(monitor: str, task: str) -> bool:
+    if monitor in (LOSS_MONITOR, EPOCH_MONITOR):
+        return monitor == EPOCH_MONITOR
     measured = metric_info(monitor).task
     if measured != task:
         raise UserError(f"monitor '{monitor}' measures {measured}; expected one of {task}; name one, or {LOSS_MONITOR}")
@@ -388,6 +390,6 @@ def _evenly(rows: NDArray[np.int64], limit: int | None) -> NDArray[np.int64]:
 
 
 def _line(row: dict[str, float], epochs: int, monitor: str) -> str:
-    name = monitor if monitor == LOSS_MONITOR else f"validation_{monitor}"
-    shown = f", {monitor} {row[name]:.4f}" if name in row else ""
+    name = monitor_column(monitor)
+    shown = f", {monitor} {row[name]:.4f}" if name in row and monitor != EPOCH_MONITOR else ""
     return f"epoch {int(row['epoch'])} of {epochs}: train_loss {row['train_loss']:.4f}{shown}, {row['seconds']:.1f} s"

@@ -18,7 +18,7 @@ from hemobench.losses import TYPED_LOSSES, WHERE_LOSSES, create_loss
 from hemobench.metrics.registry import METRICS
 from hemobench.models import create_model
 from hemobench.models.timm_unet import FAMILY
-from hemobench.training.config import LOSS_MONITOR, TrainConfig
+from hemobench.training.config import EPOCH_MONITOR, LOSS_MONITOR, TrainConfig
 from hemobench.training.sampling import balanced_shares, shares_by_size
 from hemobench.training.slices import drawable_slices
 from hemobench.weighting import ClassWeights, create_weighting
@@ -140,7 +140,7 @@ def check_config(config: TrainConfig) -> None:
     if config.says_where != (config.task == "classification" and config.model.startswith(f"{FAMILY}:")):
         raise UserError(f"loss '{config.loss}' for model '{config.model}'; expected {', '.join(WHERE_LOSSES)} "
                         f"exactly for classifiers {FAMILY}:<backbone>, which say where; change one of the two")
-    if config.monitor not in METRICS and config.monitor != LOSS_MONITOR:
+    if config.monitor not in (*METRICS, LOSS_MONITOR, EPOCH_MONITOR):
         raise unknown_name("monitor", str(config.monitor), METRICS)
 
 

@@ -40,6 +40,22 @@ def test_a_classifier_learns_bright_squares(classified: RunResult) -> None:
     assert classified.history[-1]["train_loss"] < 0.5 * classified.history[0]["train_loss"]
 
 
+def test_the_monitor_epoch_keeps_the_last_one(slices: Examples, tmp_path: Path) -> None:
+    # A rate that makes the loss jump about, so that the lowest is seldom the last.
+    config = TrainConfig(view=slices.view, model_options=SMALL_CNN, epochs=6, batch_size=12, learning_rate=3e-2,
+                         monitor="validation_loss", precision="fp32")
+    lowest = run_experiment(config, slices, make_split(), tmp_path / "lowest")
+    losses = [row["validation_loss"] for row in lowest.history]
+    assert lowest.best_epoch == 1 + losses.index(min(losses))
+    last = run_experiment(dataclasses.replace(config, monitor="epoch"), slices, make_split(), tmp_path / "last")
+    assert [row["validation_loss"] for row in last.history] == losses
+    assert last.best_epoch == 6
+    assert last.metrics != lowest.metrics or lowest.best_epoch == 6
+    unwatched = dataclasses.replace(make_split(), validation=())
+    alone = run_experiment(dataclasses.replace(config, monitor="epoch"), slices, unwatched, tmp_path / "none")
+    assert alone.best_epoch == 6
+
+
 def test_the_saved_predictions_give_the_saved_metrics(classified: RunResult) -> None:
     test = classified.test
     assert isinstance(test, SlicePredictions)
