@@ -71,8 +71,8 @@ def told(path: Path) -> str:
 
 def written(thing: Picture | Volume, folder: Path) -> Path:
     if isinstance(thing, Volume):
-        write_nifti(thing, folder / "thing.nii.gz")
-        return folder / "thing.nii.gz"
+        write_nifti(thing, folder / "thing.nii")
+        return folder / "thing.nii"
     Image.fromarray(thing).save(folder / "thing.png")
     return folder / "thing.png"
 
