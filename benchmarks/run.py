@@ -26,7 +26,7 @@ from hemobench.training.experiment import package_commit
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parent / "docs" / "performance.md"
-SHARED = {"ratios", "run"}
+SHARED = {"ratios", "run", "other_things"}
 BUSY = 0.5
 
 

@@ -20,14 +20,14 @@ from demo.examples import examples
 from demo.leaderboard import SHIPPED, leaderboard_mapping
 from demo.leaderboard_tab import leaderboard_tab
 from demo.limits import MOST_FILE_BYTES
-from demo.memory import limit_arenas, settle
+from demo.memory import give_back, limit_arenas, settle
 from demo.privacy import KEEP_S, SWEEP_EVERY_S, keep_swept, log_defect, private_folder
 from demo.scan_tab import scan_tab
 from demo.theme import page_css, page_theme
 from demo.weights import WeightShelf, shelf_from_environment
 from demo.workshop import Welcome, Workshop, prepare_welcome
 from hemobench.errors import UserError
-from hemobench.inference.engine import shared_engine
+from hemobench.inference.engine import prepare_engines, shared_engine
 
 TITLE = "hemobench"
 PURPOSE = "Intracranial haemorrhage on head CT: whether, which type, where, and how many millilitres."
@@ -119,6 +119,7 @@ def warm_up(demo_shelf: WeightShelf, folder: Path, welcome: Welcome) -> threadin
 
     def work() -> None:
         try:
+            prepare_engines(demo_shelf.open().checkpoints)
             prepare_welcome(Workshop(Analyst(folder), demo_shelf, examples(), folder, 1, welcome))
             for checkpoint in demo_shelf.open().checkpoints:
                 AT_WORK.wait_for_none()
@@ -128,6 +129,7 @@ def warm_up(demo_shelf: WeightShelf, folder: Path, welcome: Welcome) -> threadin
         except Exception as error:
             log_defect(error)
         settle()
+        give_back()
 
     thread = threading.Thread(target=work, name="warm-up", daemon=True)
     thread.start()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -14,7 +17,7 @@ from numpy.typing import NDArray
 from hemobench.datasets.home import cpu_has_fast_bf16
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.checkpoint import Checkpoint
-from hemobench.inference.openvino_engine import OpenVinoEngine, has_openvino, network_of
+from hemobench.inference.openvino_engine import OpenVinoEngine, has_graph, has_openvino, network_of
 
 KINDS = ("auto", "openvino", "torch")
 PRECISIONS = ("auto", "bf16", "fp32")
@@ -26,6 +29,14 @@ PRECISIONS = ("auto", "bf16", "fp32")
 FP32_TOLERANCE, FP32_MEAN_TOLERANCE = 0.01, 1e-5
 BF16_TOLERANCE, BF16_MEAN_TOLERANCE = 0.15, 0.004
 _MOST_SHARED = 8
+_PREPARE = """
+import sys
+from pathlib import Path
+from hemobench.inference.checkpoint import open_checkpoint
+from hemobench.inference.engine import load_engine
+for folder in sys.argv[1:]:
+    load_engine(open_checkpoint(Path(folder)), "openvino")
+"""
 # What the drivers of NVIDIA (in a container of WSL too) and AMD leave on Linux.
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
 _shared: OrderedDict[tuple[str, str, str], _Shared] = OrderedDict()
@@ -78,6 +89,22 @@ def load_engine(
     from hemobench.inference.torch_engine import load_torch_engine
 
     return load_torch_engine(checkpoint, precision, threads)
+
+
+def prepare_engines(checkpoints: Sequence[Checkpoint]) -> bool:
+    """Leave in the cache what OpenVINO's engines are made from, by a process of its own: torch, which traces a network
+    once, then stays out of this one's memory. Nothing where the cache has all, or torch is here already or computes.
+
+    False where the other process failed; engines are then made here, as without it.
+    """
+    if "torch" in sys.modules or not has_openvino() or _has_cuda():
+        return True
+    missing = [str(one.directory) for one in checkpoints if not has_graph(one)]
+    if not missing:
+        return True
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(one for one in sys.path if one)}
+    command = [sys.executable, "-c", _PREPARE, *missing]
+    return subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode == 0
 
 
 def _has_cuda() -> bool:

@@ -1,9 +1,9 @@
 """Whether what came in looks like a head at all, or like noise, a label map, another part of the body, a photograph.
 
 Pictures of slices are judged by a small forest of decision trees on the numbers of `head_picture`; it lies beside this
-module as plain numbers (`headlike.json`) and is made and measured by `benchmarks/not_heads.py`. A scan of several
-slices is judged by its slices together: the base of the skull and the vertex look like much else. What is doubtful is
-answered under a warning; label maps alone, which cannot be scans, are refused (`refuse_labels`).
+module as plain numbers (`headlike.json`); `benchmarks/not_a_head.py` measures it, and docs/input.md says what it found.
+A scan of several slices is judged by its slices together: the base of the skull and the vertex look like much else.
+What is doubtful is answered under a warning; label maps alone, which cannot be scans, are refused (`refuse_labels`).
 """
 
 from __future__ import annotations

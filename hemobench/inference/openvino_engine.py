@@ -36,6 +36,12 @@ def has_openvino() -> bool:
     return util.find_spec("openvino") is not None
 
 
+def has_graph(checkpoint: Checkpoint) -> bool:
+    """Whether the cache holds the graph of a checkpoint's own view, so that its engine is made without torch."""
+    sizes = _free_sizes(checkpoint.config.context, checkpoint.config.view.image_size)
+    return _folder(checkpoint, sizes, _version()).is_dir()
+
+
 class OpenVinoEngine:
     """A checkpoint's network in OpenVINO. Batch size is free, and so is the number of slices of a slice-wise network;
     each other size is compiled when it first comes, the view's when the engine is made.
@@ -49,23 +55,20 @@ class OpenVinoEngine:
         self._threads = threads or usable_cores()
         self._lock = threading.Lock()
         self._graphs: dict[tuple[int, ...], Any] = {}
-        self._graph(self._free_sizes(checkpoint.config.view.image_size))
-        self.description = f"openvino {self._version} {precision}, {self._threads} threads"
+        self._graph(_free_sizes(self.context, checkpoint.config.view.image_size))
+        self.description = f"openvino {_version()} {precision}, {self._threads} threads"
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Logits (B, K) or (B, K, *spatial) of a batch (B, C, *spatial); neither is kept."""
         images = np.ascontiguousarray(batch, dtype=np.float32)
         with self._lock:
-            graph = self._graph(self._free_sizes(images.shape[2:]))
+            graph = self._graph(_free_sizes(self.context, images.shape[2:]))
             request = graph.create_infer_request()
             logits: NDArray[np.float32] = request.infer([images], share_inputs=True)[0]
             # Else the request's tensors and the graph's working memory hold the patient until the next one comes.
             del request
             graph.release_memory()
         return logits
-
-    def _free_sizes(self, sizes: tuple[int, ...]) -> tuple[int, ...]:
-        return sizes if self.context is None or len(sizes) < 3 else (-1, *sizes[1:])
 
     def _graph(self, sizes: tuple[int, ...]) -> Any:
         if sizes not in self._graphs:
@@ -100,15 +103,24 @@ class OpenVinoEngine:
         return model
 
     def _folder(self, sizes: tuple[int, ...]) -> Path:
-        return cache_home() / "cache" / f"engine-{_key(self._checkpoint, sizes, self._version)}"
+        return _folder(self._checkpoint, sizes, _version())
 
     @cached_property
     def _core(self) -> Any:
         return _openvino().Core()
 
-    @cached_property
-    def _version(self) -> str:
-        return str(_openvino().__version__).partition("-")[0]
+
+def _free_sizes(context: int | None, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """Sizes of a batch's images with the number of slices left free, for a slice-wise network."""
+    return sizes if context is None or len(sizes) < 3 else (-1, *sizes[1:])
+
+
+def _folder(checkpoint: Checkpoint, sizes: tuple[int, ...], version: str) -> Path:
+    return cache_home() / "cache" / f"engine-{_key(checkpoint, sizes, version)}"
+
+
+def _version() -> str:
+    return str(_openvino().__version__).partition("-")[0]
 
 
 def _openvino() -> Any:

@@ -111,7 +111,8 @@ def _has_dark_skull(grey: NDArray[np.floating | np.integer], rest: NDArray[np.bo
         return True
     depth = ndimage.distance_transform_edt(np.pad(head, 1))[1:-1, 1:-1]
     rim, middle = shown[head & (depth <= _RIM * depth.max())], shown[depth > 0.5 * depth.max()]
-    return bool(np.percentile(rim, 25) < np.median(middle) - _DARKER_BY)
+    # A piece of a few pixels' width has no rim beside its middle, and is no head.
+    return bool(rim.size and np.percentile(rim, 25) < np.median(middle) - _DARKER_BY)
 
 
 def _filled(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

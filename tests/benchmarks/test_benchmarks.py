@@ -15,7 +15,7 @@ FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 NAMES = [
     name
     for name in (path.relative_to(FOLDER).with_suffix("").as_posix() for path in sorted(FOLDER.rglob("*.py")))
-    if name not in ("run", "ratios")
+    if name not in ("run", "ratios", "other_things")
 ]
 # Tools that write what other commands measure.
 WITHOUT_RATIOS = {"peers/blast_ct", "peers/out_of_fold"}

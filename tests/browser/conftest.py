@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from ..demo_app import spare_stderr
+from ..demo_app import RunningDemo, running_demo, spare_stderr
+from .scan_pages import arrive
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright")
 gradio = pytest.importorskip("gradio", reason="the browser tests need gradio")
@@ -118,3 +119,16 @@ def serve_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve]:
     """The same for a page that all tests of a module share."""
     with serving(tmp_path_factory.mktemp("gradio")) as launched:
         yield launched
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
+    """The whole page with the shipped networks, for all tests of a module."""
+    with running_demo(tmp_path_factory.mktemp("gradio")) as running:
+        yield running
+
+
+@pytest.fixture
+def opened(page: Any, demo: RunningDemo) -> Any:
+    """That page in a browser, just arrived."""
+    return arrive(page, demo)

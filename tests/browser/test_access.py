@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ..demo_app import RunningDemo, running_demo
+from ..demo_app import RunningDemo
 from .scan_pages import arrive, choose_example, drawn, status
 
 axe = pytest.importorskip("axe_playwright_python.base", reason="the tests of access need axe-playwright-python")
@@ -32,12 +32,6 @@ SMALL_CONTROLS = f"""() => [...document.querySelectorAll("button, a[href], input
   .map((one) => [one.getBoundingClientRect(), one])
   .filter(([box]) => box.width > 1 && Math.round(box.height) < {LEAST_TOUCH_PX})
   .map(([box, one]) => `${{one.tagName}} ${{one.className}} ${{one.innerText}}: ${{box.height}}`)"""
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
-    with running_demo(tmp_path_factory.mktemp("gradio")) as running:
-        yield running
 
 
 def complaints(page: Any) -> list[str]:

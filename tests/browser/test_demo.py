@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,23 +16,12 @@ import pytest
 
 from demo.examples import examples
 
-from ..demo_app import RunningDemo, running_demo
+from ..demo_app import RunningDemo
 from .scan_pages import LONG_MS, NAME, arrive, choose_example, drawn, status, taken, upload
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 GE, CT_ICH = SHARED / "ge-head-ct", SHARED / "ct-ich" / "Patients_CT"
 NewPage = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
-    with running_demo(tmp_path_factory.mktemp("gradio")) as running:
-        yield running
-
-
-@pytest.fixture
-def opened(page: Any, demo: RunningDemo) -> Any:
-    return arrive(page, demo)
 
 
 def test_a_nifti_is_analysed_and_its_mask_comes_back_in_its_own_space(opened: Any, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,10 @@ from demo.examples import examples
 from hemobench.io import read_scan
 from hemobench.windows import to_grey_uint8
 
-from ..demo_app import RunningDemo, running_demo
-from .scan_pages import LONG_MS, NAME, arrive, choose_example, drawn, drop, report_of, status, upload
+from .scan_pages import LONG_MS, NAME, choose_example, drawn, drop, report_of, status, upload
 
 SUBDURAL = next(one for one in examples() if one.subtype == "subdural")
 TITLE = "#scan-viewer .source"
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
-    with running_demo(tmp_path_factory.mktemp("gradio")) as running:
-        yield running
-
-
-@pytest.fixture
-def opened(page: Any, demo: RunningDemo) -> Any:
-    return arrive(page, demo)
 
 
 def study(folder: Path) -> Path:

@@ -40,17 +40,6 @@ CHANGED = f"""() => {{
 }}"""
 
 
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
-    with running_demo(tmp_path_factory.mktemp("gradio")) as running:
-        yield running
-
-
-@pytest.fixture
-def opened(page: Any, demo: RunningDemo) -> Any:
-    return arrive(page, demo)
-
-
 @pytest.mark.parametrize("name", ["subarachnoid", "mri-t1"])
 def test_the_truth_of_an_example_is_drawn_and_told_in_millilitres_and_dice(
     opened: Any, tmp_path: Path, name: str

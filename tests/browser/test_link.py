@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from demo.examples import examples
 
-from ..demo_app import RunningDemo, running_demo
+from ..demo_app import RunningDemo
 from .scan_pages import LONG_MS, NAME, arrive, choose_example, drawn, report_of, status, upload
 
 TITLE = "#scan-viewer .source"
 GONE = "The scan of this link is not here any more"
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningDemo]:
-    with running_demo(tmp_path_factory.mktemp("gradio")) as running:
-        yield running
-
-
-@pytest.fixture
-def opened(page: Any, demo: RunningDemo) -> Any:
-    return arrive(page, demo)
 
 
 def secret_of(page: Any) -> str:

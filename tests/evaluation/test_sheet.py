@@ -16,7 +16,7 @@ from hemobench.datasets.registry import dataset_info
 from hemobench.errors import UserError
 from hemobench.evaluation.sheet import choose_cases, is_known, shown_name, truth_of, write_sheet
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
-from hemobench.inference.overview.sheet import Truth, sheet_panel, shown_slice
+from hemobench.inference.overview.sheet import Truth, sheet_panel, shown_slice, text_of
 from hemobench.inference.overview.style import TYPE_COLOURS
 from hemobench.inference.study import analyse
 from hemobench.labels import LABEL_IDS
@@ -112,6 +112,15 @@ def test_the_page_shows_the_fullest_slice_and_what_labels_say(checkpoints: list[
     assert words[2] == f"labels: subdural, {blood:.1f} mL; 5 of 6 slices, this one too"
     assert panel.mark == ""
     assert sheet_panel(report, Truth(bleeds=False), "001").mark == "false alarm"
+
+
+def test_long_lines_share_the_room_below_the_pictures_and_none_goes_without(checkpoints: list[Checkpoint]) -> None:
+    panel = sheet_panel(analyse(case(1, SUBDURAL).load().image, checkpoints, engine="torch"), Truth(), "001")
+    long, short = ("types named: " + ", ".join(["intraventricular 0.99"] * 9), (1, 1, 1)), ("labels: none", (2, 2, 2))
+    lines = text_of(replace(panel, lines=(long, long, short)), 300)
+    assert [colour for _, colour in lines] == [(1, 1, 1)] * 3 + [(2, 2, 2)]
+    assert lines[2][0].endswith("..."), "what has no room is told to be there"
+    assert [line for line, _ in text_of(replace(panel, lines=(short, long, short)), 300)][0::3] == ["labels: none"] * 2
 
 
 def test_a_sheet_of_a_data_set(checkpoints: list[Checkpoint], tmp_path: Path) -> None:

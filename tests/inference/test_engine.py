@@ -134,6 +134,27 @@ def test_the_graph_is_kept_and_belongs_to_its_weights(tmp_path: Path, monkeypatc
     assert (kept / "model.xml").stat().st_size > 1000
 
 
+def test_graphs_are_made_by_a_process_of_their_own_and_torch_stays_out_of_this_one(tmp_path: Path) -> None:
+    folders = [small_checkpoint(tmp_path / role, role).directory for role in ("haemorrhage", "slice-classifier")]
+    code = """
+import sys
+from pathlib import Path
+from hemobench.inference.checkpoint import open_checkpoint
+from hemobench.inference.engine import load_engine, prepare_engines
+from hemobench.inference.openvino_engine import has_graph
+opened = [open_checkpoint(Path(folder)) for folder in sys.argv[1:]]
+print([has_graph(one) for one in opened], prepare_engines(opened), [has_graph(one) for one in opened])
+for one in opened:
+    load_engine(one, "openvino", 1, "fp32")
+print("torch" in sys.modules, prepare_engines(opened))
+"""
+    home = {**os.environ, "HEMOBENCH_HOME": str(tmp_path / "home")}
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, folders)], env=home, capture_output=True, encoding="utf-8", check=True
+    )
+    assert result.stdout.splitlines() == ["[False, False] True [True, True]", "False True"]
+
+
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(
     tmp_path: Path, checkpoints: dict[str, Checkpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -118,3 +118,10 @@ def test_pictures_without_a_page_stay(picture: NDArray) -> None:
     found, line = without_page(picture)
     assert found is picture
     assert line is None
+
+
+def test_lines_on_a_white_page_have_no_skull() -> None:
+    # Two pixels wide: there is no rim that is not the middle as well.
+    page = np.full((256, 256), 255, dtype=np.uint8)
+    page[20:236, 127:129] = page[127:129, 20:236] = 90
+    assert polarity_of(page) is Polarity.UNSURE

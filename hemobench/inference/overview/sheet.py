@@ -194,10 +194,18 @@ def _draw_panel(canvas: Canvas, panel: SheetPanel, corner: tuple[int, int]) -> N
         canvas.outlined_text(left + 8, y + 6, words, 14, TEXT if number == 0 else MUTED)
         canvas.outlined_text(left + 8, y + picture.shape[0] // 2, "R", 13, FAINT, anchor="lm")
     y += panel.pictures[0][0].shape[0] + _PAD
-    for words, colour in panel.lines:
-        for line in wrapped(words, 15, wide - 24, _TEXT_LINES + 1 - len(panel.lines)):
-            canvas.text(x + 12, y, line, 15, colour)
-            y += _LINE
+    for line, colour in text_of(panel, wide - 24):
+        canvas.text(x + 12, y, line, 15, colour)
+        y += _LINE
+
+
+def text_of(panel: SheetPanel, limit: float) -> list[tuple[str, Colour]]:
+    """The lines below the pictures, as many as there is room for: what is long takes the room that others leave."""
+    found: list[tuple[str, Colour]] = []
+    for number, (words, colour) in enumerate(panel.lines, start=1):
+        room = _TEXT_LINES - len(found) - (len(panel.lines) - number)
+        found += [(line, colour) for line in wrapped(words, 15, limit, room)]
+    return found
 
 
 def _network_lines(report: StudyReport) -> list[tuple[str, Colour]]:
