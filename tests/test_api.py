@@ -107,7 +107,8 @@ def test_a_user_s_script_is_checked_by_mypy(tmp_path: Path) -> None:
 
 
 def test_slices_come_as_tensors() -> None:
-    data = hemobench.torch_dataset("phantom", ClassificationView(("brain", "bone"), 32), patients=4, slices=6, matrix=64)
+    view = ClassificationView(("brain", "bone"), 32)
+    data = hemobench.torch_dataset("phantom", view, patients=4, slices=6, matrix=64)
     assert isinstance(data, ExampleDataset)
     images, targets = next(iter(DataLoader(data, batch_size=8)))
     assert (tuple(images.shape), images.dtype) == ((8, 2, 32, 32), torch.float32)
