@@ -18,6 +18,7 @@ COMMANDS = MappingProxyType(
         "evaluate": "measure a checkpoint on a data set",
         "data": "list and check data sets, build phantoms",
         "hub": "share checkpoints through the Hugging Face Hub",
+        "demo": "serve the page in a browser",
     }
 )
 

@@ -1,4 +1,4 @@
-"""The one error a user sees: a single line with what came, what was expected and what to do."""
+"""The errors that hemobench raises on purpose: a single line with what came, what was expected and what to do."""
 
 from __future__ import annotations
 
@@ -6,8 +6,19 @@ import difflib
 from collections.abc import Iterable
 
 
-class UserError(Exception):
-    """A mistake in what the user gave. Commands print its one line and exit with code 2, without a traceback."""
+class HemobenchError(Exception):
+    """Base of every error that hemobench raises on purpose: `except hemobench.HemobenchError` catches all of them.
+
+    Anything else that escapes is a defect of ours.
+    """
+
+
+class UserError(HemobenchError, ValueError):
+    """A mistake in what the user gave. Commands print its one line and exit with code 2, without a traceback.
+
+    It is a `ValueError` too, so that code that knows nothing of hemobench handles a wrong value as it always does.
+    Where our own code takes a library's `ValueError` for a damaged file, `except UserError: raise` stands before it.
+    """
 
 
 def unknown_name(kind: str, given: str, known: Iterable[str]) -> UserError:

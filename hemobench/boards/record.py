@@ -129,6 +129,8 @@ def read_record(folder: Path) -> Record:
     path = folder / RECORD
     try:
         content = json.loads(_limited(path).decode("utf-8"))
+    except UserError:
+        raise
     except (ValueError, RecursionError) as error:
         raise UserError(f"{RECORD} is no JSON that can be read; expected a board's; {_REMEDY}") from error
     fields = Fields(content, file=Source(RECORD))
@@ -255,6 +257,8 @@ def _answers(content: bytes, row: Row, truths: Sequence[Answer]) -> list[Answer]
             if type(number) is not int or not 0 <= number < len(truths) or number in found:
                 raise ValueError("number")
             found[number] = _answer(value, truths[number])
+        except UserError:
+            raise
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"answers of '{row.name}' hold a line that is no answer to a case of this data; expected "
                             f"one a case; {_REMEDY}") from error

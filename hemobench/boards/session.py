@@ -8,6 +8,8 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
+from rich.console import Console
+
 from hemobench.boards.entries import BOARD, Entrant, Wanted, ask_all, open_checkpoints, without_known
 from hemobench.boards.masks import masks_board
 from hemobench.boards.pictures import CAPTION, disagreement_rows
@@ -61,15 +63,16 @@ class Terms:
 
 
 def compare_entries(
-    wanted: Sequence[Wanted], data: str, output: Path, terms: Terms, *, command: str, clock: StageClock
+    wanted: Sequence[Wanted], data: str, output: Path, terms: Terms, *, command: str, clock: StageClock,
+    consoles: tuple[Console, Console] | None = None,
 ) -> Leaderboard:
-    """Rank entries on a data set under `output`; boards go to stdout, progress to stderr.
+    """Rank entries on a data set under `output`; boards go to stdout, progress to stderr, or to `consoles`.
 
     A second call with the same answers measures nothing again. Raises: UserError.
     """
     if output.exists() and not output.is_dir():
         raise UserError(f"output {output} is a file; expected a folder, new or of an earlier run; give another one")
-    console, notes = make_console(), make_console(stderr=True)
+    console, notes = consoles or (make_console(), make_console(stderr=True))
     with MemoryWatch() as memory:
         with SuiteProgress(notes) as progress:
             leaderboard, tasks, examples = rank_entries(wanted, data, output, terms, progress, clock)

@@ -9,17 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from hemobench.cli.recipe import make_checkpoint
-from hemobench.datasets.cache import build_examples
-from hemobench.datasets.registry import Dataset, dataset_info, open_dataset, parse_spec
-from hemobench.datasets.splits import Split, official_split, split_by_patient
-from hemobench.datasets.support import default_target, default_task, first_lines, unsupported
-from hemobench.datasets.views import default_view, view_to_mapping
+from hemobench.datasets.registry import parse_spec
 from hemobench.errors import UserError
-from hemobench.training.config import TrainConfig, read_options
-from hemobench.training.experiment import check_epochs, run_experiment
-from hemobench.training.logging import ConsoleReporter, counting
-from hemobench.training.problem import check_config
+from hemobench.training.config import read_options
+from hemobench.training.one_run import run_folder, train_once
+from hemobench.training.resolving import resolve_config
 from hemobench.training.result import RunResult
+
+__all__ = ["app", "resolve_config", "summary", "train"]
 
 app = typer.Typer(add_completion=False, help=__doc__)
 
@@ -87,70 +84,16 @@ def _refuse_beside_recipe(options: Mapping[str, object]) -> None:
                         "copy the recipe's YAML, change it there and give its path")
 
 
-def resolve_config(options: dict[str, Any], dataset: str, size: int | None) -> TrainConfig:
-    """Config of a command line: the task follows the model and the data set, the view what its masks mark.
-
-    Raises: UserError for names and options that are unknown, and for a task that the data set `dataset` cannot serve.
-
-    >>> resolve_config({"model": "unet3d"}, "phantom-t1", None).monitor
-    'dice_ventricles'
-    """
-    options, info = dict(options), dataset_info(dataset)
-    segments = str(options.get("model", "")).startswith(("unet", "monai:"))
-    options.setdefault("task", "segmentation" if segments else default_task(info))
-    view = options.get("view") or {}
-    if not isinstance(view, Mapping):
-        raise UserError(f"view is {view!r}; expected options such as {{size: 128}}; give a mapping")
-    view = dict(view)
-    if size is not None:
-        view["size"] = size
-    if options["task"] == "segmentation" and "target" not in view:
-        view = view_to_mapping(default_view("segmentation", default_target(info))) | view
-    config = TrainConfig.from_mapping({**options, "view": view or None}).resolved()
-    assert config.view is not None
-    reason = unsupported(info, config.task, config.view)
-    if reason is not None:
-        raise UserError(f"{reason}; expected a task and a target that it serves; choose another data set or task")
-    return config
-
-
 def _train(
     options: dict[str, Any], data: str, size: int | None, patients: int | None, split_path: Path | None, resume: bool,
     output: Path | None,
 ) -> None:
-    name, _ = parse_spec(data)
-    settings = resolve_config(options, name, size)
-    check_config(settings)
-    check_epochs(settings, started=False)
-    folder = output or Path("runs") / f"{settings.model}-{name}-s{settings.seed}".replace(":", "-")
-    with ConsoleReporter() as reporter:
-        chosen: dict[str, Any] = {} if patients is None else {"patients": patients}
-        dataset = open_dataset(data, progress=counting(reporter, f"opening {data}"), **chosen)
-        for line in first_lines(dataset, data):
-            reporter.say(f"warning: {line}")
-        # The split has a seed of its own, so that training seeds share their patients.
-        split = _split_of(dataset, split_path)
-        assert settings.view is not None
-        examples = build_examples(
-            dataset, settings.view, masks=settings.says_where,
-            progress=counting(reporter, f"reading {dataset.info.name}"),
-        )  # fmt: skip
-        kind = "phantom" if examples.phantom else "real"
-        sizes = f"{len(split.train)} train, {len(split.validation)} validate, {len(split.test)} test"
-        reporter.say(f"{settings.model} for {settings.task} on {dataset.info.name}, {kind} patients: {sizes}; "
-                     f"seed {settings.seed}")
-        result = run_experiment(settings, examples, split, folder, resume=resume, progress=reporter)
-        split.save(folder / "split.json")
+    result = train_once(
+        options, data, size=size, patients=patients, split=split_path, resume=resume, output=output, progress=True
+    )
     for line in summary(result):
         typer.echo(line)
-    typer.echo(f"saved in {folder}")
-
-
-def _split_of(dataset: Dataset, path: Path | None) -> Split:
-    """Drawn by patient, its authors' own where the path is "official", or read."""
-    if path is None:
-        return split_by_patient(dataset.cases, seed=0)
-    return official_split(dataset) if str(path) == "official" else Split.load(path)
+    typer.echo(f"saved in {output or run_folder(result.config, parse_spec(data)[0])}")
 
 
 def summary(result: RunResult) -> list[str]:

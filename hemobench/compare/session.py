@@ -31,14 +31,16 @@ def compare_suite(
     pictures: bool = True,
     command: str,
     clock: StageClock,
+    consoles: tuple[Console, Console] | None = None,
 ) -> Leaderboard:
     """Train, rank and report a suite under `output`; boards go to stdout, progress to stderr.
 
     `skipped` names boards that were left out and why; `tests` other data sets to score all networks on; `guests` what
-    exists and is ranked beside them; `pictures` whether the report shows examples; `command` is what it says to repeat.
+    exists and is ranked beside them; `pictures` whether the report shows examples; `command` is what it says to repeat;
+    `consoles` take boards and progress in place of the terminal's.
     Raises: UserError.
     """
-    console, notes = make_console(), make_console(stderr=True)
+    console, notes = consoles or (make_console(), make_console(stderr=True))
     with MemoryWatch() as memory:
         with SuiteProgress(notes) as progress:
             for reason in skipped:

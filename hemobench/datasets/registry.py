@@ -101,9 +101,19 @@ def spec_options(spec: str) -> dict[str, Any]:
 
 
 def open_dataset(spec: str, *, progress: Callable[[int, int], None] | None = None, **options: Any) -> Dataset:
-    """Open `NAME[:PATH]`; `options` go to the data set's own opener, and unknown ones raise UserError.
+    """A data set by name: its cases, none of them decoded yet.
 
-    `progress(done, total)` is called by those that have to read much before the first case is known.
+    Args:
+        spec: `NAME` or `NAME:PATH`, with options behind the path if need be (`NAME:PATH,option=value`);
+            `known_datasets()` and `hemobench data list` tell the names.
+        progress: Called as (done, total) by those that have to read much before the first case is known.
+        **options: Of the data set's own opener, such as `patients=20` for phantoms.
+
+    Returns:
+        The data set: `cases`, each with `patient_id` and `load()`, a `fingerprint`, and the `warnings` about this copy.
+
+    Raises:
+        HemobenchError: A name or option is unknown, or the folder is not what the data set's layout says.
     """
     name, path = parse_spec(spec)
     entry = _ENTRIES[name]

@@ -163,6 +163,8 @@ def view_from_mapping(task: str, mapping: Mapping[str, Any]) -> View:
             raise unknown_name(f"{task} view option", str(key), known)
     try:
         return dataclasses.replace(base, **{key: _coerced(key, value) for key, value in mapping.items()})
+    except UserError:
+        raise  # it says more than the line below
     except (TypeError, ValueError) as error:
         raise UserError(f"view {dict(mapping)!r} cannot be read ({error}); expected e.g. "
                         f"{view_to_mapping(base)!r}; correct the value") from error

@@ -111,6 +111,8 @@ def read_luma(path: Path) -> NDArray[np.uint8]:
             # The decoder then leaves the colours out, which halves its time.
             picture.draft("L", picture.size)
             return np.asarray(picture if picture.mode == "L" else picture.convert("L"), dtype=np.uint8)
+    except UserError:
+        raise  # of its size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         # PNG copies come here, and damaged files, for which this says what is wrong.
         return read_grey(path)
@@ -128,6 +130,8 @@ def read_rgb(path: Path) -> NDArray[np.uint8]:
         with Image.open(path, formats=("JPEG", "PNG")) as picture:
             _check_size(picture, path)
             return np.asarray(picture.convert("RGB"), dtype=np.uint8)
+    except UserError:
+        raise  # of its size
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
         # The same file is refused again, with the one line that says what is wrong.
         return np.repeat(read_grey(path)[..., None], 3, axis=-1)

@@ -21,10 +21,12 @@ from hemobench.inference.checkpoint import (
     MANIFEST,
     METRICS,
     PEOPLE,
+    WEIGHTS,
     Checkpoint,
     move_in_place,
     open_checkpoint,
     read_manifest,
+    weights_of,
 )
 from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.hub_copy import hub_copy, hub_endpoint, hub_errors, is_repository
@@ -158,12 +160,17 @@ def verified_files(directory: Path, *, strangers: bool = False, edited: bool = T
                         f"{', '.join(sorted(listed))}; take it out")
     contents = {}
     for name, entry in listed.items():
+        if name == WEIGHTS and not (directory / name).is_file() and "part_of" in entry:
+            # Who gets the files has nothing to cut them from.
+            contents[name] = weights_of(directory, str(entry.get("sha256")))
+            entry.pop("part_of")
+            continue
         content = _content_of(directory / name, str(entry.get("sha256")), edited and not is_vouched(name))
         if content is not None:
             contents[name] = content
     now = restated(manifest, contents)
     written = (directory / MANIFEST).read_bytes().replace(b"\r\n", b"\n")
-    contents[MANIFEST] = written if now == manifest else f"{json.dumps(now, indent=1)}\n".encode()
+    contents[MANIFEST] = written if now == json.loads(written) else f"{json.dumps(now, indent=1)}\n".encode()
     return contents
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hemobench.errors import UserError
 from hemobench.hub.metadata import Headline, headlines
-from hemobench.inference.checkpoint import MANIFEST, WEIGHTS, Checkpoint, open_checkpoint
+from hemobench.inference.checkpoint import MANIFEST, WEIGHTS, Checkpoint, open_checkpoint, read_manifest
 from hemobench.inference.config import ROLES
 
 BASELINE = "paper_cnn"
@@ -69,7 +69,7 @@ def _overview(checkpoints: list[Checkpoint]) -> str:
     ]
     for one in checkpoints:
         config = one.config
-        size = (one.directory / WEIGHTS).stat().st_size / 1e6
+        size = read_manifest(one.directory)["files"][WEIGHTS]["bytes"] / 1e6
         learnt = str(config.training.get("data", "?"))
         taught_by = config.training.get("taught_by", "phantoms alone" if config.training.get("phantom") else "")
         learnt += f" ({taught_by})" if taught_by else ""

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from hemobench.datasets.people import People
 from hemobench.errors import UserError
+from hemobench.inference import places as _places
 from hemobench.inference.config import CheckpointConfig
+from hemobench.inference.derived import described, part_of
 from hemobench.inference.hub_copy import hub_copy
 from hemobench.inference.timm_layout import load_plain, plain_names, timm_keys, without_timm_keys
 from hemobench.inference.vouched import as_written, entry_of, refuse_pointer
@@ -28,10 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["FILES", "Checkpoint", "CheckpointConfig", "open_checkpoint", "write_checkpoint"]
 
 WEIGHTS, CONFIG, CARD, METRICS, MANIFEST = (
-    "model.safetensors", "config.json", "README.md", "metrics.json", "manifest.json",
+    "model.safetensors", "config.json", "README.md", "metrics.json", _places.MANIFEST,
 )
 FILES = (WEIGHTS, CONFIG, CARD, METRICS, MANIFEST)
-_NEEDED = (WEIGHTS, CONFIG, METRICS)
+_NEEDED = (CONFIG, METRICS)
 # Beside the card, where there is something to show.
 HISTORY_TABLE, TRAINING_PICTURE, FAILURES_PICTURE = "history.csv", "training.png", "failures.png"
 OUTLINES_PICTURE = "outlines.png"
@@ -70,7 +72,7 @@ class Checkpoint:
         from hemobench.models import create_model
 
         config = self.config
-        content = _checked(self.directory / WEIGHTS, self.sha256)
+        content = weights_of(self.directory, self.sha256)
         model = create_model(
             config.model, task=config.task, in_channels=config.in_channels, num_outputs=len(config.outputs),
             image_size=config.view.image_size, **config.model_options,
@@ -85,22 +87,33 @@ class Checkpoint:
 
 
 def open_checkpoint(where: str | Path, *, local_files_only: bool = False) -> Checkpoint:
-    """A checkpoint folder, or a Hub id `user/name`, `user/name@revision` (branch, tag or commit).
+    """A checkpoint: its network's weights, config, scores and people, verified.
 
     Size and SHA-256 of weights, config, metrics and people are compared with the manifest, so a copy that was cut
     half-way or changed is refused; the card may be edited, and git's line ends change nothing (`inference.vouched`).
-    Nothing is unpickled. What was fetched once from the Hub opens offline too (`local_files_only` asks nobody). A
-    folder goes before a Hub id.
+    Nothing is unpickled.
 
-    Raises: UserError where there is no such checkpoint, it cannot be fetched, or it is not whole.
+    Args:
+        where: A folder, the name of a shipped checkpoint such as `slice-classifier`, or a Hub id `user/name`,
+            `user/name@revision` (branch, tag or commit). What is first in this order goes before the others.
+        local_files_only: Ask nobody: what was fetched once from the Hub opens offline.
+
+    Returns:
+        The checkpoint. `build_model()` gives the network, `config` what goes in and comes out, `metrics` its scores.
+
+    Raises:
+        HemobenchError: There is no such checkpoint, it cannot be fetched, or it is not whole.
     """
     directory = Path(where).expanduser()
     if directory.is_dir():
         return _open_folder(directory, None, None)
+    if str(where) in _places.shipped_names():
+        return _open_folder(_places.shipped_folder() / str(where), None, None)
     match = _HUB_ID.fullmatch(str(where))
     if match is None:
-        raise UserError(f"checkpoint '{where}' is neither a folder nor a Hub id; expected a checkpoint's folder or "
-                        "user/name, user/name@revision; check the path")
+        shipped = ", ".join(_places.shipped_names()) or "none here"
+        raise UserError(f"checkpoint '{where}' is neither a folder nor a Hub id; expected a checkpoint's folder, "
+                        f"user/name, user/name@revision, or a shipped one ({shipped}); check the path")
     repository = match["repository"]
     directory, commit = hub_copy(repository, match["revision"], FETCHED, local_files_only=local_files_only)
     return _open_folder(directory, repository, commit)
@@ -151,6 +164,7 @@ def _open_folder(directory: Path, repository: str | None, revision: str | None) 
                         "again")
     manifest = read_manifest(directory)
     contents: dict[str, bytes] = {}
+    weights_of(directory, _hash_of(manifest, WEIGHTS, name), _size_of(manifest, WEIGHTS))
     for file in _NEEDED:
         contents[file] = _checked(directory / file, _hash_of(manifest, file, name), _size_of(manifest, file))
     people = None
@@ -171,6 +185,29 @@ def read_manifest(directory: Path) -> dict[str, Any]:
     if path.is_file():
         refuse_pointer(path, path.read_bytes(), "manifest")
     return read_json(path)
+
+
+def weights_of(directory: Path, sha256: str, size: object = None) -> bytes:
+    """The weights' file of a checkpoint's folder, or what its manifest says they are cut from (`inference.derived`).
+
+    Raises: UserError where it is not there, or is another file than `sha256` says.
+    """
+    path = directory / WEIGHTS
+    cut = None if path.is_file() else described(read_manifest(directory)["files"][WEIGHTS])
+    if cut is None:
+        return _checked(path, sha256, size)
+    other, prefix = cut
+    try:
+        whole = (directory.parent / other / WEIGHTS).read_bytes()
+    except OSError as error:
+        raise UserError(f"the weights of {directory.name} are a part of {other}'s, which is not beside it; expected "
+                        "its folder there; fetch it too") from error
+    refuse_pointer(directory.parent / other / WEIGHTS, whole, "weights")
+    content = part_of(whole, prefix)
+    if hashlib.sha256(content).hexdigest() != sha256:
+        raise UserError(f"the weights of {directory.name}, cut from {other}, are others than its manifest says; "
+                        f"expected SHA-256 {sha256[:12]}...; fetch both again")
+    return content
 
 
 def _hash_of(manifest: Mapping[str, Any], file: str, name: str) -> str:

@@ -235,6 +235,8 @@ class StudyReport:
             raise UserError(f"report of schema {found!r}; expected {SCHEMA}; write it again with hemobench.predict")
         try:
             return _report_from(content)
+        except UserError:
+            raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"report without a usable {error}; expected what hemobench.predict writes; write it again"

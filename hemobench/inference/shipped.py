@@ -9,15 +9,13 @@ from pathlib import Path
 
 from hemobench.errors import UserError
 from hemobench.inference.checkpoint import MANIFEST, Checkpoint, open_checkpoint
+from hemobench.inference.places import shipped_folder, shipped_names
+
+__all__ = ["ENVIRONMENT", "SHIPPED", "CheckpointSource", "checkpoints_by_role", "shipped_folder", "shipped_names"]
 
 ENVIRONMENT = "HEMOBENCH_CHECKPOINT"
 SHIPPED = ("slice-classifier", "bleed", "ventricles", "ventricles-ct")
 CheckpointSource = str | Path | Checkpoint
-
-
-def shipped_folder() -> Path:
-    """The repository's `checkpoints/`, beside the package; it may not be there."""
-    return Path(__file__).resolve().parents[2] / "checkpoints"
 
 
 def checkpoints_by_role(given: CheckpointSource | Sequence[CheckpointSource] | None = None) -> dict[str, Checkpoint]:

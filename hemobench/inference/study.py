@@ -62,16 +62,28 @@ def analyse(
 ) -> StudyReport:
     """Everything that the networks find in one scan.
 
-    `scan` is a path (DICOM folder or zip, NIfTI, MGZ, PNG, JPEG, npz, npy), a Volume, or a Scan. `checkpoint` names
-    folders or Hub ids, one a role; None stands for `$HEMOBENCH_CHECKPOINT` or the shipped ones. CT and pictures go to
-    the slice classifier, the haemorrhage network and the ventricle network of CT, MR to that of MR; what no checkpoint
-    is there for stays out of the report. `engine` is "auto", "openvino" or "torch"; `flip_tta` averages each answer
-    with that of the mirrored scan; `series` chooses among DICOM series; `modality` overrides what the file seems to be.
-    `on_stage` is told the name of each stage as it begins: "reading", "loading", "resampling", a role, "lesions",
-    "measuring"; `on_part` of a role whose network looks window by window, and of the share that is done.
+    CT and pictures go to the slice classifier, the haemorrhage network and the ventricle network of CT, MR to that of
+    MR; what no checkpoint is there for stays out of the report. The networks are loaded once a process and keep nothing
+    of a scan.
 
-    The networks are loaded once a process and keep nothing of a scan. Raises UserError, one line, for a scan that
-    cannot be read and where no checkpoint fits it.
+    Args:
+        scan: A path (DICOM folder or zip, NIfTI, MGZ, PNG, JPEG, npz, npy), a Volume in Hounsfield units, or a Scan.
+        checkpoint: Folders, shipped names or Hub ids, one a role. None: `$HEMOBENCH_CHECKPOINT`, or the shipped ones.
+        engine: "auto", "openvino" or "torch".
+        flip_tta: Average each answer with that of the mirrored scan.
+        series: Which of several DICOM series, by number or SeriesInstanceUID.
+        modality: "CT", "MR" or "grey" in place of what the file seems to be.
+        rules: Which spots of blood are too small to count, in mL.
+        on_stage: Told the name of each stage as it begins: "reading", "loading", "resampling", a role, "lesions",
+            "measuring".
+        on_part: Told of a role whose network looks window by window, and of the share that is done.
+
+    Returns:
+        The report: `study` and `slices` (probabilities, calls), `lesions` and `volume_ml` in mL, `label_map` (D, H, W)
+        on the scan's own grid, and in `source` the warnings that make an answer doubtful.
+
+    Raises:
+        HemobenchError: The scan cannot be read, or no checkpoint fits it.
     """
     watch = _Watch(on_stage, on_part)
     with watch.stage("reading"):

@@ -208,6 +208,8 @@ def _read_header(entry: Entry, stream: BinaryIO) -> Instance | None:
     except FieldError as error:
         raise UserError(f"{entry.path} has no number in {error.keyword}; expected one or more; correct the header or "
                         "export it again") from None  # fmt: skip
+    except UserError:
+        raise
     except BROKEN_DICOM:
         raise damaged(entry) from None
 
@@ -219,6 +221,8 @@ def read_dataset(entry: Entry) -> Dataset:
             stream, _ = believable(entry, opened)
             _check_deflated(entry, stream)
             return pydicom.dcmread(stream, force=True)
+    except UserError:
+        raise
     except BROKEN_DICOM:
         raise damaged(entry) from None
 

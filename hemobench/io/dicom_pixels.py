@@ -290,6 +290,8 @@ def _decoded(instance: Instance) -> NDArray[np.integer]:
             plugin = _PLUGIN if _PLUGIN in decoder.available_plugins else ""
             array, _ = decoder.as_array(dataset, raw=True, decoding_plugin=plugin)
             return array.reshape(len(instance.frames), instance.rows, instance.columns)
+    except UserError:
+        raise
     except BROKEN_DICOM:
         raise damaged(instance.entry) from None
     except BaseException as error:
@@ -368,10 +370,8 @@ def _check_codestreams(dataset: Dataset, instance: Instance, syntax: UID) -> Non
     for codestream in generate_frames(dataset.PixelData, number_of_frames=len(instance.frames)):
         size = _codestream_size(codestream)
         if size != (instance.rows, instance.columns):
-            raise UserError(
-                f"{instance.entry.path} declares {instance.rows} x {instance.columns} pixels, its compressed picture "
-                f"{size or 'none'}; expected the same; export it again"
-            )
+            raise UserError(f"{instance.entry.path} declares {instance.rows} x {instance.columns} pixels, its "
+                            f"compressed picture {size or 'none'}; expected the same; export it again")
 
 
 def _codestream_size(content: bytes) -> tuple[int, int] | None:

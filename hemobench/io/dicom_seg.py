@@ -70,6 +70,8 @@ def write_dicom_seg(mask: Volume, scan: Scan, path: Path, *, algorithm: str = _M
             segmentation = _segmentation(files, _arranged(files, frames, planes), algorithm)
             with replacing(path) as temporary:
                 segmentation.save_as(temporary)
+    except UserError:
+        raise
     except BROKEN_DICOM as error:
         # highdicom's message speaks of the library's arguments; the cause is what the source lacks.
         raise UserError(

@@ -353,6 +353,8 @@ def _spatial_shape(header: Any, path: Path) -> tuple[int, int, int]:
 def _geometry(raw: Any, header: Any, path: Path) -> Geometry:
     try:
         return geometry_of(raw, header, path)
+    except UserError:
+        raise  # sizes or an affine that mean nothing
     except _BROKEN as error:
         raise _not_nifti(path) from error
 

@@ -192,6 +192,8 @@ def _opened(path: Path, entry: Entry) -> Iterator[Image.Image]:
                     )
                 picture.load()
                 yield picture
+    except UserError:
+        raise  # of the size, or of whoever looks at the picture
     except Image.UnidentifiedImageError as error:
         raise UserError(f"{path} is no picture; expected a PNG or JPEG; export or copy it again") from error
     except Image.DecompressionBombError as error:

@@ -22,13 +22,19 @@ HEAD_BYTES = 352
 _NIFTI_MAGIC = (b"n+1\0", b"ni1\0")
 
 
-def read_scan(path: Path, *, series: str | None = None) -> Scan:
-    """Read a scan of any kind that hemobench knows, in orientation S-P-L.
+def read_scan(path: str | Path, *, series: str | None = None) -> Scan:
+    """A scan of any kind that hemobench knows, in orientation S-P-L.
 
-    `path` is a DICOM file, a NIfTI, MGZ, PNG, JPEG, npz or npy file, or a folder (with subfolders) or zip of DICOM, of
-    one NIfTI or MGZ, or of one scan's pictures, which are stacked by their names. `series`
-    chooses a DICOM series by its number, as the warnings name it, or by SeriesInstanceUID; by default the head scan is
-    chosen. Raises UserError, one line, for anything that cannot be read.
+    Args:
+        path: A DICOM, NIfTI, MGZ, PNG, JPEG, npz or npy file, or a folder (with subfolders) or zip of DICOM, of one
+            NIfTI or MGZ, or of one scan's pictures, which are stacked by their names.
+        series: A DICOM series by its number, as the warnings name it, or by SeriesInstanceUID. None: the head scan.
+
+    Returns:
+        The scan: `volume` (D, H, W), float32 in Hounsfield units for CT, with its affine in mm, and `warnings`.
+
+    Raises:
+        HemobenchError: It cannot be read; in one line.
     """
     path = Path(path)
     if path.is_dir():

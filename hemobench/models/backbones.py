@@ -86,6 +86,8 @@ def create_backbone(
         model = _sized_model(name, arguments, in_channels, image_size)
         if image_size is not None:
             _probe(model, (1, in_channels, *image_size))
+    except UserError:
+        raise
     except _BUILD_ERRORS as error:
         size = f" at {tuple(image_size)}" if image_size else ""
         raise UserError(

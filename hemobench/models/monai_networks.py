@@ -180,6 +180,8 @@ def create_monai_network(
     _check_options(name, arguments, parameters)
     try:
         network = constructor(**arguments)
+    except UserError:
+        raise
     except _BUILD_ERRORS as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(

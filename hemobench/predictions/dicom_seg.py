@@ -38,6 +38,8 @@ def read_dicom_seg(path: Path, ids: IdMap | None) -> Volume:
             _check_seg(dataset, path)
             meanings = {int(one.SegmentNumber): _meaning(one, ids, path) for one in dataset.SegmentSequence}
             return _label_map(dataset, meanings, path)
+    except UserError:
+        raise  # another object, or a segment that nobody can name
     except BROKEN_DICOM as error:
         raise UserError(f"{path} cannot be read as a DICOM SEG ({type(error).__name__}); expected a whole one with "
                         "positions; write it again, or as NIfTI") from error
@@ -52,6 +54,8 @@ def seg_header(path: Path, ids: IdMap | None) -> tuple[list[str], set[int]]:
             _check_seg(dataset, path)
             names = [str(dataset.get(one)) for one in ("StudyInstanceUID", "StudyID", "PatientID") if dataset.get(one)]
             return names, {_meaning(one, ids, path) for one in dataset.get("SegmentSequence", [])}
+    except UserError:
+        raise  # another object, or a segment that nobody can name
     except BROKEN_DICOM as error:
         raise UserError(f"{path} cannot be read as DICOM ({type(error).__name__}); expected a whole DICOM SEG; write "
                         "it again, or leave it out of the folder") from error

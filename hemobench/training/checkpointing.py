@@ -39,6 +39,8 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
                 raise UserError(f"checkpoint {path} has format {metadata.get('hemobench')!r}; expected {FORMAT!r}; "
                                 "train it again")
             return {name: stream.get_tensor(name) for name in stream.keys()}, json.loads(metadata["header"])  # noqa: SIM118
+    except UserError:
+        raise
     except (OSError, SafetensorError, ValueError, KeyError) as error:
         raise UserError(f"checkpoint {path} cannot be read ({type(error).__name__}); expected a safetensors file of "
                         "hemobench; train again without --resume") from error

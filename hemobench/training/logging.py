@@ -122,7 +122,7 @@ class TensorBoardLog:
         self._writer.close()  # type: ignore[no-untyped-call]
 
 
-def counting(reporter: ConsoleReporter, text: str) -> Callable[[int, int], None]:
+def counting(reporter: Reporter, text: str) -> Callable[[int, int], None]:
     """A function (done, total) that shows how far a piece of work is."""
     shown = 0
 

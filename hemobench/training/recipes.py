@@ -75,6 +75,8 @@ def load_recipe(name: str) -> Recipe:
             stream=None if stream is None else dict(stream),
             beside=None if content.get("beside") is None else str(content["beside"]),
         )
+    except UserError:
+        raise  # of the training options, which it names
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"recipe {path} is incomplete ({type(error).__name__}: {error}); expected "
                         f"{', '.join(_NEEDED)} and split or folds as in the shipped ones; correct it") from error

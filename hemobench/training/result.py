@@ -138,6 +138,8 @@ class RunResult:
                 test=_unpack(arrays, "test/"), validation=_unpack(arrays, "validation/"), pictures=pictures,
                 directory=directory, **plain,
             )
+        except UserError:
+            raise
         except (OSError, KeyError, ValueError, TypeError) as error:
             raise UserError(f"run {directory} is incomplete ({type(error).__name__}: {error}); expected the files of a "
                             "finished run; train it again") from error
