@@ -4,8 +4,8 @@
 
 Every kind of `other_things.py` is drawn several times, written as PNG or NIfTI and read as any file is. Caught is what
 is refused, or answered under "this does not look like a head". A kind counts whole: it is missed where one of its
-examples is. Heads that were damaged (turned values, nearly cropped away) may have any line beyond those on
-millimetres. Heads are phantoms of the MNI152 head and, under FOLDER, CT-ICH's patients, the GE head CT and phantoms of
+examples is. Heads that were damaged (turned values, nearly cropped away) may have any line beyond those that every
+picture has. Heads are phantoms of the MNI152 head and, under FOLDER, CT-ICH's patients, the GE head CT and phantoms of
 the label maps: each as the volume that it is and as a PNG of its middle slice in each of three windows. Intervals are
 exact ones (Clopper-Pearson), over kinds and over patients. `--all` names every kind, not the missed ones alone.
 """
@@ -37,7 +37,8 @@ from hemobench.windows import WINDOWS, to_grey_uint8
 
 LEAST_CAUGHT, MOST_FLAGGED = 0.95, 0.01
 SHOWN = ("brain", "subdural", "bone")
-OF_MILLIMETRES = ("without millimetres", "no pixel spacing", "a picture without", "the distance between slices")
+# Lines that every picture has.
+USUAL = ("without millimetres", "a picture carries no")
 Picture = NDArray[np.uint8]
 
 
@@ -108,12 +109,12 @@ def damaged(head: Volume) -> dict[str, Picture | Volume]:
 
 
 def any_line(path: Path) -> str:
-    """The first line that is not of millimetres alone; "" without one."""
+    """The first line that not every picture has; "" without one."""
     try:
         taken = take_in(path)
     except UserError as error:
         return f"refused: {error}"
-    return next((line for line in taken.warnings if not line.startswith(OF_MILLIMETRES)), "")
+    return next((line for line in taken.warnings if not line.startswith(USUAL)), "")
 
 
 def heads(data: Path, phantoms: int) -> Iterator[tuple[str, str, Callable[[], Volume]]]:

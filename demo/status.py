@@ -13,7 +13,10 @@ WELCOME = (
     "Drop a scan anywhere on this page: a DICOM folder, files or a zip, NIfTI, MGZ, npz, or PNG and JPEG slices. It "
     f"stays on this server, without its name, for {KEPT}, and is then deleted."
 )
-ARRIVED = f"An example, so that there is something to look at. {WELCOME}"
+# In one line on a laptop, so that the picture below is whole.
+ARRIVED = (
+    f"An example, so that there is something to look at. Drop a scan anywhere on this page; it is deleted after {KEPT}."
+)
 DEFECT = (
     "Something went wrong here, and not with you. Nothing of the scan was kept in a log. Please try again, and if it "
     "goes wrong again, tell this page's owner the time."
