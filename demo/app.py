@@ -28,6 +28,7 @@ from demo.weights import WeightShelf, shelf_from_environment
 from demo.workshop import Welcome, Workshop, prepare_welcome
 from hemobench.errors import UserError
 from hemobench.inference.engine import prepare_engines, shared_engine
+from hemobench.inference.openvino_engine import keep_torch_out
 
 TITLE = "hemobench"
 PURPOSE = "Intracranial haemorrhage on head CT: whether, which type, where, and how many millilitres."
@@ -48,6 +49,7 @@ def prepare_process() -> Path:
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     limit_arenas()
+    keep_torch_out()
     given = os.environ.get("GRADIO_TEMP_DIR")
     # Inside of a given one, which may hold what is not ours to delete.
     folder = private_folder(Path(given) if given else None)

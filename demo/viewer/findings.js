@@ -43,7 +43,8 @@ class Findings {
     this.types(value);
     this.lesions(value);
     this.ventricles(value);
-    const notes = value.warnings.map((line) => made("li", "", `${capital(line)}.`));
+    const others = value.doubts ? value.warnings.slice(1) : value.warnings;
+    const notes = others.map((line) => made("li", "", `${capital(line)}.`));
     const { reduced, shape, full_shape: full } = value.stream;
     if (reduced > 1) {
       const sizes = `${shape[2]} × ${shape[1]} of ${full[2]} × ${full[1]} pixels`;

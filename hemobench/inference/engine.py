@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 import threading
 from collections import OrderedDict
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from hemobench.datasets.home import cpu_has_fast_bf16
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.checkpoint import Checkpoint
-from hemobench.inference.openvino_engine import OpenVinoEngine, has_graph, has_openvino, network_of
+from hemobench.inference.openvino_engine import OpenVinoEngine, has_graph, has_openvino, network_of, run_beside
 
 KINDS = ("auto", "openvino", "torch")
 PRECISIONS = ("auto", "bf16", "fp32")
@@ -102,9 +100,7 @@ def prepare_engines(checkpoints: Sequence[Checkpoint]) -> bool:
     missing = [str(one.directory) for one in checkpoints if not has_graph(one)]
     if not missing:
         return True
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(one for one in sys.path if one)}
-    command = [sys.executable, "-c", _PREPARE, *missing]
-    return subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode == 0
+    return run_beside(_PREPARE, *missing)
 
 
 def _has_cuda() -> bool:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import threading
@@ -29,11 +30,37 @@ _TRACED_SLICES = 3  # of a slice-wise network, whose number of slices stays free
 _COMPILED = "compiled"  # beneath a graph's folder
 _MOST_GRAPHS = 4  # a checkpoint's view has one plane size; callers of their own may have some
 _log = logging.getLogger(__name__)
+_beside = threading.Event()  # set: tracing is left to other processes
+_LEAVE_GRAPH = """
+import json, sys
+from pathlib import Path
+from hemobench.inference.checkpoint import open_checkpoint
+from hemobench.inference.openvino_engine import leave_graph
+leave_graph(open_checkpoint(Path(sys.argv[1])), tuple(json.loads(sys.argv[2])))
+"""
 
 
 def has_openvino() -> bool:
     """Whether OpenVINO is installed."""
     return util.find_spec("openvino") is not None
+
+
+def keep_torch_out() -> None:
+    """From now on this process leaves tracing to processes of its own making, where it has not loaded torch already:
+    a server would keep torch's memory for good, for one picture of a size that is new."""
+    _beside.set()
+
+
+def run_beside(code: str, *arguments: str) -> bool:
+    """Run Python code in another process that finds the same packages; whether it came to its end."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(one for one in sys.path if one)}
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=False).returncode == 0
+
+
+def leave_graph(checkpoint: Checkpoint, sizes: tuple[int, ...]) -> None:
+    """Trace a network for images of these sizes, and leave the graph in the cache."""
+    _keep(_traced(checkpoint, sizes), _folder(checkpoint, sizes, _version()))
 
 
 def has_graph(checkpoint: Checkpoint) -> bool:
@@ -88,6 +115,8 @@ class OpenVinoEngine:
     def _model(self, sizes: tuple[int, ...]) -> Any:
         """The network as an OpenVINO model, from the cache or traced and left there."""
         folder = self._folder(sizes)
+        if _beside.is_set() and "torch" not in sys.modules and not folder.is_dir():
+            run_beside(_LEAVE_GRAPH, str(self._checkpoint.directory), json.dumps(sizes))
         if folder.is_dir():
             try:
                 return self._core.read_model(folder / "model.xml")

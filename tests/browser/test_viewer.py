@@ -388,6 +388,7 @@ def test_what_makes_the_answer_doubtful_stands_beside_the_call(opened: Any) -> N
     opened.evaluate(f"(value) => {{ {HOOK}.open(value); }}", value)
     assert text(opened, ".call") == "Not called in the part read"
     assert text(opened, ".doubt") == "1 slice missing. And 1 more among the notes."
+    assert opened.locator(".notes li").all_inner_texts() == ["The gantry was tilted.", "Small."]
 
 
 def test_types_called_without_the_whole_are_explained(opened: Any) -> None:

@@ -141,18 +141,22 @@ import sys
 from pathlib import Path
 from hemobench.inference.checkpoint import open_checkpoint
 from hemobench.inference.engine import load_engine, prepare_engines
-from hemobench.inference.openvino_engine import has_graph
+from hemobench.inference.openvino_engine import has_graph, keep_torch_out
+import numpy as np
 opened = [open_checkpoint(Path(folder)) for folder in sys.argv[1:]]
 print([has_graph(one) for one in opened], prepare_engines(opened), [has_graph(one) for one in opened])
 for one in opened:
     load_engine(one, "openvino", 1, "fp32")
 print("torch" in sys.modules, prepare_engines(opened))
+keep_torch_out()
+print(load_engine(opened[0], "openvino", 1, "fp32").run(np.zeros((1, 1, 3, 30, 26), np.float32)).shape[2:])
+print("torch" in sys.modules)
 """
     home = {**os.environ, "HEMOBENCH_HOME": str(tmp_path / "home")}
     result = subprocess.run(
         [sys.executable, "-c", code, *map(str, folders)], env=home, capture_output=True, encoding="utf-8", check=True
     )
-    assert result.stdout.splitlines() == ["[False, False] True [True, True]", "False True"]
+    assert result.stdout.splitlines() == ["[False, False] True [True, True]", "False True", "(3, 30, 26)", "False"]
 
 
 def test_a_cache_that_cannot_be_written_costs_nothing_but_time(
