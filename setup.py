@@ -35,4 +35,5 @@ class BuildWithShipped(build_py):
             shutil.copy2(ROOT / name, place / name)
 
 
-setup(cmdclass={"build_py": BuildWithShipped})
+if __name__ == "__main__":  # which is what a build calls it
+    setup(cmdclass={"build_py": BuildWithShipped})

@@ -156,13 +156,14 @@ def read_space(path: Path) -> Space:
     return Space(_geometry(raw, header, path).affine, shape)
 
 
-def write_nifti(volume: Volume, path: Path, space: Space | None = None) -> None:
+def write_nifti(volume: Volume, path: str | Path, space: Space | None = None) -> None:
     """Write a Volume as .nii or .nii.gz; the file appears whole or not at all.
 
     With `space` (say `read_space` of the source scan) the voxels are put on that grid: reordered when the volume is the
     same grid in another orientation, resampled otherwise (label maps by nearest neighbour). Without it the volume's own
     axes are written.
     """
+    path = Path(path)
     if not path.name.endswith(_SUFFIXES):
         raise UserError(f"output {path}; expected a name ending in {' or '.join(_SUFFIXES)}; rename it")
     placed = volume if space is None else _in_space(volume, space)
