@@ -30,12 +30,12 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 from hemobench.datasets.cache import Examples, build_examples
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.phantom import PhantomSpec, generate_patients
-from hemobench.datasets.registry import open_dataset
-from hemobench.datasets.views import ClassificationView
 from hemobench.labels import SUBTYPES
 from hemobench.training.batches import BatchSource
-from hemobench.windows import to_grey_uint8
+from hemobench.views.view import ClassificationView
+from hemobench.views.windows import to_grey_uint8
 
 WORKERS = (0, 2)
 BATCH = 32

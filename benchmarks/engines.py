@@ -23,13 +23,14 @@ import torch
 from ratios import Ratio, load_average, options, ratio, tell
 from scipy.special import expit
 
-from hemobench.datasets.registry import open_dataset
-from hemobench.datasets.views import ClassificationView, SegmentationView, View, render
+from hemobench.datasets.opening import open_dataset
 from hemobench.inference.checkpoint import Checkpoint, CheckpointConfig, open_checkpoint, write_checkpoint
 from hemobench.inference.config import ROLES
 from hemobench.inference.engine import Engine, load_engine
-from hemobench.inference.sliding import predict_slices, predict_volume
 from hemobench.models import create_model
+from hemobench.views.render import render
+from hemobench.views.sliding import predict_slices, predict_volume
+from hemobench.views.view import ClassificationView, SegmentationView, View
 
 TARGET_RATIO = 10.0  # of the paper's 3D U-Net
 ENGINES = (("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32"), ("openvino", "bf16"))

@@ -24,17 +24,18 @@ from numpy.typing import NDArray
 from ratios import Ratio, load_average, options, processes, ratio, tell
 from scipy.special import expit
 
-from hemobench.datasets.case import Dataset
+from hemobench.case import Dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.phantom import PhantomSpec
-from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.build import build_layout
-from hemobench.datasets.views import ClassificationView, slice_images
-from hemobench.evaluation.answers import answer_cases
+from hemobench.evaluation.case_predictions import answer_cases
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
 from hemobench.inference.context import in_context
 from hemobench.inference.engine import load_engine
 from hemobench.inference.shipped import shipped_folder
+from hemobench.views.slices import slice_images
+from hemobench.views.view import ClassificationView
 
 
 def plain_loop(checkpoint: Checkpoint, model: torch.nn.Module, dataset: Dataset) -> NDArray[np.float64]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ratios import Ratio, options, tell, within
 from scipy.special import expit
 
-from hemobench.datasets.home import usable_cores
+from hemobench.machine import usable_cores
 from hemobench.stats import EntrySummary, WeightedStatistic, case_mean, classification_statistic, summarise_entries
 
 ALLOWED = 0.05

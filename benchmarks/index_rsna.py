@@ -71,8 +71,8 @@ def peak_mib() -> float:
 
 def index(root: Path) -> dict[str, float]:
     """Open the copy with an empty cache, then again."""
-    from hemobench.datasets.registry import open_dataset
-    from hemobench.datasets.rsna import open_rsna
+    from hemobench.datasets.opening import open_dataset
+    from hemobench.datasets.rsna.dataset import open_rsna
 
     assert callable(open_rsna)
     before = resident_mib()

@@ -38,7 +38,7 @@ from hemobench.datasets.rehearsal.dicom_files import Coding, Names, write_slice
 from hemobench.errors import UserError
 from hemobench.inference.intake import Intake, take_in
 from hemobench.io.nifti import write_nifti
-from hemobench.windows import to_grey_uint8
+from hemobench.views.windows import to_grey_uint8
 
 MOST_SECONDS, MOST_MB, MOST_DIFFERENT, UNIT = 5.0, 2000.0, 0.05, 0.5
 _HEADER_BYTES = 2000

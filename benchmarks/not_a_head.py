@@ -26,14 +26,14 @@ from pydicom.data import get_testdata_file
 from ratios import DATA, Ratio, options, tell, within
 from scipy.stats import binomtest
 
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.phantom import PhantomSpec, generate_patient
-from hemobench.datasets.registry import open_dataset
 from hemobench.errors import UserError
 from hemobench.inference.intake import take_in
 from hemobench.io import read_scan
 from hemobench.io.nifti import write_nifti
+from hemobench.views.windows import WINDOWS, to_grey_uint8
 from hemobench.volume import Volume
-from hemobench.windows import WINDOWS, to_grey_uint8
 
 LEAST_CAUGHT, MOST_FLAGGED = 0.95, 0.01
 SHOWN = ("brain", "subdural", "bone")

@@ -19,8 +19,8 @@ from PIL import Image, ImageDraw
 from scipy import ndimage
 
 from hemobench.datasets.phantom import PhantomSpec, generate_patient
+from hemobench.views.windows import Window, apply_window
 from hemobench.volume import Volume, display_affine
-from hemobench.windows import Window, apply_window
 
 Picture = NDArray[np.uint8]
 Grey = NDArray[np.floating[Any]]

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hemobench.datasets.home import CPUINFO
+from hemobench.machine import CPUINFO
 
 DATA = "../shared/data"  # public scans that cannot lie in the repository
 _FLAGS = ("amx_tile", "amx_bf16", "amx_int8", "avx512_bf16", "avx512f", "avx2")

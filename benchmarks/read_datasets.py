@@ -31,9 +31,9 @@ import pandas as pd
 from PIL import Image, ImageDraw
 from ratios import Ratio, options, ratio, tell
 
-from hemobench.datasets.case import Case
+from hemobench.case import Case
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.phantom import PhantomSpec
-from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.build import build_layout
 

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 from ratios import Ratio, options, ratio, tell
 
-from hemobench.datasets.case import Case
+from hemobench.case import Case
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.phantom import PhantomSpec, generate_patients
-from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 
 Peer = Callable[[Case], object]
@@ -73,7 +73,7 @@ def pydicom_loop(paths: list[Path]) -> object:
 
 def pydicom_rsna(case: Case) -> object:
     """RSNA's slices of one series; their names come from our index, for free."""
-    from hemobench.datasets.rsna_index import images_of
+    from hemobench.datasets.rsna.index import images_of
 
     folder, index, first, last = case.load.args  # type: ignore[attr-defined]
     return pydicom_loop([folder / f"{name}.dcm" for name, _ in images_of(index, first, last)])

@@ -29,7 +29,7 @@ from hemobench.compare.report import Costs, write_report
 from hemobench.compare.runner import Workforce, run_suite
 from hemobench.compare.suites import load_suite
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.training.result import RunResult
 
 TARGET_SECONDS, TARGET_MB = 20.0, 15.0

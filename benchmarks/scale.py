@@ -29,15 +29,15 @@ from ratios import Ratio, load_average, options, processes, ratio, tell, this_ma
 from rich.console import Console
 from scipy.optimize import nnls
 
+from hemobench.case import Loaded
 from hemobench.compare.costs import MemoryWatch, StageClock
 from hemobench.compare.engines import default_jobs
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ranking import BoardFacts, build_board
 from hemobench.compare.runner import SuiteResult, Workforce, run_suite
 from hemobench.compare.suites import Suite, load_suite
-from hemobench.datasets.case import Loaded
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.phantom import PhantomSpec, generate_patients
-from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.training.experiment import package_commit
 from hemobench.training.result import RunResult, SlicePredictions

@@ -40,23 +40,23 @@ from torch.nn.functional import interpolate
 
 from hemobench.datasets.phantom import PhantomSpec, generate_patient, plan_patient
 from hemobench.datasets.rehearsal.dicom_files import Coding, Names, write_slice
-from hemobench.datasets.views import ClassificationView, SegmentationView, View
 from hemobench.inference.checkpoint import Checkpoint, write_checkpoint
 from hemobench.inference.config import ROLES, VENTRICLE_ROLES, CheckpointConfig
 from hemobench.inference.engine import shared_engine
-from hemobench.inference.grids import network_input, to_source
 from hemobench.inference.networks import threshold_of
 from hemobench.inference.outputs import write_outputs
 from hemobench.inference.report import StudyReport
 from hemobench.inference.shipped import checkpoints_by_role
-from hemobench.inference.sliding import predict_volume
 from hemobench.inference.study import analyse
 from hemobench.inference.surface import surfaces
 from hemobench.io import read_scan
 from hemobench.models import create_model
-from hemobench.training.recipes import load_recipe
+from hemobench.release.recipes import load_recipe
+from hemobench.views.scan_grid import network_input, to_source
+from hemobench.views.sliding import predict_volume
+from hemobench.views.view import ClassificationView, SegmentationView, View
+from hemobench.views.windows import apply_window
 from hemobench.volume import Volume
-from hemobench.windows import apply_window
 
 SLICES, MATRIX = 40, 512
 NEVER = 0.999999  # half of a head would be blood to random weights

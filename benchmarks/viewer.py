@@ -33,7 +33,7 @@ from demo.viewer.value import viewer_value
 from demo.volume_stream import encode_volume
 from hemobench.datasets.phantom import PhantomSpec, generate_patient
 from hemobench.inference.report import StudyReport
-from hemobench.windows import to_grey_uint8
+from hemobench.views.windows import to_grey_uint8
 
 GE_HEAD_CT = Path(__file__).resolve().parents[1] / DATA / "ge-head-ct"
 # Every slice of a plane once, each drawn and read back; gives the milliseconds of each.

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from demo.texts import LIMITS
-from hemobench.datasets.registry import dataset_info, known_datasets
+from hemobench.datasets.opening import dataset_info, known_datasets
 from hemobench.errors import UserError
 from hemobench.inference.checkpoint import MANIFEST
 from hemobench.inference.shipped import SHIPPED, shipped_folder

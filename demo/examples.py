@@ -20,12 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.errors import UserError
 from hemobench.inference.overview.style import millilitres
 from hemobench.io.atomic import replacing
+from hemobench.views.windows import to_grey_uint8
 from hemobench.volume import LABEL_MAP, Volume
-from hemobench.windows import to_grey_uint8
 
 FOLDER = Path(__file__).parent / "examples"
 INDEX = "examples.json"

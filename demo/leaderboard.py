@@ -24,7 +24,7 @@ from demo.texts import REFERENCE_ROW
 from hemobench.compare.figures import forest_figure, per_type_figure
 from hemobench.compare.leaderboard import Board, Entry, Leaderboard, MetricScore, direction_arrow
 from hemobench.compare.tables import duration, score_number
-from hemobench.metrics.registry import METRICS
+from hemobench.metrics.definitions import METRICS
 
 __all__ = [
     "SHIPPED", "board_table", "board_view", "leaderboard_mapping", "parse_leaderboard", "ranking_figure",

@@ -15,7 +15,7 @@ from PIL import Image
 
 from hemobench.errors import UserError
 from hemobench.io import DicomSource, Scan, SeriesOffer
-from hemobench.windows import to_grey_uint8
+from hemobench.views.windows import to_grey_uint8
 
 THUMBNAIL_PIXELS = 96
 # A study of more is no head CT's; its first ones are enough to see that.

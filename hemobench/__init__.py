@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from hemobench.api import create_model as create_model
     from hemobench.api import evaluate as evaluate
     from hemobench.api import train as train
-    from hemobench.datasets.case import Case as Case
-    from hemobench.datasets.registry import open_dataset as open_dataset
+    from hemobench.case import Case as Case
+    from hemobench.datasets.opening import open_dataset as open_dataset
     from hemobench.datasets.torch_dataset import torch_dataset as torch_dataset
     from hemobench.errors import HemobenchError as HemobenchError
     from hemobench.inference.checkpoint import open_checkpoint as open_checkpoint
@@ -38,14 +38,14 @@ __all__ = [
 ]  # fmt: skip
 # The lightest module that has each name.
 _HOMES = {
-    "Case": "hemobench.datasets.case",
+    "Case": "hemobench.case",
     "HemobenchError": "hemobench.errors",
     "StudyReport": "hemobench.inference.report",
     "Volume": "hemobench.volume",
     "analyse": "hemobench.inference.study",
     "create_model": "hemobench.api",
     "open_checkpoint": "hemobench.inference.checkpoint",
-    "open_dataset": "hemobench.datasets.registry",
+    "open_dataset": "hemobench.datasets.opening",
     "read_scan": "hemobench.io.reading",
     "torch_dataset": "hemobench.datasets.torch_dataset",
 }

@@ -11,8 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from hemobench.datasets.case import Case, Dataset
-from hemobench.datasets.registry import open_dataset
+from hemobench.case import Case, Dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.torch_dataset import torch_dataset
 from hemobench.errors import HemobenchError, UserError
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
@@ -68,9 +68,9 @@ def create_model(
 
     Source: Wightman, PyTorch Image Models (timm); Ronneberger et al. 2015 (U-Net); MONAI.
     """
-    from hemobench.datasets.views import default_view
     from hemobench.inference.shipped import shipped_names
-    from hemobench.models.registry import create_model as create
+    from hemobench.models.creation import create_model as create
+    from hemobench.views.view import default_view
 
     if name in shipped_names():
         fixed = {"task": task, "in_channels": in_channels, "num_outputs": num_outputs, "image_size": image_size}
@@ -98,7 +98,7 @@ def _of_checkpoint(checkpoint: Checkpoint, pretrained: bool) -> nn.Module:
     """A checkpoint's network, to run and to train on: with its weights or with freshly drawn ones."""
     if pretrained:
         return checkpoint.build_model().requires_grad_(True)
-    from hemobench.models.registry import create_model as create
+    from hemobench.models.creation import create_model as create
 
     config = checkpoint.config
     options = {key: value for key, value in config.model_options.items() if key != "pretrained"}

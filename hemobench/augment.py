@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from hemobench.degrade import burnt_in, coarser, jpeg_traces
+from hemobench.picture_artefacts import burnt_in, coarser, jpeg_traces
 from hemobench.transplants import transplant
 
 
@@ -27,7 +27,7 @@ class Augmentation:
     probability of looking like a picture of unknown window: every channel shows the first one or, in half of the
     pictures, the second one through a narrower window; where there is but one channel, that is narrowed. coarse,
     jpeg, text: probabilities of lost resolution (down to `coarsest` of it), of JPEG blocks and of letters burnt in,
-    see `hemobench.degrade`. alone: probability that the middle slice of a volume stands for all, as for a single
+    see `picture_artefacts`. alone: probability that the middle slice of a volume stands for all, as for a single
     picture that comes without its neighbours. transplant: probability that a slice without blood receives a clot of
     another slice of the batch, see `hemobench.transplants`; of slices with neighbours alone.
     """

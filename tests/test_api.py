@@ -15,11 +15,11 @@ from torch.utils.data import DataLoader
 
 import hemobench
 import hemobench.api
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.splits import split_by_patient
 from hemobench.datasets.torch_dataset import ExampleDataset
-from hemobench.datasets.views import ClassificationView, SegmentationView
 from hemobench.inference.shipped import shipped_names
+from hemobench.views.view import ClassificationView, SegmentationView
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = (

@@ -16,15 +16,15 @@ from safetensors.torch import save_file
 
 import hemobench
 from hemobench.boards import record
-from hemobench.datasets import zeta_pictures
-from hemobench.datasets.views import view_from_mapping
+from hemobench.datasets.zeta import picture_files as zeta_pictures
 from hemobench.errors import HemobenchError, UserError, unknown_name
 from hemobench.io import pictures, read_scan
 from hemobench.io.pictures import read_grey
 from hemobench.models import create_model
+from hemobench.release.recipes import load_recipe
 from hemobench.training.checkpointing import load_tensors
-from hemobench.training.recipes import load_recipe
 from hemobench.training.result import _PICTURES, _PLAIN, RunResult
+from hemobench.views.view import view_from_mapping
 
 ROOT = Path(__file__).resolve().parents[1]
 RECIPES = ROOT / "hemobench" / "training" / "recipes"

@@ -33,14 +33,14 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # where the benchmark
 
 from ratios import Ratio, options, tell
 
-from hemobench.datasets.case import Case
+from hemobench.case import Case
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.phantom import PhantomSpec
-from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.build import build_layout
-from hemobench.datasets.views import assumed_scale
 from hemobench.io.atomic import replacing
 from hemobench.io.nifti import write_nifti
+from hemobench.views.head_box import assumed_scale
 from hemobench.volume import LABEL_MAP, Volume
 
 CLASSES = 5

@@ -26,8 +26,8 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # where the benchmark
 
 from ratios import Ratio, options, tell
 
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.phantom import PhantomSpec
-from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.build import build_layout
 from hemobench.inference.checkpoint import open_checkpoint

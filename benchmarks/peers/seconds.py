@@ -24,11 +24,11 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))  # where the benchmark
 
 from ratios import Ratio, SkippedError, options, ratio, tell
 
-from hemobench.datasets.case import Case
-from hemobench.datasets.registry import open_dataset
-from hemobench.datasets.views import assumed_scale
-from hemobench.evaluation.sheet import scan_of
+from hemobench.case import Case
+from hemobench.datasets.opening import open_dataset
+from hemobench.evaluation.contact_sheet import scan_of
 from hemobench.inference.study import analyse
+from hemobench.views.head_box import assumed_scale
 
 
 def neighbour() -> Any:

@@ -16,8 +16,8 @@ from hemobench.inference.report import Lesion, StudyReport, Ventricles
 from hemobench.inference.ventricles import readings
 from hemobench.inference.verdict import verdict_of
 from hemobench.labels import CLASSES, LABEL_IDS
+from hemobench.views.windows import get_window
 from hemobench.volume import Volume
-from hemobench.windows import get_window
 
 PRESETS = ("brain", "subdural", "stroke", "bone")
 # Finer than the eye sees in a bar, and short in JSON.

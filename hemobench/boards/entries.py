@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hemobench.case import Case, Dataset
 from hemobench.compare.progress import SuiteProgress
-from hemobench.compare.work import slug
-from hemobench.datasets.case import Case, Dataset
-from hemobench.datasets.people import People, find_seen
+from hemobench.compare.run_task import slug
+from hemobench.datasets.patient_hashes import People, find_seen
 from hemobench.errors import UserError
 from hemobench.evaluation import run
-from hemobench.evaluation.answers import Answer, mask_path
+from hemobench.evaluation.case_predictions import Answer, mask_path
 from hemobench.evaluation.journal import Journal
 from hemobench.evaluation.scores import Rule
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hemobench.boards.entries import BOARD, KINDS, Wanted
-from hemobench.compare.strict_yaml import Fields, Source, read_yaml
+from hemobench.io.strict_yaml import Fields, Source, read_yaml
 from hemobench.predictions.folder import COUNT, MISSING
 
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from hemobench.boards.entries import NOTHING, Entrant
 from hemobench.boards.shared_cases import Common, Task, by_group, in_common, metric_score, ranked
+from hemobench.case import Dataset
 from hemobench.compare.leaderboard import Breakdown, MetricScore
 from hemobench.compare.report import Disagreement, Disagreements
-from hemobench.datasets.case import Dataset
-from hemobench.evaluation.outline_page import SIZES_ML
 from hemobench.evaluation.scores import scored
 from hemobench.labels import SUBTYPES
-from hemobench.metrics.registry import METRICS
+from hemobench.metrics.definitions import METRICS
+from hemobench.release.outline_page import SIZES_ML
 from hemobench.stats import case_mean, mean_over_seeds
 from hemobench.training.result import CaseScores
 

@@ -24,24 +24,25 @@ from hemobench.boards.probabilities import disagreements as slices_apart
 from hemobench.boards.serving import Guest, answers_metric, open_guest, reason_against
 from hemobench.boards.session import Terms
 from hemobench.boards.shared_cases import in_common, plain_settings
-from hemobench.compare.folds import by_seed, joined
+from hemobench.case import Dataset
+from hemobench.compare.folds import by_seed
 from hemobench.compare.leaderboard import Board
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ranking import BoardFacts, Existing, build_board
 from hemobench.compare.report import Disagreements
+from hemobench.compare.run_task import slug
 from hemobench.compare.runner import PreparedBoard, Ranked
 from hemobench.compare.suites import BoardSpec
-from hemobench.compare.work import slug
-from hemobench.datasets.case import Dataset
-from hemobench.datasets.views import SegmentationView
 from hemobench.errors import UserError
-from hemobench.evaluation.answers import Answer
+from hemobench.evaluation.case_predictions import Answer
+from hemobench.evaluation.pooled_folds import joined
 from hemobench.evaluation.scores import Rule
 from hemobench.inference.checkpoint import Checkpoint
 from hemobench.labels import CLASSES
 from hemobench.predictions.folder import LEVELS, NothingFitsError, plain_thresholds
 from hemobench.predictions.names import few
 from hemobench.training.result import CaseScores, Predictions, RunResult, SlicePredictions
+from hemobench.views.view import SegmentationView
 
 # Trained networks are called from a half on.
 _TRAINED = Rule.plain(plain_thresholds(), dict.fromkeys(LEVELS, CLASSES), probabilities_given=True)

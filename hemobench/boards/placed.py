@@ -12,20 +12,21 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from hemobench.boards.disagreement_pictures import outlined
 from hemobench.boards.entries import Entrant
-from hemobench.boards.pictures import outlined
 from hemobench.boards.shared_cases import run_of
+from hemobench.case import Case, Dataset
 from hemobench.compare.runner import PreparedBoard
 from hemobench.datasets.cache import Examples
-from hemobench.datasets.case import Case, Dataset
-from hemobench.datasets.views import SegmentationView, render_mask
 from hemobench.errors import UserError
-from hemobench.evaluation.answers import read_ahead
+from hemobench.evaluation.case_predictions import read_ahead
 from hemobench.io.atomic import replacing
 from hemobench.labels import CLASSES, LABEL_IDS, SUBTYPES, UNTYPED
 from hemobench.training.evaluate import case_table
-from hemobench.training.pictures import dice_of, slice_pictures, volume_pictures
+from hemobench.training.example_slices import dice_of, slice_pictures, volume_pictures
 from hemobench.training.result import CaseScores, Pictures, Predictions, RunResult, SlicePredictions
+from hemobench.views.render import render_mask
+from hemobench.views.view import SegmentationView
 
 Progress = Callable[[int, int], None]
 

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from hemobench.boards.entries import Entrant
 from hemobench.boards.shared_cases import Common, Task, by_group, in_common, metric_score, ranked
+from hemobench.case import Dataset
 from hemobench.compare.cases import type_words
 from hemobench.compare.leaderboard import Breakdown
 from hemobench.compare.ranking import OPERATING
-from hemobench.compare.references import SLICE_POSITION, height_probabilities, relative_height
 from hemobench.compare.report import Disagreement, Disagreements
-from hemobench.datasets.case import Dataset
-from hemobench.evaluation.answers import Answer
+from hemobench.evaluation.case_predictions import Answer
 from hemobench.evaluation.scores import Rule, call_statistics, is_answered, scored
+from hemobench.evaluation.slice_position import SLICE_POSITION, height_probabilities, relative_height
 from hemobench.inference.context import study_logits
 from hemobench.labels import CLASSES
 from hemobench.stats import mean_over_seeds

@@ -18,16 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from hemobench.boards.entries import Entrant
+from hemobench.case import Dataset
 from hemobench.compare.leaderboard import write_text
-from hemobench.compare.strict_yaml import Fields, Source
-from hemobench.compare.work import slug
-from hemobench.datasets.case import Dataset
+from hemobench.compare.run_task import slug
 from hemobench.errors import UserError
-from hemobench.evaluation.answers import Answer, SliceAnswer, StudyAnswer
+from hemobench.evaluation.case_predictions import Answer, SliceAnswer, StudyAnswer
 from hemobench.evaluation.scores import Rule
 from hemobench.inference.hub_copy import hub_copy, is_repository
+from hemobench.io.strict_yaml import Fields, Source
 from hemobench.labels import CLASSES
-from hemobench.metrics.registry import METRICS, metric_range
+from hemobench.metrics.definitions import METRICS, metric_range
 from hemobench.predictions.folder import STRANGERS
 
 SCHEMA = "hemobench.board/1"

@@ -13,11 +13,11 @@ from hemobench.boards.mixed import MixedBoards
 from hemobench.boards.session import SUITE, Terms, compare_entries
 from hemobench.compare.costs import StageClock
 from hemobench.compare.leaderboard import Leaderboard
+from hemobench.compare.run_task import slug
 from hemobench.compare.runner import Workforce, with_data
 from hemobench.compare.session import compare_suite
 from hemobench.compare.suites import load_suite
 from hemobench.compare.tables import make_console
-from hemobench.compare.work import slug
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.engine import KINDS
 from hemobench.predictions.folder import COUNT, check_missing

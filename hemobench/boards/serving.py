@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hemobench.boards.entries import CHECKPOINT, PREDICTIONS, Wanted
+from hemobench.case import Dataset
 from hemobench.compare.calibrated import CALIBRATED
 from hemobench.compare.suites import BoardSpec
-from hemobench.datasets.case import Dataset
-from hemobench.datasets.views import SegmentationView
 from hemobench.errors import UserError
 from hemobench.evaluation import run
 from hemobench.evaluation.scores import Rule, is_answered
@@ -20,6 +19,7 @@ from hemobench.labels import SUBTYPES
 from hemobench.metrics.classification import STUDY
 from hemobench.predictions import measure
 from hemobench.predictions.folder import Predictions, open_predictions
+from hemobench.views.view import SegmentationView
 
 _VENTRICLES, _BLOOD = "ventricles", "haemorrhage"
 

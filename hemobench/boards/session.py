@@ -10,27 +10,27 @@ from pathlib import Path
 
 from rich.console import Console
 
+from hemobench.boards.disagreement_pictures import CAPTION, disagreement_rows
 from hemobench.boards.entries import BOARD, Entrant, Wanted, ask_all, open_checkpoints, without_known
 from hemobench.boards.masks import masks_board
-from hemobench.boards.pictures import CAPTION, disagreement_rows
 from hemobench.boards.probabilities import slices_board, studies_board
 from hemobench.boards.record import Record, check_same_data, entrants_of, open_record, vouch_for, write_record
 from hemobench.boards.shared_cases import Task
-from hemobench.compare.answer_curves import precision_recall_lines, prevalence, reliabilities, roc_lines, volumes
+from hemobench.case import Dataset
 from hemobench.compare.cases import entry_cases
 from hemobench.compare.costs import MemoryWatch, StageClock, describe_machine
 from hemobench.compare.exports import write_tables
 from hemobench.compare.leaderboard import Leaderboard, write_leaderboard
+from hemobench.compare.prediction_curves import precision_recall_lines, prevalence, reliabilities, roc_lines, volumes
 from hemobench.compare.progress import SuiteProgress
-from hemobench.compare.references import SLICE_POSITION
 from hemobench.compare.report import Costs, Evidence, ExampleRow, write_report
+from hemobench.compare.run_task import slug
 from hemobench.compare.session import print_costs
 from hemobench.compare.tables import make_console, print_board
-from hemobench.compare.work import slug
-from hemobench.datasets.case import Dataset
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.support import first_lines
 from hemobench.errors import UserError
+from hemobench.evaluation.slice_position import SLICE_POSITION
 from hemobench.stats import STATISTICS
 from hemobench.training.experiment import package_commit
 

@@ -11,12 +11,12 @@ import numpy as np
 
 import hemobench
 from hemobench.boards.entries import Entrant
+from hemobench.case import Dataset
 from hemobench.compare.leaderboard import Board, Breakdown, MetricScore
 from hemobench.compare.ranking import BoardFacts, build_board
 from hemobench.compare.report import Disagreements
-from hemobench.datasets.case import Dataset
 from hemobench.errors import UserError
-from hemobench.evaluation.answers import Answer
+from hemobench.evaluation.case_predictions import Answer
 from hemobench.predictions.names import few
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import package_commit

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from hemobench.cli.existing import Asked, beside, names_board_file, rank_existing, refuse_existing
-from hemobench.cli.told import told
+from hemobench.cli.shown_command import told
 from hemobench.errors import unknown_name
 
 ENGINES = ("local", "ray")

@@ -14,11 +14,11 @@ from rich.table import Table
 
 from hemobench.cli.progress import reporting_progress
 from hemobench.datasets.check import Report, check_dataset
-from hemobench.datasets.home import CACHE_FOLDERS, cache_home
-from hemobench.datasets.registry import Dataset, dataset_info, known_datasets, open_dataset
+from hemobench.datasets.opening import Dataset, dataset_info, known_datasets, open_dataset
 from hemobench.datasets.rehearsal import LAYOUTS, QUIRKS, get_layout
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES
+from hemobench.machine import CACHE_FOLDERS, cache_home
 
 _PRODUCTS = {"phantom": "ct", "phantom-t1": "t1"}
 DEFAULT_LAYOUT = "nifti"
@@ -113,7 +113,7 @@ def sheet(
     if anatomy is not None and not anatomy.is_dir():
         raise UserError(f"no folder {anatomy}; expected one of label maps; check the path")
     real = open_dataset(beside) if beside is not None else None
-    from hemobench.datasets.phantom.sheet import write_sheet
+    from hemobench.datasets.phantom.contact_sheet import write_sheet
 
     write_sheet(output, anatomy=anatomy, beside=real, patients=patients, jobs=jobs)
     typer.echo(f"contact sheet written to {output}")

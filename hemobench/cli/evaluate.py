@@ -14,12 +14,12 @@ from rich.table import Table
 from hemobench.cli.existing import check_seen_once
 from hemobench.cli.opening import opened
 from hemobench.cli.progress import reporting_progress
-from hemobench.datasets.registry import parse_spec
+from hemobench.datasets.opening import parse_spec
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES
 
 if TYPE_CHECKING:
-    from hemobench.datasets.case import Dataset
+    from hemobench.case import Dataset
     from hemobench.evaluation.run import Evaluation, Progress
 
 HEADINGS = ("metric", "value", "95% interval", "n", "undefined")
@@ -120,7 +120,7 @@ def _of_predictions(
     where: Path, name: str | None, ids: str | None, missing: str, again: bool
 ) -> tuple[_Measure, str]:
     """What measures a folder of predictions on one data set, and its name."""
-    from hemobench.compare.work import slug
+    from hemobench.compare.run_task import slug
     from hemobench.predictions.folder import check_missing, open_predictions
     from hemobench.predictions.measure import evaluate_predictions
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hemobench.cli.told import told
+from hemobench.cli.shown_command import told
 from hemobench.errors import UserError, unknown_name
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def rank_existing(
         from hemobench.boards.entries import parse_entry
         from hemobench.boards.file import BoardFile, read_board_file
         from hemobench.boards.session import SUITE, Terms, compare_entries
-        from hemobench.compare.work import slug
+        from hemobench.compare.run_task import slug
         from hemobench.inference.engine import KINDS
         from hemobench.predictions.folder import COUNT, check_missing
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from hemobench.cli.contact_sheet import draw_cases, refuse_scans, sheet_of
 from hemobench.cli.opening import opened
 from hemobench.cli.progress import reporting_progress
 from hemobench.cli.run import EXIT_USER_ERROR
-from hemobench.cli.sheet import draw_cases, refuse_scans, sheet_of
-from hemobench.datasets.registry import parse_spec
+from hemobench.datasets.opening import parse_spec
 from hemobench.errors import UserError
 
 if TYPE_CHECKING:

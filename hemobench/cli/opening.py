@@ -7,7 +7,7 @@ from typing import Any
 import typer
 
 from hemobench.cli.progress import reporting_progress
-from hemobench.datasets.registry import Dataset, open_dataset, parse_spec
+from hemobench.datasets.opening import Dataset, open_dataset, parse_spec
 
 
 def opened(spec: str, **options: Any) -> Dataset:

@@ -9,24 +9,24 @@ from typing import Any
 
 import typer
 
-from hemobench.cli.start import start_of
+from hemobench.case import Case
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.case import Case
-from hemobench.datasets.people import People
-from hemobench.datasets.registry import Dataset, open_dataset, parse_spec
+from hemobench.datasets.opening import Dataset, open_dataset, parse_spec
+from hemobench.datasets.patient_hashes import People
 from hemobench.datasets.splits import Split, check_disjoint_cases, split_by_patient
 from hemobench.datasets.support import first_lines, unsupported
-from hemobench.datasets.views import SegmentationView
 from hemobench.errors import UserError
-from hemobench.export import export_run
 from hemobench.inference.checkpoint import MANIFEST, PEOPLE, Checkpoint
 from hemobench.inference.shipped import shipped_folder
 from hemobench.io.json_files import read_json, write_json
+from hemobench.release.export import export_run
+from hemobench.release.recipes import Recipe, load_recipe, stream_of
+from hemobench.release.start import start_of
 from hemobench.training.crossfit import EVERYBODY, crossfit, everybody, train_folds
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter, counting
 from hemobench.training.problem import check_config
-from hemobench.training.recipes import Recipe, load_recipe, stream_of
+from hemobench.views.view import SegmentationView
 
 
 def make_checkpoint(

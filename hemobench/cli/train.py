@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from hemobench.cli.recipe import make_checkpoint
-from hemobench.datasets.registry import parse_spec
+from hemobench.datasets.opening import parse_spec
 from hemobench.errors import UserError
 from hemobench.training.config import read_options
 from hemobench.training.one_run import run_folder, train_once

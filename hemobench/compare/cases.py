@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hemobench.compare.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, enlarged, overlay, png_data_uri
+from hemobench.compare.data_uris import PREDICTION_COLOUR, TRUTH_COLOUR, enlarged, overlay, png_data_uri
 from hemobench.labels import CLASSES, PAPER_CLASSES, SUBTYPES
-from hemobench.training.pictures import BEST, FALSE_ALARM, MEDIAN, MISSED, WORST, dice_of
+from hemobench.training.example_slices import BEST, FALSE_ALARM, MEDIAN, MISSED, WORST, dice_of
 from hemobench.training.result import CaseScores, Pictures, RunResult, SlicePredictions
 
 LISTED = 5

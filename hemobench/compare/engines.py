@@ -18,8 +18,17 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 
-from hemobench.compare.work import BUSY, HEARTBEAT_SECONDS, LOST, Heartbeat, Outcome, RunTask, carry_out, visible_gpus
-from hemobench.datasets.home import usable_cores
+from hemobench.compare.run_task import (
+    BUSY,
+    HEARTBEAT_SECONDS,
+    LOST,
+    Heartbeat,
+    Outcome,
+    RunTask,
+    carry_out,
+    visible_gpus,
+)
+from hemobench.machine import usable_cores
 
 TRIES = 2
 BUSY_SECONDS = 1.0

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.compare.answer_curves import precision_recall_lines, prevalence, reliabilities, roc_lines, volumes
 from hemobench.compare.cases import entry_cases
+from hemobench.compare.data_uris import PREDICTION_COLOUR, TRUTH_COLOUR, enlarged, overlay, png_data_uri
 from hemobench.compare.figures import Curve
 from hemobench.compare.leaderboard import Board
-from hemobench.compare.pictures import PREDICTION_COLOUR, TRUTH_COLOUR, enlarged, overlay, png_data_uri
+from hemobench.compare.prediction_curves import precision_recall_lines, prevalence, reliabilities, roc_lines, volumes
 from hemobench.compare.report import Confusion, Disagreements, Evidence, ExampleCell, ExampleRow
 from hemobench.labels import CLASSES, PAPER_CLASSES, SUBTYPES, to_paper_class
 from hemobench.training.config import EPOCH_MONITOR, LOSS_MONITOR, monitor_column

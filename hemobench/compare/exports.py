@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hemobench.compare.leaderboard import Board, Entry, Leaderboard, MetricScore, direction_arrow, write_text
+from hemobench.compare.sentences import agreement_lines, better_than_next, gap_to_best
 from hemobench.compare.tables import score_number
-from hemobench.compare.words import agreement_lines, better_than_next, gap_to_best
 
 _SPECIAL = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",

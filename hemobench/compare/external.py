@@ -13,19 +13,19 @@ import numpy as np
 from hemobench.compare.leaderboard import Board, Entry, MetricScore
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ranking import BoardFacts, build_board
-from hemobench.compare.references import SLICE_POSITION, position_predictions
+from hemobench.compare.run_task import slug
 from hemobench.compare.suites import BoardSpec
-from hemobench.compare.work import slug
 from hemobench.datasets.cache import Examples, build_examples
-from hemobench.datasets.registry import Dataset, open_dataset, parse_spec
+from hemobench.datasets.opening import Dataset, open_dataset, parse_spec
 from hemobench.datasets.splits import Split, check_disjoint_cases, check_unseen
 from hemobench.datasets.support import first_lines, unsupported
-from hemobench.datasets.views import view_to_mapping
 from hemobench.errors import UserError
-from hemobench.metrics.registry import higher_is_better
+from hemobench.evaluation.slice_position import SLICE_POSITION, position_predictions
+from hemobench.metrics.definitions import higher_is_better
 from hemobench.training.experiment import score_run
 from hemobench.training.loop import BEST
 from hemobench.training.result import RESULT_FILE, RunResult, SlicePredictions
+from hemobench.views.view import view_to_mapping
 
 DROP = "drop_"
 FOLDER = "external"

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from hemobench.metrics.registry import METRICS
+from hemobench.metrics.definitions import METRICS
 
 SCHEMA = "hemobench.leaderboard/1"
 PHANTOM_MARK = "PHANTOM patients: not a clinical score"

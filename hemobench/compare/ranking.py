@@ -10,16 +10,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.compare import words
+from hemobench.compare import sentences as words
 from hemobench.compare.agreement import abc2_agreement, volume_agreement
 from hemobench.compare.calibrated import CALIBRATED, Calibrated, calibrated
-from hemobench.compare.folds import by_seed, joined, spread_of, variance_shares
+from hemobench.compare.folds import by_seed, spread_of, variance_shares
 from hemobench.compare.leaderboard import Board, Entry, Gap, MetricScore
 from hemobench.compare.leaderboard import Question as Asked
 from hemobench.errors import UserError
+from hemobench.evaluation.pooled_folds import joined
 from hemobench.labels import SUBTYPES
 from hemobench.metrics.classification import STUDY
-from hemobench.metrics.registry import METRICS, higher_is_better, metric_range
+from hemobench.metrics.definitions import METRICS, higher_is_better, metric_range
 from hemobench.stats import (
     EntrySummary,
     Question,

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from hemobench.compare.engines import BUSY_SECONDS, TRIES, Ended, Note
-from hemobench.compare.work import BUSY, HEARTBEAT_SECONDS, LOST, REFUSED, Heartbeat, Outcome, RunTask, carry_out
-from hemobench.datasets.home import cache_home
+from hemobench.compare.run_task import BUSY, HEARTBEAT_SECONDS, LOST, REFUSED, Heartbeat, Outcome, RunTask, carry_out
 from hemobench.errors import UserError
+from hemobench.machine import cache_home
 
 
 def on_ray(tasks: Sequence[RunTask], jobs: int | None, note: Note) -> Iterator[Ended]:

@@ -17,8 +17,6 @@ import yaml
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from hemobench.compare.answer_curves import Line, Reliability, Volumes
-from hemobench.compare.answer_figures import bland_altman_figure, differences_figure, reliability_figure, roc_figure
 from hemobench.compare.cases import EntryCases
 from hemobench.compare.figures import (
     Curve,
@@ -30,8 +28,10 @@ from hemobench.compare.figures import (
     per_type_figure,
 )
 from hemobench.compare.leaderboard import Board, Gap, Leaderboard, direction_arrow, write_text
+from hemobench.compare.prediction_curves import Line, Reliability, Volumes
+from hemobench.compare.prediction_figures import bland_altman_figure, differences_figure, reliability_figure, roc_figure
+from hemobench.compare.sentences import agreement_lines, answer_in_words, better_than_next, gap_to_best, in_words
 from hemobench.compare.tables import duration, score_number
-from hemobench.compare.words import agreement_lines, answer_in_words, better_than_next, gap_to_best, in_words
 from hemobench.metrics.names import metric_words
 
 

@@ -18,21 +18,22 @@ from hemobench.compare.folds import fingerprint_of
 from hemobench.compare.leaderboard import Board, Leaderboard
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ranking import BoardFacts, build_board
-from hemobench.compare.references import SLICE_POSITION, slice_position_predictions
 from hemobench.compare.report import Disagreements
+from hemobench.compare.run_task import RunTask, Workforce, slug
 from hemobench.compare.suites import FOLD_VALIDATION, IMAGE, PATIENT, BoardSpec, Suite
 from hemobench.compare.train_all import RUNS_FILE, RunsTable, train_all
-from hemobench.compare.work import RunTask, Workforce, slug
 from hemobench.datasets.cache import Examples, build_examples
 from hemobench.datasets.image_splits import by_image, paired_splits, shared_patients, split_by_image
-from hemobench.datasets.registry import Dataset, dataset_info, open_dataset, parse_spec
+from hemobench.datasets.opening import Dataset, dataset_info, open_dataset, parse_spec
 from hemobench.datasets.splits import PARTS, Split, check_disjoint, kfold_by_patient, split_by_patient
 from hemobench.datasets.support import first_lines, unsupported
-from hemobench.datasets.views import SegmentationView, View, mask_of, view_to_mapping
 from hemobench.errors import UserError
+from hemobench.evaluation.slice_position import SLICE_POSITION, slice_position_predictions
 from hemobench.stats import STATISTICS
 from hemobench.training.experiment import package_commit
 from hemobench.training.result import Predictions, RunResult
+from hemobench.views.render import mask_of
+from hemobench.views.view import SegmentationView, View, view_to_mapping
 
 FEW_PATIENTS = 60
 ADVISED_FOLDS = 5

@@ -13,11 +13,11 @@ from hemobench.compare.evidence import board_evidence
 from hemobench.compare.exports import write_tables
 from hemobench.compare.leaderboard import Board, Leaderboard, write_leaderboard
 from hemobench.compare.progress import SuiteProgress
-from hemobench.compare.references import SLICE_POSITION
 from hemobench.compare.report import Costs, write_report
 from hemobench.compare.runner import Guests, SuiteResult, Workforce, run_suite
 from hemobench.compare.suites import Suite
 from hemobench.compare.tables import make_console, print_board, timing_table
+from hemobench.evaluation.slice_position import SLICE_POSITION
 
 
 def compare_suite(

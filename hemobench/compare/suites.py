@@ -18,16 +18,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from hemobench.compare.strict_yaml import Fields, Source, located, read_yaml
-from hemobench.datasets.registry import dataset_info, parse_spec
+from hemobench.datasets.opening import dataset_info, parse_spec
 from hemobench.datasets.support import unsupported
-from hemobench.datasets.views import View, view_from_mapping
 from hemobench.errors import UserError, unknown_name
-from hemobench.metrics.registry import METRICS
+from hemobench.io.strict_yaml import Fields, Source, located, read_yaml
+from hemobench.metrics.definitions import METRICS
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import check_epochs, check_stream
 from hemobench.training.problem import check_config
 from hemobench.training.stream import StreamSpec
+from hemobench.views.view import View, view_from_mapping
 
 TASKS = ("classification", "segmentation")
 BOARD_KEYS = ("task", "view", "seed")

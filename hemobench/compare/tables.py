@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hemobench.compare.leaderboard import Board, Breakdown, Entry, MetricScore, direction_arrow
-from hemobench.compare.words import agreement_lines, better_than_next, gap_to_best
+from hemobench.compare.sentences import agreement_lines, better_than_next, gap_to_best
 
 PLAIN_WIDTH = 120
 HEADING_WIDTH = 15

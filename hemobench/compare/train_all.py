@@ -15,9 +15,9 @@ from hemobench.compare.estimate import estimate_suite
 from hemobench.compare.leaderboard import write_text
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ray_engine import on_ray
+from hemobench.compare.run_task import DONE, Outcome, RunTask, Workforce, carry_out
 from hemobench.compare.suites import BoardSpec, Suite
 from hemobench.compare.tables import duration, score_number
-from hemobench.compare.work import DONE, Outcome, RunTask, Workforce, carry_out
 from hemobench.datasets.cache import Examples
 from hemobench.errors import UserError
 from hemobench.training.experiment import finished_result, teachers

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.spatial import cKDTree
 
-from hemobench.datasets.case import Case
+from hemobench.case import Case
+from hemobench.views.windows import apply_window
 from hemobench.volume import GREY, Volume
-from hemobench.windows import apply_window
 
 TOLERANCE, TOLERANCE_UNKNOWN_PATIENTS = 0.08, 0.025
 _BLOCKS, _COARSE = 16, 4

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.case import Case, Dataset, DatasetInfo, Loaded
+from hemobench.case import Case, Dataset, DatasetInfo, Loaded
 from hemobench.datasets.catalogue import BHSD, MBH_SEG
 from hemobench.datasets.nifti_pairs import (
     checked_folder,

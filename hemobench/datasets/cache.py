@@ -20,21 +20,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.case import Case
-from hemobench.datasets.home import cache_home, usable_cores
-from hemobench.datasets.registry import Dataset
+from hemobench.case import Case
+from hemobench.datasets.opening import Dataset
 from hemobench.datasets.slice_masks import slice_masks
-from hemobench.datasets.views import (
+from hemobench.errors import UserError
+from hemobench.machine import cache_home, usable_cores
+from hemobench.views.head_box import network_grid
+from hemobench.views.render import render
+from hemobench.views.view import (
     ClassificationView,
     SegmentationView,
     View,
     default_view,
-    network_grid,
-    render,
     view_from_mapping,
     view_to_mapping,
 )
-from hemobench.errors import UserError
 from hemobench.volume import Volume
 
 __all__ = [

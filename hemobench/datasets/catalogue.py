@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hemobench.datasets.case import YOUR_OWN, DatasetInfo
+from hemobench.case import YOUR_OWN, DatasetInfo
 
 PHANTOM = DatasetInfo(
     name="phantom",

@@ -12,8 +12,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from hemobench.case import Case, Dataset, DatasetInfo
 from hemobench.datasets.alike import Prints, Twins, find_twins, prints_of
-from hemobench.datasets.case import Case, Dataset, DatasetInfo
 from hemobench.datasets.contradictions import UNKNOWN_LABEL, contradictions, known_labels
 from hemobench.datasets.nifti_pairs import printable
 from hemobench.datasets.odd_masks import oddity_of

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.case import Case, DatasetInfo, Loaded
+from hemobench.case import Case, DatasetInfo, Loaded
 from hemobench.labels import CLASSES, LABEL_IDS, SUBTYPES, with_any
 
 UNKNOWN_LABEL = -1

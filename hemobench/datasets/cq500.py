@@ -12,7 +12,7 @@ import re
 from functools import partial
 from pathlib import Path
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import CQ500
 from hemobench.datasets.nifti_pairs import checked_folder, csv_rows, few, fingerprint, printable, zero_or_one
 from hemobench.errors import UserError

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import FREESURFER
 from hemobench.datasets.nifti_pairs import checked_folder, fingerprint, read_mask_on
 from hemobench.errors import UserError

@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import HEMSEG
 from hemobench.datasets.nifti_pairs import binary, checked_folder, few, fingerprint, list_nifti, printable
-from hemobench.datasets.rsna import IMAGES, KNOWN_REPAIRS
+from hemobench.datasets.rsna.dataset import IMAGES, KNOWN_REPAIRS
 from hemobench.datasets.slice_stack import Stack, read_stack
 from hemobench.errors import UserError
 from hemobench.io.nifti import read_label_map_with_remarks

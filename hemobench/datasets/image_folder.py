@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import IMAGE_FOLDER
 from hemobench.datasets.image_labels import (
     Columns,
@@ -38,8 +38,8 @@ from hemobench.datasets.tables import TABLE_ENDINGS
 from hemobench.errors import UserError
 from hemobench.io.pictures import MAX_PIXELS, NOMINAL_FIELD_MM, NOMINAL_SLICE_MM, read_grey, read_picture
 from hemobench.labels import LABEL_IDS, SUBTYPES
+from hemobench.views.windows import Window, get_window, hu_from_grey
 from hemobench.volume import GREY, Volume, display_affine
-from hemobench.windows import Window, get_window, hu_from_grey
 
 MASKS = "masks"
 LEAK_WARNING = (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import INSTANCE22
 from hemobench.datasets.nifti_pairs import binary, checked_folder, fingerprint, list_nifti, read_pair, unmatched
 from hemobench.errors import UserError

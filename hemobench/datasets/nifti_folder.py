@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import NIFTI_FOLDER
 from hemobench.datasets.nifti_pairs import (
     binary,

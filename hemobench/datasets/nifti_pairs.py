@@ -13,7 +13,7 @@ import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.case import DatasetInfo
+from hemobench.case import DatasetInfo
 from hemobench.datasets.tables import PLAIN, Layout, csv_reader, whole
 from hemobench.errors import UserError
 from hemobench.io.nifti import read_label_map_with_remarks, read_nifti, read_space

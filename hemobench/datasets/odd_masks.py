@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hemobench.datasets.case import DatasetInfo, Loaded
+from hemobench.case import DatasetInfo, Loaded
 from hemobench.volume import GREY
 
 INVERTED = "of more than half of all voxels (inverted?)"

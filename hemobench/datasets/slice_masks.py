@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.case import Loaded
-from hemobench.datasets.views import ClassificationView, square_slices
+from hemobench.case import Loaded
 from hemobench.labels import UNKNOWN
+from hemobench.views.slices import square_slices
+from hemobench.views.view import ClassificationView
 
 _HALF = 128
 

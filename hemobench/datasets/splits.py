@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.case import Case, Dataset
+from hemobench.case import Case, Dataset
 from hemobench.errors import UserError
 from hemobench.io.atomic import replacing
 from hemobench.labels import SUBTYPES

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from hemobench.datasets.case import Dataset, DatasetInfo
-from hemobench.datasets.views import SegmentationView, View
+from hemobench.case import Dataset, DatasetInfo
+from hemobench.views.view import SegmentationView, View
 
 SHOWN_LINES = 3
 
@@ -13,8 +13,8 @@ SHOWN_LINES = 3
 def unsupported(info: DatasetInfo, task: str, view: View) -> str | None:
     """Why a data set cannot serve this task and view, None when it can.
 
-    >>> from hemobench.datasets.registry import dataset_info
-    >>> from hemobench.datasets.views import default_view
+    >>> from hemobench.datasets.opening import dataset_info
+    >>> from hemobench.views.view import default_view
     >>> unsupported(dataset_info("phantom-t1"), "classification", default_view("classification"))
     "data set 'phantom-t1' is for segmentation, not for classification"
     """
@@ -34,7 +34,7 @@ def default_task(info: DatasetInfo) -> str:
 def default_target(info: DatasetInfo) -> str:
     """The structure that a segmentation without a named target is of: the first that the masks mark.
 
-    >>> from hemobench.datasets.registry import dataset_info
+    >>> from hemobench.datasets.opening import dataset_info
     >>> default_target(dataset_info("phantom-t1")), default_target(dataset_info("rsna"))
     ('ventricles', 'haemorrhage')
     """

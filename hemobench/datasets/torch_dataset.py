@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset as TorchDataset
 
+from hemobench.case import Dataset
 from hemobench.datasets.cache import Examples, build_examples
-from hemobench.datasets.case import Dataset
-from hemobench.datasets.registry import open_dataset
-from hemobench.datasets.views import ClassificationView, SegmentationView, View
+from hemobench.datasets.opening import open_dataset
 from hemobench.errors import UserError
+from hemobench.views.view import ClassificationView, SegmentationView, View
 
 Transform = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import VENTRICLES
 from hemobench.errors import UserError, unknown_name
 from hemobench.io.archive import file_entry, zip_entries

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from hemobench.evaluation.answers import Answer, SliceAnswer, StudyAnswer
+from hemobench.evaluation.case_predictions import Answer, SliceAnswer, StudyAnswer
 
 NAME = ".answers.jsonl"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hemobench.datasets.case import Dataset
+from hemobench.case import Dataset
 from hemobench.errors import UserError, unknown_name
 from hemobench.evaluation.run import Evaluation, check_measurable, check_seen, evaluate
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint

@@ -6,11 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
+from hemobench.components import TOUCHING
 from hemobench.inference.lesions import occupied_box
 from hemobench.labels import LABEL_IDS
 from hemobench.metrics.segmentation import segmentation_metrics, voxel_counts
-from hemobench.pieces import TOUCHING
 
 _OF_MILLIMETRES = (
     *("nsd_2mm", "hd95_mm", "volume_ml_true", "volume_ml_pred", "volume_error_ml", "abs_volume_error_ml"),

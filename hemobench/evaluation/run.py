@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 
 import hemobench
-from hemobench.datasets.case import Case, Dataset
-from hemobench.datasets.people import People, Seen, find_seen, unseen_cases
+from hemobench.case import Case, Dataset
+from hemobench.datasets.patient_hashes import People, Seen, find_seen, unseen_cases
 from hemobench.errors import UserError
-from hemobench.evaluation.answers import Answer, answer_cases
+from hemobench.evaluation.case_predictions import Answer, answer_cases
 from hemobench.evaluation.journal import Journal
 from hemobench.evaluation.scores import (
     Rule,

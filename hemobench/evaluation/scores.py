@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from hemobench.compare.references import height_probabilities, relative_height
-from hemobench.datasets.case import Case
-from hemobench.evaluation.answers import Answer
+from hemobench.case import Case
+from hemobench.evaluation.case_predictions import Answer
+from hemobench.evaluation.slice_position import height_probabilities, relative_height
 from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.context import study_logits
 from hemobench.inference.networks import threshold_of

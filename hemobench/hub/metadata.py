@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from hemobench.datasets.registry import dataset_info, known_datasets
+from hemobench.datasets.opening import dataset_info, known_datasets
 from hemobench.errors import UserError
 from hemobench.inference.config import VENTRICLE_ROLES, CheckpointConfig
 

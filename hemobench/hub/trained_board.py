@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from hemobench.boards.record import Record, Row
-from hemobench.datasets.registry import dataset_info, known_datasets
+from hemobench.datasets.opening import dataset_info, known_datasets
 from hemobench.errors import UserError
 from hemobench.evaluation.scores import Rule
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hemobench.datasets.people import People
+from hemobench.datasets.patient_hashes import People
 from hemobench.errors import UserError
 from hemobench.inference import places as _places
 from hemobench.inference.config import CheckpointConfig

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from hemobench.datasets.views import ClassificationView, View, view_from_mapping, view_to_mapping
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES, SUBTYPES
 from hemobench.models.names import context_of
+from hemobench.views.view import ClassificationView, View, view_from_mapping, view_to_mapping
 
 SCHEMA = 1
 # What a checkpoint does in the study pipeline: its task and its outputs in their order.

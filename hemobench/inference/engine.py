@@ -7,15 +7,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
-from hemobench.datasets.home import cpu_has_fast_bf16
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.checkpoint import Checkpoint
 from hemobench.inference.openvino_engine import OpenVinoEngine, has_graph, has_openvino, network_of, run_beside
+from hemobench.machine import cpu_has_fast_bf16
+from hemobench.views.sliding import Engine
 
 KINDS = ("auto", "openvino", "torch")
 PRECISIONS = ("auto", "bf16", "fp32")
@@ -39,18 +36,6 @@ for folder in sys.argv[1:]:
 _GPU_DEVICES = (Path("/dev/nvidiactl"), Path("/dev/dxg"), Path("/dev/kfd"))
 _shared: OrderedDict[tuple[str, str, str], _Shared] = OrderedDict()
 _shared_lock = threading.Lock()
-
-
-class Engine(Protocol):
-    """Computes one network. description: library, precision and threads in words. context: slices on each side that a
-    slice-wise network looks at, None for every other network."""
-
-    description: str
-    context: int | None
-
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Logits (B, K) or (B, K, *spatial) of a batch (B, C, *spatial). Any thread may call it; nothing is kept."""
-        ...
 
 
 class _Shared:

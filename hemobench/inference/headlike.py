@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from hemobench.errors import UserError
 from hemobench.inference.head_picture import features_of
 from hemobench.io.values import sampled
+from hemobench.views.windows import Window, apply_window, get_window
 from hemobench.volume import GREY, Volume
-from hemobench.windows import Window, apply_window, get_window
 
 NO_HEAD_CT, NO_HEAD_MR = "this does not look like a head CT", "this does not look like an MRI of a head"
 """How the line begins that stands above an answer to what looks like no head."""

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from hemobench.datasets.views import assumed_scale
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.headlike import refuse_labels, unlike_a_head
 from hemobench.inference.plausible import doubts_about
@@ -17,8 +16,9 @@ from hemobench.io.remarks import note, unlike
 from hemobench.io.scan import NO_AIR
 from hemobench.io.values import is_ct_without_units, looks_like_brain
 from hemobench.labels import SUBTYPES
+from hemobench.views.head_box import assumed_scale
+from hemobench.views.windows import apply_window, get_window
 from hemobench.volume import AIR_HU, DISPLAY_ORIENTATION, GREY, Volume
-from hemobench.windows import apply_window, get_window
 
 MODALITIES = ("CT", GREY, "MR")
 # The window that `read_scan` takes black and white of a picture for.

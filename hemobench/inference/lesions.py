@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from hemobench.components import TOUCHING
 from hemobench.errors import UserError
 from hemobench.inference.report import Lesion
 from hemobench.labels import SUBTYPES
 from hemobench.metrics.volumetry import abc2_ml
-from hemobench.pieces import TOUCHING
 from hemobench.volume import Volume
 
 _IDS = len(SUBTYPES) + 1

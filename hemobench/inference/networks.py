@@ -13,16 +13,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import expit, log_softmax, logit, softmax
 
-from hemobench.datasets.views import ClassificationView, SegmentationView, slice_images
+from hemobench.components import sure_pieces
 from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.context import in_context, study_logits
-from hemobench.inference.engine import Engine
-from hemobench.inference.grids import network_input, to_source
 from hemobench.inference.lesions import occupied_box
-from hemobench.inference.sliding import predict_slices, predict_volume
 from hemobench.labels import CLASSES
-from hemobench.pieces import sure_pieces
-from hemobench.resampling import AxisGrid
+from hemobench.views.resampling import AxisGrid
+from hemobench.views.scan_grid import network_input, to_source
+from hemobench.views.slices import slice_images
+from hemobench.views.sliding import Engine, predict_slices, predict_volume
+from hemobench.views.view import ClassificationView, SegmentationView
 from hemobench.volume import Volume
 
 Box = tuple[slice, slice, slice]

@@ -21,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import hemobench
-from hemobench.datasets.home import cache_home, usable_cores
 from hemobench.inference.checkpoint import Checkpoint
 from hemobench.inference.config import CheckpointConfig
+from hemobench.machine import cache_home, usable_cores
 
 PRECISIONS = {"bf16": "bf16", "fp32": "f32"}
 _TRACED_SLICES = 3  # of a slice-wise network, whose number of slices stays free: more would only take longer

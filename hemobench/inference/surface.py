@@ -17,7 +17,7 @@ from skimage.measure import marching_cubes
 from hemobench.errors import UserError
 from hemobench.inference.lesions import lesion_voxels, occupied_box
 from hemobench.inference.report import StudyReport
-from hemobench.resampling import AxisGrid, grid_around, resample
+from hemobench.views.resampling import AxisGrid, grid_around, resample
 from hemobench.volume import LABEL_MAP, Volume
 
 LESION_STEP_MM = 1.5

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeGuard
 
-from hemobench.datasets.views import ClassificationView
 from hemobench.inference.config import CheckpointConfig
+from hemobench.views.view import ClassificationView
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -21,8 +21,8 @@ from hemobench.io.remarks import mended, note, part
 from hemobench.io.scan import DicomSource, Scan, SourceSlice, check_size
 from hemobench.io.slice_order import exchanged
 from hemobench.io.values import as_hounsfield
+from hemobench.views.windows import to_grey_uint8
 from hemobench.volume import Volume, slice_number
-from hemobench.windows import to_grey_uint8
 
 # Above this a slice of CT has no air in it, which no slice of a head is without.
 _NO_AIR_HU = -300

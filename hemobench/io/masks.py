@@ -12,8 +12,8 @@ from hemobench.errors import UserError
 from hemobench.io.atomic import replacing
 from hemobench.io.nifti import write_nifti
 from hemobench.io.scan import DicomSource, GridSource, Scan, Space
+from hemobench.views.windows import Window, to_grey_uint8
 from hemobench.volume import Volume
-from hemobench.windows import Window, to_grey_uint8
 
 # Okabe and Ito's colours, which colour-blind people tell apart: labels 1 to 5 in the order of SUBTYPES.
 LABEL_COLOURS = ((230, 159, 0), (213, 94, 0), (0, 158, 115), (86, 180, 233), (204, 121, 167))

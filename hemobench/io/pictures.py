@@ -21,8 +21,8 @@ from hemobench.io.polarity import TURNED, UNSURE, Polarity, polarity_of, without
 from hemobench.io.remarks import note, part
 from hemobench.io.scan import GridSource, Scan, Space
 from hemobench.io.values import moved_to_hounsfield
+from hemobench.views.windows import Window, apply_window, get_window, hu_from_grey
 from hemobench.volume import Volume, display_affine
-from hemobench.windows import Window, apply_window, get_window, hu_from_grey
 
 _FORMATS = ("JPEG", "PNG")
 _MODES = ("L", "1", "P", "LA", "RGB", "RGBA")

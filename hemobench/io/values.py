@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from hemobench.io.polarity import TURNED, Polarity, polarity_of
+from hemobench.views.windows import Window, get_window
 from hemobench.volume import AIR_HU
-from hemobench.windows import Window, get_window
 
 _Voxels = NDArray[np.float32]
 _Values = NDArray[np.floating]

@@ -15,8 +15,8 @@ from hemobench.metrics.classification import (
     study_maximum,
     undefined_subtypes,
 )
+from hemobench.metrics.definitions import METRICS, SEGMENTATION_SUFFIXES, MetricInfo, higher_is_better, metric_info
 from hemobench.metrics.ranking import auroc, average_precision, sensitivity_at_specificity, specificity_at_sensitivity
-from hemobench.metrics.registry import METRICS, SEGMENTATION_SUFFIXES, MetricInfo, higher_is_better, metric_info
 from hemobench.metrics.segmentation import lesion_counts, lesion_f1, lesions_abc2_ml, segmentation_metrics, voxel_counts
 from hemobench.metrics.surface import hd95_mm, nsd, surface_distances
 from hemobench.metrics.volumetry import abc2_ml, bland_altman, volume_ml

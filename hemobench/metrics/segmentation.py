@@ -23,10 +23,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
+from hemobench.components import TOUCHING
 from hemobench.metrics.surface import bounding_box, surface_distances
 from hemobench.metrics.validation import BoolArray, checked_masks, checked_steps
 from hemobench.metrics.volumetry import abc2_ml, volume_ml
-from hemobench.pieces import TOUCHING
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
+from hemobench.components import TOUCHING
 from hemobench.metrics.midsagittal import CLOSED_MM, Midplane, inner_skull
 from hemobench.metrics.validation import BoolArray, FloatArray, checked_masks
-from hemobench.pieces import TOUCHING
 from hemobench.volume import Volume
 
 # The frontal horns: what lies so far behind the foremost point of the ventricles; the foramina of Monro come about then

@@ -19,13 +19,13 @@ import yaml
 from scipy.special import expit, logit
 
 import hemobench
-from hemobench.datasets.case import Case, Dataset, Loaded
-from hemobench.datasets.people import find_seen, unseen_cases
+from hemobench.case import Case, Dataset, Loaded
+from hemobench.datasets.patient_hashes import find_seen, unseen_cases
 from hemobench.errors import UserError
-from hemobench.evaluation.answers import Answer, SliceAnswer, StudyAnswer, mask_path, read_ahead
+from hemobench.evaluation.case_predictions import Answer, SliceAnswer, StudyAnswer, mask_path, read_ahead
+from hemobench.evaluation.contact_sheet import scan_of
 from hemobench.evaluation.journal import Journal
 from hemobench.evaluation.scores import Rule
-from hemobench.evaluation.sheet import scan_of
 from hemobench.inference.checkpoint import Checkpoint
 from hemobench.inference.config import JOINT_SLICE, JOINT_STUDY
 from hemobench.inference.networks import threshold_of

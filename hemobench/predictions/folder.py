@@ -14,13 +14,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hemobench.compare.strict_yaml import read_yaml
-from hemobench.datasets.case import Case, Dataset
-from hemobench.datasets.home import usable_cores
+from hemobench.case import Case, Dataset
 from hemobench.datasets.nifti_pairs import stem_of
 from hemobench.errors import UserError, unknown_name
 from hemobench.io.json_files import read_json
+from hemobench.io.strict_yaml import read_yaml
 from hemobench.labels import CLASSES, LABEL_IDS, SUBTYPES
+from hemobench.machine import usable_cores
 from hemobench.predictions.dicom_seg import seg_header
 from hemobench.predictions.ids import IDS_FILE, IdMap, binary_or_ours, read_ids
 from hemobench.predictions.masks import ids_in, is_dicom

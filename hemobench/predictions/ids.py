@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.compare.strict_yaml import read_yaml
 from hemobench.datasets.nifti_pairs import printable
 from hemobench.errors import UserError, unknown_name
+from hemobench.io.strict_yaml import read_yaml
 from hemobench.labels import LABEL_IDS, SUBTYPES, UNTYPED
 
 IDS_FILE = "ids.yaml"

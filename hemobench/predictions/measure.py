@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import hemobench
-from hemobench.datasets.case import Dataset
-from hemobench.evaluation.answers import Answer
+from hemobench.case import Dataset
+from hemobench.evaluation.case_predictions import Answer
 from hemobench.evaluation.journal import Journal
 from hemobench.evaluation.run import SCHEMA, Evaluation, Progress, Subject, finished_in, score_answers, write_files
 from hemobench.evaluation.scores import Rule
-from hemobench.predictions.answers import answer_all, classes_of, lacking
+from hemobench.predictions.case_predictions import answer_all, classes_of, lacking
 from hemobench.predictions.folder import EMPTY, MADE_BY, Predictions
 from hemobench.predictions.names import few
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from hemobench.datasets.case import Case
+from hemobench.case import Case
 from hemobench.datasets.nifti_pairs import printable
 from hemobench.errors import UserError
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
-from hemobench.datasets.case import Case, Dataset
-from hemobench.datasets.rsna import KNOWN_REPAIRS, load_rsna
-from hemobench.datasets.rsna_index import images_of
+from hemobench.case import Case, Dataset
+from hemobench.datasets.rsna.dataset import KNOWN_REPAIRS, load_rsna
+from hemobench.datasets.rsna.index import images_of
 from hemobench.datasets.slice_stack import read_stack
 
 

@@ -13,7 +13,9 @@ from typing import Any
 
 import yaml
 
-from hemobench.datasets.views import (
+from hemobench.errors import UserError, unknown_name
+from hemobench.models.names import ANSWER_OPTIONS, context_of
+from hemobench.views.view import (
     ClassificationView,
     SegmentationView,
     View,
@@ -21,8 +23,6 @@ from hemobench.datasets.views import (
     view_from_mapping,
     view_to_mapping,
 )
-from hemobench.errors import UserError, unknown_name
-from hemobench.models.names import ANSWER_OPTIONS, context_of
 
 TASKS = ("classification", "segmentation")
 OPTIMIZERS = ("adam", "adamw")

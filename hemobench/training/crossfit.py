@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from hemobench.case import Case
 from hemobench.datasets.cache import Examples
-from hemobench.datasets.case import Case
 from hemobench.datasets.splits import Split, kfold_by_patient
 from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig

@@ -12,16 +12,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from hemobench.components import sure_pieces
 from hemobench.datasets.cache import Examples
-from hemobench.datasets.views import SegmentationView
 from hemobench.labels import UNTYPED
 from hemobench.metrics import classification_metrics, exclusive_accuracy, segmentation_metrics
 from hemobench.metrics.segmentation import voxel_counts
-from hemobench.pieces import sure_pieces
 from hemobench.training.batches import BatchSource
 from hemobench.training.config import EPOCH_MONITOR, LOSS_MONITOR
 from hemobench.training.problem import Problem
 from hemobench.training.result import CaseScores, SlicePredictions
+from hemobench.views.view import SegmentationView
 
 THRESHOLD = 0.5
 

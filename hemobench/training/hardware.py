@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from hemobench.datasets.home import BF16_FLAG, CPUINFO, cpu_has_fast_bf16
 from hemobench.errors import UserError
+from hemobench.machine import BF16_FLAG, CPUINFO, cpu_has_fast_bf16
 
 _LAYOUTS = {4: torch.channels_last, 5: torch.channels_last_3d}
 

@@ -7,9 +7,9 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+from hemobench.case import Dataset
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.case import Dataset
-from hemobench.datasets.registry import open_dataset, parse_spec
+from hemobench.datasets.opening import open_dataset, parse_spec
 from hemobench.datasets.splits import Split, official_split, split_by_patient
 from hemobench.datasets.support import first_lines
 from hemobench.errors import UserError

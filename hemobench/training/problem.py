@@ -11,16 +11,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from hemobench.datasets.cache import Examples
-from hemobench.datasets.views import SegmentationView, default_view
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES, PAPER_CLASSES, to_paper_class
 from hemobench.losses import TYPED_LOSSES, WHERE_LOSSES, create_loss
-from hemobench.metrics.registry import METRICS
+from hemobench.metrics.definitions import METRICS
 from hemobench.models import create_model
 from hemobench.models.timm_unet import FAMILY
 from hemobench.training.config import EPOCH_MONITOR, LOSS_MONITOR, TrainConfig
 from hemobench.training.sampling import balanced_shares, shares_by_size
 from hemobench.training.slices import drawable_slices
+from hemobench.views.view import SegmentationView, default_view
 from hemobench.weighting import ClassWeights, create_weighting
 
 EXCLUSIVE_LOSS = "cross-entropy"

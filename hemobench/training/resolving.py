@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hemobench.datasets.registry import dataset_info
+from hemobench.datasets.opening import dataset_info
 from hemobench.datasets.support import default_target, default_task, unsupported
-from hemobench.datasets.views import default_view, view_to_mapping
 from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig
+from hemobench.views.view import default_view, view_to_mapping
 
 
 def resolve_config(options: Mapping[str, Any], dataset: str, size: int | None) -> TrainConfig:

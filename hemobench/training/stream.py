@@ -17,9 +17,9 @@ from types import TracebackType
 from typing import Any
 
 from hemobench.datasets.cache import Examples, build_examples, cache_home, examples_key
-from hemobench.datasets.registry import Dataset, dataset_info, open_dataset, parse_spec
-from hemobench.datasets.views import View
+from hemobench.datasets.opening import Dataset, dataset_info, open_dataset, parse_spec
 from hemobench.errors import UserError
+from hemobench.views.view import View
 
 # Far from the seeds that people choose, so that no shard repeats a data set that is validated or tested on.
 FIRST_SEED = 1_000_000

@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from hemobench.datasets.home import cache_home
+from hemobench.machine import cache_home
 
 FOLDER = Path(__file__).resolve().parents[2] / "benchmarks"
 

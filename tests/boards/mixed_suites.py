@@ -17,11 +17,11 @@ from hemobench.compare.costs import StageClock
 from hemobench.compare.leaderboard import Board, Entry
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.runner import SuiteResult, Workforce, run_suite
-from hemobench.compare.strict_yaml import Source
 from hemobench.compare.suites import Suite, parse_suite
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.io.nifti import write_nifti
+from hemobench.io.strict_yaml import Source
 from hemobench.volume import LABEL_MAP, Volume, display_affine
 
 SHAPE = (4, 32, 32)

@@ -18,15 +18,15 @@ from hemobench.boards.masks import masks_board
 from hemobench.boards.probabilities import slices_board, studies_board
 from hemobench.boards.session import _evidence
 from hemobench.boards.shared_cases import Task
+from hemobench.case import Dataset
 from hemobench.compare.leaderboard import Leaderboard, to_json
 from hemobench.compare.progress import SuiteProgress
-from hemobench.compare.references import SLICE_POSITION
 from hemobench.compare.report import Costs, render_report
-from hemobench.datasets.case import Dataset
-from hemobench.datasets.people import People, person_hash
-from hemobench.datasets.views import SegmentationView
+from hemobench.datasets.patient_hashes import People, person_hash
 from hemobench.errors import UserError
+from hemobench.evaluation.slice_position import SLICE_POSITION
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
+from hemobench.views.view import SegmentationView
 
 
 def ask(

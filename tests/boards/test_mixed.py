@@ -32,14 +32,14 @@ from hemobench.boards.entries import NOTHING
 from hemobench.boards.session import Terms
 from hemobench.compare.evidence import board_evidence
 from hemobench.compare.leaderboard import to_csv, to_json
-from hemobench.compare.references import SLICE_POSITION
 from hemobench.compare.report import Costs, render_report
 from hemobench.compare.runner import SuiteResult
 from hemobench.datasets.catalogue import NIFTI_FOLDER
-from hemobench.datasets.people import People, person_hash
-from hemobench.datasets.views import SegmentationView
+from hemobench.datasets.patient_hashes import People, person_hash
 from hemobench.errors import UserError
+from hemobench.evaluation.slice_position import SLICE_POSITION
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
+from hemobench.views.view import SegmentationView
 
 SEGMENTER, CLASSIFIER = "hand-made-haemorrhage", "hand-made-slice-classifier"
 Run = Callable[..., SuiteResult]
@@ -178,7 +178,7 @@ def test_a_second_run_asks_nothing_again(
         raise AssertionError("asked again")
 
     monkeypatch.setattr("hemobench.evaluation.run.collect", asked)
-    monkeypatch.setattr("hemobench.predictions.answers._answers", asked)
+    monkeypatch.setattr("hemobench.predictions.case_predictions._answers", asked)
     monkeypatch.setattr("hemobench.boards.placed.outlined", asked)
     second = run(every(place), said=tmp_path / "said")
     # Six entries on two boards, of which four serve both.

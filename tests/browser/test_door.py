@@ -12,7 +12,7 @@ from PIL import Image
 
 from demo.examples import examples
 from hemobench.io import read_scan
-from hemobench.windows import to_grey_uint8
+from hemobench.views.windows import to_grey_uint8
 
 from .scan_pages import LONG_MS, NAME, choose_example, drawn, drop, report_of, status, upload
 

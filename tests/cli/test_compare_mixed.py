@@ -18,8 +18,8 @@ from mixed_suites import masks, slices, write_masks, write_scans, write_table
 from hemobench.cli.compare import app
 from hemobench.cli.run import run_app
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.registry import open_dataset
-from hemobench.datasets.views import view_from_mapping
+from hemobench.datasets.opening import open_dataset
+from hemobench.views.view import view_from_mapping
 
 
 @pytest.fixture(scope="module")

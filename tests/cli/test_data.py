@@ -13,7 +13,7 @@ from PIL import Image
 
 from hemobench.cli.data import app
 from hemobench.cli.run import run_app
-from hemobench.datasets.registry import known_datasets
+from hemobench.datasets.opening import known_datasets
 
 CSV = (
     "PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,No_Hemorrhage,"

@@ -28,7 +28,7 @@ from rich.console import Console
 from hemobench.cli.predict import Reporter, app
 from hemobench.cli.predictions import REFUSED, Outcome
 from hemobench.cli.run import run_app
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.inference.report import StudyReport
 from hemobench.predictions.folder import open_predictions
 

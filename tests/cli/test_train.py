@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from hemobench.cli.train import resolve_config
-from hemobench.datasets.views import SegmentationView
 from hemobench.errors import UserError
+from hemobench.views.view import SegmentationView
 
 
 def _train(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:

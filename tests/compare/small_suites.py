@@ -12,8 +12,8 @@ from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.runner import SuiteResult, Workforce, run_suite
 from hemobench.compare.suites import BoardSpec, Suite, load_suite
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.registry import open_dataset
-from hemobench.datasets.views import view_from_mapping
+from hemobench.datasets.opening import open_dataset
+from hemobench.views.view import view_from_mapping
 
 CT = {"patients": 8, "slices": 8, "matrix": 64, "healthy": 0.3, "least_size": 0.5, "seed": 7}
 T1 = {"patients": 4, "seed": 7}

@@ -22,7 +22,7 @@ from hemobench.compare.suites import load_suite, shipped_suites
 from hemobench.datasets.phantom import PhantomSpec
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.build import build_layout
-from hemobench.datasets.zeta import LEAK_WARNING
+from hemobench.datasets.zeta.dataset import LEAK_WARNING
 
 COMMAND = [sys.executable, "-m", "hemobench.compare"]
 

@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_suites import small_suite, train
 
 from hemobench.compare.engines import default_jobs
+from hemobench.compare.run_task import CLAIM
 from hemobench.compare.runner import Workforce
 from hemobench.compare.suites import Suite
-from hemobench.compare.work import CLAIM
 from hemobench.errors import UserError
 
 

@@ -18,7 +18,7 @@ from hemobench.compare.external import with_drop
 from hemobench.compare.leaderboard import Board, Entry, MetricScore
 from hemobench.compare.suites import Suite
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.errors import UserError
 from hemobench.training.experiment import score_run
 from hemobench.training.result import RunResult

@@ -18,7 +18,7 @@ from small_suites import CT, small_suite, train
 
 from hemobench.compare.estimate import estimate_suite
 from hemobench.compare.external import with_drop
-from hemobench.compare.folds import by_seed, joined, spread_of, variance_shares
+from hemobench.compare.folds import by_seed, spread_of, variance_shares
 from hemobench.compare.leaderboard import Board, Entry, MetricScore, to_json
 from hemobench.compare.ranking import BoardFacts, build_board
 from hemobench.compare.report import Costs, render_report
@@ -26,9 +26,10 @@ from hemobench.compare.runner import SuiteResult, Workforce
 from hemobench.compare.session import board_evidence
 from hemobench.compare.suites import Suite
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.splits import Split, kfold_by_patient
 from hemobench.errors import UserError
+from hemobench.evaluation.pooled_folds import joined
 from hemobench.training.result import CaseScores, RunResult, SlicePredictions
 
 FACTS = BoardFacts("classification", "t", "phantom", "d", True, "auroc_any", ("auroc_any",), 50)

@@ -9,9 +9,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from hemobench.compare.data_uris import overlay
 from hemobench.compare.evidence import board_evidence, example_rows, slice_confusion, volume_confusion
 from hemobench.compare.leaderboard import Leaderboard
-from hemobench.compare.pictures import overlay
 from hemobench.compare.ranking import BoardFacts, build_board
 from hemobench.compare.report import Costs, render_report
 

@@ -6,7 +6,7 @@ import pytest
 
 from hemobench.compare.runner import slug, with_data
 from hemobench.compare.suites import load_suite
-from hemobench.datasets.registry import dataset_info, known_datasets
+from hemobench.datasets.opening import dataset_info, known_datasets
 from hemobench.datasets.support import unsupported
 from hemobench.errors import UserError
 

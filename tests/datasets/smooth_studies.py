@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.labels import slice_labels_from_label_map
 from hemobench.volume import Volume, display_affine
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from scipy import ndimage
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import CT_ICH, VENTRICLES
 from hemobench.datasets.check import Report, check_dataset
 from hemobench.datasets.image_folder import open_image_folder

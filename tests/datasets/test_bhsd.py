@@ -10,11 +10,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from hemobench.case import Dataset
 from hemobench.datasets.bhsd import majority, open_bhsd, open_mbh_seg
-from hemobench.datasets.case import Dataset
 from hemobench.datasets.check import check_dataset
 from hemobench.datasets.instance22 import open_instance22
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.rsna_names import rsna_patient, rsna_study
 from hemobench.errors import UserError

@@ -9,16 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hemobench.case import Case, Dataset, DatasetInfo, Loaded
 from hemobench.datasets.cache import Examples, build_examples, cache_home, examples_key
-from hemobench.datasets.case import Case, Dataset, DatasetInfo, Loaded
-from hemobench.datasets.views import ClassificationView, SegmentationView, resize_to_square, view_from_mapping
 from hemobench.errors import UserError
+from hemobench.views.slices import resize_to_square
+from hemobench.views.view import ClassificationView, SegmentationView, view_from_mapping
+from hemobench.views.windows import WINDOWS, apply_window
 from hemobench.volume import Volume, display_affine
-from hemobench.windows import WINDOWS, apply_window
 
 LOADER = """
 import numpy as np, os
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.volume import Volume, display_affine
 
 def load(path, depth):

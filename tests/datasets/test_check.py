@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import CT_ICH
 from hemobench.datasets.check import check_dataset
 from hemobench.errors import UserError

@@ -11,7 +11,7 @@ import pytest
 
 from hemobench.datasets.check import check_dataset
 from hemobench.datasets.cq500 import choose_series, open_cq500
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.errors import UserError
 

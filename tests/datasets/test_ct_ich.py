@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from hemobench.datasets.ct_ich import bone_shift_hu, hu_from_windows, open_ct_ich
+from hemobench.datasets.ct_ich.dataset import bone_shift_hu, hu_from_windows, open_ct_ich
 from hemobench.errors import UserError
-from hemobench.windows import to_grey_uint8
+from hemobench.views.windows import to_grey_uint8
 
 HEADER = (
     "PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hemobench.datasets.check import check_dataset
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.ct_ich import SHIFTED_HU, official_slices
 from hemobench.errors import UserError

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 
 COPY = Path(__file__).resolve().parents[3] / "shared" / "data" / "ct-ich"
 pytestmark = pytest.mark.skipif(not COPY.is_dir(), reason="the CT-ICH copy lies beside the project, if at all")

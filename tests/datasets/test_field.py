@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.datasets.slice_masks import slice_masks
-from hemobench.datasets.views import ClassificationView, slice_images, view_from_mapping, view_to_mapping
 from hemobench.errors import UserError
+from hemobench.views.slices import slice_images
+from hemobench.views.view import ClassificationView, view_from_mapping, view_to_mapping
 from hemobench.volume import Volume, display_affine
 
 VIEW = ClassificationView(("brain",), 40, 2.0)

@@ -6,7 +6,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.errors import UserError
 
 # Right to left, inferior to superior, then posterior to anterior: as recon-all writes.

@@ -12,7 +12,7 @@ import pytest
 
 from hemobench.datasets.check import check_dataset
 from hemobench.datasets.hemseg import open_hemseg
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.rsna_names import rsna_images, rsna_patient, rsna_study
 from hemobench.datasets.splits import check_disjoint_cases, official_split, select_cases, split_by_patient

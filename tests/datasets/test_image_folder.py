@@ -11,11 +11,12 @@ from PIL import Image
 from hemobench.datasets.check import check_dataset
 from hemobench.datasets.image_folder import open_image_folder
 from hemobench.datasets.image_labels import labels_of_name
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.rehearsal import get_layout
-from hemobench.datasets.views import ClassificationView, render
 from hemobench.errors import UserError
-from hemobench.windows import to_grey_uint8
+from hemobench.views.render import render
+from hemobench.views.view import ClassificationView
+from hemobench.views.windows import to_grey_uint8
 
 from .smooth_studies import smooth_studies
 

@@ -10,8 +10,8 @@ import pytest
 from hemobench.datasets.cache import Examples
 from hemobench.datasets.image_splits import by_image, paired_splits, shared_patients, split_by_image
 from hemobench.datasets.splits import Split
-from hemobench.datasets.views import ClassificationView
 from hemobench.errors import UserError
+from hemobench.views.view import ClassificationView
 
 
 def examples(patients: int = 10, slices: int = 8) -> Examples:

@@ -11,7 +11,7 @@ import pytest
 
 from hemobench.datasets.check import check_dataset
 from hemobench.datasets.nifti_folder import open_nifti_folder
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.nifti_files import write_ids, write_scan
 from hemobench.datasets.splits import check_disjoint_cases

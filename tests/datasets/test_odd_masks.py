@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import NIFTI_FOLDER, VENTRICLES
 from hemobench.datasets.check import check_dataset
 from hemobench.datasets.odd_masks import IN_AIR, IN_BONE, INVERTED, TOO_LARGE, oddity_of

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from hemobench.datasets.registry import dataset_info, known_datasets, open_dataset, parse_spec, spec_options
-from hemobench.datasets.views import TARGETS
+from hemobench.datasets.opening import dataset_info, known_datasets, open_dataset, parse_spec, spec_options
 from hemobench.errors import UserError
+from hemobench.views.view import TARGETS
 
 
 def test_every_known_data_set_is_described() -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from hemobench.case import Loaded
 from hemobench.cli.data import app
 from hemobench.cli.run import run_app
-from hemobench.datasets.case import Loaded
 from hemobench.datasets.check import check_dataset
+from hemobench.datasets.opening import known_datasets, open_dataset
 from hemobench.datasets.phantom import PhantomSpec, generate_patients, plan_patient
-from hemobench.datasets.registry import known_datasets, open_dataset
 from hemobench.datasets.rehearsal import LAYOUTS, get_layout
 from hemobench.datasets.rehearsal.build import build_layout
 from hemobench.errors import UserError

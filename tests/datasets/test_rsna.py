@@ -11,14 +11,14 @@ import numpy as np
 import pydicom
 import pytest
 
-from hemobench.datasets import rsna_index
-from hemobench.datasets.case import Dataset
+from hemobench.case import Dataset
 from hemobench.datasets.check import check_dataset
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.rsna_names import rsna_images, rsna_patient, rsna_study
-from hemobench.datasets.rsna import open_rsna
-from hemobench.datasets.rsna_headers import read_headers, walk
+from hemobench.datasets.rsna import index as rsna_index
+from hemobench.datasets.rsna.dataset import open_rsna
+from hemobench.datasets.rsna.headers import read_headers, walk
 from hemobench.errors import UserError
 from hemobench.labels import CLASSES
 

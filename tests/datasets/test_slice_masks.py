@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hemobench.case import Case, Dataset, DatasetInfo, Loaded
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.case import Case, Dataset, DatasetInfo, Loaded
 from hemobench.datasets.slice_masks import slice_masks
-from hemobench.datasets.views import ClassificationView, SegmentationView, render
 from hemobench.errors import UserError
 from hemobench.labels import UNKNOWN
+from hemobench.views.render import render
+from hemobench.views.view import ClassificationView, SegmentationView
 from hemobench.volume import Volume, display_affine
 
 VIEW = ClassificationView(("brain",), 16)

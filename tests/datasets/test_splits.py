@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hemobench.datasets.case import Case, Loaded
-from hemobench.datasets.registry import open_dataset
+from hemobench.case import Case, Loaded
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.splits import (
     PARTS,

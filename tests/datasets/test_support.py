@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import shlex
 
-from hemobench.datasets.case import Dataset
-from hemobench.datasets.registry import dataset_info, parse_spec
+from hemobench.case import Dataset
+from hemobench.datasets.opening import dataset_info, parse_spec
 from hemobench.datasets.support import first_lines
 
 

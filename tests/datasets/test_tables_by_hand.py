@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hemobench.datasets.case import Dataset
+from hemobench.case import Dataset
 from hemobench.datasets.check import check_dataset
 from hemobench.datasets.image_folder import open_image_folder
 from hemobench.datasets.loose_ids import match_loosely
 from hemobench.datasets.nifti_folder import ANY_ALONE, open_nifti_folder
 from hemobench.datasets.rehearsal.nifti_files import write_ids, write_scan
-from hemobench.datasets.views import ClassificationView, render
 from hemobench.errors import UserError
-from hemobench.evaluation.answers import slice_truth
+from hemobench.evaluation.case_predictions import slice_truth
+from hemobench.views.render import render
+from hemobench.views.view import ClassificationView
 
 from .small_studies import small_study
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.errors import UserError
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.datasets.check import check_dataset
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.ventricles import SHAPE, open_ventricles
 from hemobench.errors import UserError

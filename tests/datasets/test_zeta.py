@@ -11,12 +11,12 @@ import pytest
 from PIL import Image
 
 from hemobench.datasets.check import check_dataset
-from hemobench.datasets.registry import open_dataset
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.rsna_names import rsna_images, rsna_patient
 from hemobench.datasets.rehearsal.zeta import LACKING, official_slices
 from hemobench.datasets.splits import split_by_patient
-from hemobench.datasets.zeta import open_zeta
+from hemobench.datasets.zeta.dataset import open_zeta
 from hemobench.errors import UserError
 from hemobench.io.bone_map import bone_map
 from hemobench.labels import PAPER_CLASSES, to_paper_class

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hemobench.datasets.zeta_locations import (
+from hemobench.datasets.zeta.locations import (
     UNTYPED,
     Outline,
     parse_polygons,

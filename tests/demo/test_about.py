@@ -18,7 +18,7 @@ from demo.about import (
     parse_card,
 )
 from demo.privacy import KEEP_S
-from hemobench.datasets.registry import known_datasets
+from hemobench.datasets.opening import known_datasets
 from hemobench.errors import UserError
 from hemobench.inference.shipped import shipped_folder
 

@@ -14,8 +14,8 @@ from hemobench.errors import UserError
 from hemobench.inference.lesions import lesions_of
 from hemobench.inference.report import Call, ModelUsed, SliceFinding, Source, StudyFinding, StudyReport, Ventricles
 from hemobench.labels import CLASSES
+from hemobench.views.windows import get_window
 from hemobench.volume import LABEL_MAP, Volume, display_affine
-from hemobench.windows import get_window
 
 SHAPE = (6, 20, 24)
 SPACING = (5.0, 1.0, 1.0)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from hemobench.evaluation.answers import Answer, SliceAnswer
+from hemobench.evaluation.case_predictions import Answer, SliceAnswer
 from hemobench.evaluation.journal import Journal
 
 SLICES = Answer(0, slices=SliceAnswer(((0.25,) * 6, (-1.5,) * 6), ((0,) * 6, (1,) * 6), typed=True, by_slice=False))

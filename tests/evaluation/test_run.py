@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from hand_made import blood_checkpoint, slice_checkpoint, ventricle_checkpoint
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import BHSD, INSTANCE22, PHANTOM_T1, RSNA
-from hemobench.datasets.people import People, person_hash
+from hemobench.datasets.patient_hashes import People, person_hash
 from hemobench.errors import UserError
 from hemobench.evaluation.run import METRICS, PREDICTIONS, Evaluation, check_measurable, check_seen, evaluate
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint

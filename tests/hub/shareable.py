@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from small_checkpoints import small_config, small_model
 
-from hemobench.datasets.people import People
+from hemobench.datasets.patient_hashes import People
 from hemobench.hub.metadata import front_matter
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from hemobench.models import create_model

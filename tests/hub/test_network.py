@@ -9,7 +9,7 @@ import torch
 from shareable import shareable
 from small_checkpoints import head_batch
 
-from hemobench.datasets.people import People
+from hemobench.datasets.patient_hashes import People
 from hemobench.errors import UserError
 from hemobench.hub.network import PretrainedNetwork
 from hemobench.inference.checkpoint import open_checkpoint

@@ -16,7 +16,7 @@ import yaml
 from shareable import BODY, scores, shareable
 from small_checkpoints import head_batch
 
-from hemobench.datasets.people import People
+from hemobench.datasets.patient_hashes import People
 from hemobench.errors import UserError
 from hemobench.hub.transfer import pull, push, refresh_card
 from hemobench.inference.checkpoint import FILES, PEOPLE, open_checkpoint

@@ -14,13 +14,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from hemobench.datasets.views import ClassificationView, SegmentationView
 from hemobench.inference.checkpoint import write_checkpoint
 from hemobench.inference.config import ROLES, CheckpointConfig
 from hemobench.labels import CLASSES, SUBTYPES
 from hemobench.models import create_model
 from hemobench.models.unet import UNet
-from hemobench.windows import apply_window
+from hemobench.views.view import ClassificationView, SegmentationView
+from hemobench.views.windows import apply_window
 
 CARD = "# Hand-made\n\nWeights set by hand for tests. Research use only.\n"
 # logit = SLOPE * (grey - threshold): a tenth of the window away from the threshold the answer is sure (0.98).

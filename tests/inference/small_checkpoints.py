@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hemobench.datasets.views import ClassificationView, SegmentationView, View
 from hemobench.inference.checkpoint import Checkpoint, CheckpointConfig, open_checkpoint, write_checkpoint
 from hemobench.inference.config import ROLES
 from hemobench.models import create_model
+from hemobench.views.view import ClassificationView, SegmentationView, View
 
 # role: model, its options, channels, view. 44 rows of the plane are no multiple of 8: the networks pad them.
 FAMILIES: dict[str, tuple[str, dict[str, Any], View]] = {

@@ -7,8 +7,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 
-from hemobench.datasets.views import head_box
 from hemobench.io import read_scan
+from hemobench.views.head_box import head_box
 from hemobench.volume import Volume
 
 MOVED, PADDED, KEPT = 7, 40, 6

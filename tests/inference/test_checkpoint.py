@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from small_checkpoints import FAMILIES, head_batch, small_checkpoint, small_config, small_model
 
-from hemobench.datasets.people import People
+from hemobench.datasets.patient_hashes import People
 from hemobench.errors import UserError
 from hemobench.inference.checkpoint import FILES, open_checkpoint, write_checkpoint
 

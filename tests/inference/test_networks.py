@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from scans import oblique_affine
 from scipy.special import expit, logit
 
-from hemobench.datasets.views import SegmentationView
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
 from hemobench.inference.engine import shared_engine
-from hemobench.inference.grids import network_input, to_source
 from hemobench.inference.networks import classify, find_blood
+from hemobench.views.scan_grid import network_input, to_source
+from hemobench.views.view import SegmentationView
 from hemobench.volume import Volume
 
 VIEW = SegmentationView("subtypes", (5.0, 1.5, 1.5), (8, 32, 32), "brain")

@@ -10,7 +10,6 @@ import pytest
 from scipy.special import expit
 
 from hemobench.datasets.phantom import PhantomSpec, generate_patient
-from hemobench.datasets.views import ClassificationView, SegmentationView, slice_images
 from hemobench.inference.checkpoint import open_checkpoint, weights_of
 from hemobench.inference.engine import (
     BF16_MEAN_TOLERANCE,
@@ -19,7 +18,9 @@ from hemobench.inference.engine import (
     FP32_TOLERANCE,
     load_engine,
 )
-from hemobench.inference.grids import network_input
+from hemobench.views.scan_grid import network_input
+from hemobench.views.slices import slice_images
+from hemobench.views.view import ClassificationView, SegmentationView
 from hemobench.volume import Volume
 
 FOLDER = Path(__file__).resolve().parents[2] / "checkpoints"

@@ -23,8 +23,8 @@ from hemobench.inference.study import analyse
 from hemobench.io import read_scan
 from hemobench.io.nifti import write_nifti
 from hemobench.labels import CLASSES, LABEL_IDS, SUBTYPES
+from hemobench.views.windows import to_grey_uint8
 from hemobench.volume import GREY, Volume
-from hemobench.windows import to_grey_uint8
 
 SHAPE = (20, 96, 84)
 SPACING_MM = (6.0, 2.0, 1.9)

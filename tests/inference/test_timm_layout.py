@@ -14,11 +14,12 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from small_checkpoints import head_batch, small_checkpoint, small_config, small_model
 
-from hemobench.datasets.views import ClassificationView, resize_to_square
 from hemobench.inference.checkpoint import open_checkpoint, write_checkpoint
 from hemobench.inference.timm_layout import timm_keys, without_timm_keys
 from hemobench.labels import CLASSES
 from hemobench.models import create_model
+from hemobench.views.slices import resize_to_square
+from hemobench.views.view import ClassificationView
 
 from ..local_hub import LocalHub
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from hemobench.metrics.definitions import METRICS
 from hemobench.metrics.names import metric_words
-from hemobench.metrics.registry import METRICS
 
 
 def test_every_metric_has_words_that_no_other_has() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from hemobench.errors import UserError
 from hemobench.metrics.classification import classification_metrics
-from hemobench.metrics.registry import METRICS, higher_is_better, metric_info
+from hemobench.metrics.definitions import METRICS, higher_is_better, metric_info
 from hemobench.metrics.segmentation import segmentation_metrics
 
 DESIGN_NAMES = (

@@ -11,7 +11,7 @@ from monai.metrics import compute_dice, compute_iou
 from sklearn import metrics as sk
 
 from hemobench.errors import UserError
-from hemobench.metrics.registry import METRICS
+from hemobench.metrics.definitions import METRICS
 from hemobench.metrics.segmentation import (
     LesionCounts,
     lesion_counts,

@@ -10,10 +10,9 @@ import pytest
 from few_heads import heads
 from hand_made import blood_checkpoint, slice_checkpoint
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import BHSD
-from hemobench.datasets.people import People, person_hash
-from hemobench.datasets.views import SegmentationView
+from hemobench.datasets.patient_hashes import People, person_hash
 from hemobench.errors import UserError
 from hemobench.evaluation.run import evaluate
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
@@ -22,6 +21,7 @@ from hemobench.labels import slice_labels_from_label_map
 from hemobench.predictions.export import write_predictions
 from hemobench.predictions.folder import open_predictions
 from hemobench.predictions.measure import evaluate_predictions
+from hemobench.views.view import SegmentationView
 from hemobench.volume import Volume, display_affine
 
 SHAPE = (8, 64, 64)

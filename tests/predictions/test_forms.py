@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from dicom_files import SeriesPlan, head_hu, write_series
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import BHSD
+from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.phantom import PhantomSpec
-from hemobench.datasets.registry import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.build import build_layout
 from hemobench.errors import UserError

@@ -12,7 +12,7 @@ from few_heads import AFFINE, SHAPE, STUDIES, halved, head, heads, truth, write_
 from scipy import ndimage
 from sklearn.metrics import roc_auc_score
 
-from hemobench.datasets.case import Case, Loaded
+from hemobench.case import Case, Loaded
 from hemobench.errors import UserError
 from hemobench.evaluation.run import METRICS, PREDICTIONS, SLICES, Evaluation
 from hemobench.evaluation.run import STUDIES as STUDY_TABLE

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hemobench.datasets.case import Case
+from hemobench.case import Case
 from hemobench.errors import UserError
 from hemobench.labels import UNTYPED
 from hemobench.predictions.ids import BINARY, OURS, binary_or_ours, read_ids

@@ -6,7 +6,7 @@ import functools
 
 import numpy as np
 
-from hemobench.datasets.case import Case, Dataset, DatasetInfo, Loaded
+from hemobench.case import Case, Dataset, DatasetInfo, Loaded
 from hemobench.datasets.splits import Split
 from hemobench.volume import Volume, display_affine
 

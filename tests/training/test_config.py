@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hemobench.datasets.views import ClassificationView, SegmentationView
 from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig
+from hemobench.views.view import ClassificationView, SegmentationView
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ import pytest
 import torch
 from blob_cases import make_dataset
 
+from hemobench.case import Dataset
 from hemobench.datasets.cache import Examples, View
-from hemobench.datasets.case import Dataset
-from hemobench.datasets.home import cache_home
 from hemobench.datasets.phantom.sources import load_anatomy
 from hemobench.errors import UserError
+from hemobench.machine import cache_home
 from hemobench.training import stream as stream_module
 from hemobench.training.checkpointing import load_tensors
 from hemobench.training.config import TrainConfig

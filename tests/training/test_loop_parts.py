@@ -65,7 +65,7 @@ def test_very_short_runs_have_a_rate(total: int) -> None:
 
 def test_the_plan_follows_what_the_cpu_has(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     cpuinfo = tmp_path / "cpuinfo"
-    monkeypatch.setattr("hemobench.datasets.home.CPUINFO", cpuinfo)
+    monkeypatch.setattr("hemobench.machine.CPUINFO", cpuinfo)
     # avx512_bf16 without AMX is slower than fp32.
     cpuinfo.write_text("model name : x\nflags : fpu avx512f avx512_bf16\n")
     plain = plan_compute("auto", CPU)
@@ -80,9 +80,9 @@ def test_the_plan_follows_what_the_cpu_has(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_where_the_system_does_not_say_torch_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hemobench.datasets.home.CPUINFO", Path("/nowhere"))
+    monkeypatch.setattr("hemobench.machine.CPUINFO", Path("/nowhere"))
     assert fast_bf16(CPU)[0] is False  # a Linux that hides it has it for nobody
-    monkeypatch.setattr("hemobench.datasets.home.sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setattr("hemobench.machine.sys", SimpleNamespace(platform="win32"))
     for there in (True, False):
         monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda there=there: there, raising=False)
         assert fast_bf16(CPU)[0] is there

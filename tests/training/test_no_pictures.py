@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 
 from hemobench.datasets.cache import Examples, build_examples
-from hemobench.datasets.registry import Dataset, open_dataset
+from hemobench.datasets.opening import Dataset, open_dataset
 from hemobench.datasets.splits import split_by_patient
-from hemobench.datasets.views import ClassificationView
 from hemobench.errors import UserError
 from hemobench.training.batches import BatchSource
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import run_experiment
+from hemobench.views.view import ClassificationView
 
 VIEW = ClassificationView(("brain",), 16)
 

@@ -12,8 +12,8 @@ import torch
 from blob_cases import make_split
 from safetensors.torch import load_file
 
+from hemobench.case import Dataset
 from hemobench.datasets.cache import Examples, build_examples, cache_home
-from hemobench.datasets.case import Dataset
 from hemobench.errors import UserError
 from hemobench.training import stream as stream_module
 from hemobench.training.config import TrainConfig

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch.nn import functional as F
 
-from hemobench.datasets.home import usable_cores
 from hemobench.datasets.phantom.tissues import Tissue
+from hemobench.machine import usable_cores
 
 FAR_MM = 60.0
 HEAD_STEP = 4

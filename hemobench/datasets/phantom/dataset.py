@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from hemobench.datasets.case import Case, Dataset, Loaded
+from hemobench.case import Case, Dataset, Loaded
 from hemobench.datasets.catalogue import PHANTOM, PHANTOM_T1
 from hemobench.datasets.phantom.generate import (
     GENERATOR_VERSION,

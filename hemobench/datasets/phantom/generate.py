@@ -10,8 +10,8 @@ from multiprocessing import get_context
 
 import torch
 
+from hemobench.case import Loaded
 from hemobench.datasets.cache import usable_cores
-from hemobench.datasets.case import Loaded
 from hemobench.datasets.phantom.plan import PhantomSpec, Plan, plan_patient
 from hemobench.datasets.phantom.render import render_ct, render_t1
 from hemobench.datasets.phantom.sources import anatomy_keys, is_cached, load_anatomy

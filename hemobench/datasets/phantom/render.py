@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.datasets.phantom import artefacts
 from hemobench.datasets.phantom.anatomy import HEAD_STEP, Anatomy, bounding_box
 from hemobench.datasets.phantom.bleeds import BleedField, make_bleed, site_of

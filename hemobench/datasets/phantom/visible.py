@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
+from hemobench.components import TOUCHING
 from hemobench.labels import slice_labels_from_label_map
-from hemobench.pieces import TOUCHING
 from hemobench.volume import Volume
 
 _SHELL_MM = 4.0

@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.errors import unknown_name
 
 __all__ = ["LAYOUTS", "QUIRKS", "Layout", "Studies", "get_layout"]

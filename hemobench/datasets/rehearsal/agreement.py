@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.errors import UserError
 from hemobench.labels import LABEL_IDS
 

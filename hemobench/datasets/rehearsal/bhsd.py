@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.datasets.rehearsal import Studies
 from hemobench.datasets.rehearsal.nifti_files import write_ids, write_scan
 from hemobench.datasets.rehearsal.rsna_names import rsna_scan

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.datasets.phantom.dataset import SPEC_FILE, fingerprint
 from hemobench.datasets.phantom.generate import generate_patients
 from hemobench.datasets.phantom.plan import PhantomSpec, plan_patient

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.datasets.rehearsal import Studies
 from hemobench.datasets.rehearsal.dicom_files import Coding, Names, write_slice
 from hemobench.errors import UserError

@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hemobench.datasets.case import Loaded
-from hemobench.datasets.ct_ich import LABELS_CSV, MASK_ENDING, PICTURES
+from hemobench.case import Loaded
+from hemobench.datasets.ct_ich.dataset import LABELS_CSV, MASK_ENDING, PICTURES
 from hemobench.datasets.rehearsal import Studies
 from hemobench.datasets.rehearsal.agreement import agreed_ids
 from hemobench.labels import SUBTYPES
-from hemobench.windows import to_grey_uint8
+from hemobench.views.windows import to_grey_uint8
 
 SIDE = 650
 SCAN_ROWS, SCAN_COLUMNS = (9, 641), (11, 643)  # where the scan lies in the official pictures, black around it

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hemobench.datasets.ct_ich_nifti import LABELS_CSV, MASKS, SCANS
+from hemobench.datasets.ct_ich.nifti import LABELS_CSV, MASKS, SCANS
 from hemobench.datasets.rehearsal import Studies
 from hemobench.datasets.rehearsal.agreement import agreed_ids
 from hemobench.datasets.rehearsal.ct_ich import patient_numbers, table_rows, write_table

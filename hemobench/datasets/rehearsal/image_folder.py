@@ -12,7 +12,7 @@ from hemobench.datasets.image_folder import MASKS
 from hemobench.datasets.rehearsal import Studies
 from hemobench.datasets.rehearsal.agreement import agreed_ids
 from hemobench.labels import SUBTYPES
-from hemobench.windows import to_grey_uint8
+from hemobench.views.windows import to_grey_uint8
 
 WINDOW = "brain"
 _COLOURED_EVERY = 3

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.datasets.rehearsal import Studies
 from hemobench.datasets.rehearsal.dicom_files import Coding, Names, write_slice
 from hemobench.datasets.rehearsal.rsna_names import rsna_images, rsna_patient, rsna_series, rsna_study

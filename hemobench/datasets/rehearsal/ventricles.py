@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.datasets.rehearsal import Studies
 from hemobench.datasets.ventricles import MASK_ENDING, SHAPE
 from hemobench.errors import UserError

@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.datasets.polygons import trace_polygons
 from hemobench.datasets.rehearsal import Studies
 from hemobench.datasets.rehearsal.agreement import agreed_ids
 from hemobench.datasets.rehearsal.rsna_names import rsna_images, rsna_patient
-from hemobench.datasets.zeta_index import FLAGGED, LABELS_CSV, PATIENTS_CSV, RENDERS, WINDOW_FOLDERS
-from hemobench.datasets.zeta_pictures import HU_WINDOWS
+from hemobench.datasets.zeta.index import FLAGGED, LABELS_CSV, PATIENTS_CSV, RENDERS, WINDOW_FOLDERS
+from hemobench.datasets.zeta.picture_files import HU_WINDOWS
 from hemobench.io.bone_map import bone_map
 from hemobench.labels import SUBTYPES, slice_labels_from_label_map
-from hemobench.windows import to_grey_uint8
+from hemobench.views.windows import to_grey_uint8
 
 SIDE = 512
 JPEG_QUALITY = 92

@@ -16,8 +16,8 @@ from hemobench.inference.overview.canvas import Colour
 from hemobench.inference.overview.style import TYPE_COLOURS, VENTRICLE_COLOUR
 from hemobench.inference.report import StudyReport
 from hemobench.labels import LABEL_IDS
+from hemobench.views.windows import to_grey_uint8
 from hemobench.volume import GREY, Volume
-from hemobench.windows import to_grey_uint8
 
 WINDOW = "brain"
 # What a display of MR, which has no unit, spreads over its greys.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.datasets.phantom.generate import generate_patient, generate_selected
 from hemobench.datasets.phantom.plan import PhantomSpec
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.datasets.phantom.generate import render_plan
 from hemobench.datasets.phantom.plan import Bleed, PhantomSpec, Plan
-from hemobench.datasets.views import SegmentationView, mask_of, render
 from hemobench.errors import UserError
 from hemobench.labels import LABEL_IDS
+from hemobench.views.render import mask_of, render
+from hemobench.views.view import SegmentationView
 from hemobench.volume import Volume
 
 MakePlan = Callable[..., Plan]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hemobench.datasets.case import Loaded
+from hemobench.case import Loaded
 from hemobench.datasets.phantom.plan import PhantomSpec
 from hemobench.datasets.phantom.visible import contrasts_hu, seen_alone
 from hemobench.errors import UserError

@@ -1,0 +1,1 @@
+"""CT-ICH, versions 1.0 and 1.3.1."""

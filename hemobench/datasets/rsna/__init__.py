@@ -1,0 +1,1 @@
+"""RSNA 2019: DICOM slices, their headers and index."""

@@ -1,0 +1,1 @@
+"""The Zeta data set: folders of pictures, their index and locations."""

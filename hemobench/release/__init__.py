@@ -1,0 +1,1 @@
+"""From finished runs to a checkpoint folder: operating points, export, card, recipes, failures."""
