@@ -27,7 +27,7 @@ from hemobench.training.result import _PICTURES, _PLAIN, RunResult
 from hemobench.views.view import view_from_mapping
 
 ROOT = Path(__file__).resolve().parents[1]
-RECIPES = ROOT / "hemobench" / "training" / "recipes"
+RECIPES = ROOT / "hemobench" / "release" / "recipes"
 
 
 def test_a_far_name_gets_no_guess_but_the_list() -> None:
@@ -106,8 +106,8 @@ def test_networks_of_our_own_say_what_they_lack() -> None:
 
 # Tries that may take a ValueError of ours for somebody else's: what they call raises none.
 LOOKED_AT = {
-    "cli/predictions.py": {"Claim"}, "datasets/ct_ich_labels.py": {"whole"}, "datasets/hemseg.py": {"_plain"},
-    "datasets/rsna_headers.py": {"_read_all", "walk"}, "datasets/zeta_locations.py": {"_Record", "_add"},
+    "cli/predictions.py": {"Claim"}, "datasets/ct_ich/labels.py": {"whole"}, "datasets/hemseg.py": {"_plain"},
+    "datasets/rsna/headers.py": {"_read_all", "walk"}, "datasets/zeta/locations.py": {"_Record", "_add"},
     "evaluation/journal.py": {"_answer"}, "io/archive.py": {"open", "read"}, "io/dicom_fields.py": {"decimal"},
 }
 
