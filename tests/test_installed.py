@@ -8,6 +8,7 @@ import re
 import runpy
 import shutil
 import site
+import socket
 import subprocess
 import sys
 import sysconfig
@@ -102,12 +103,19 @@ def test_predict_works_in_an_empty_folder(installed: Path, surroundings: dict[st
     assert "dice_ventricles" in again.stdout
 
 
+def free_port() -> str:
+    """A port that nobody listens at."""
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return str(one.getsockname()[1])
+
+
 def test_the_page_starts_in_an_empty_folder(installed: Path, surroundings: dict[str, str], tmp_path: Path) -> None:
     pytest.importorskip("gradio")
     output = tmp_path / "page.log"
     with output.open("w") as file:
         page = subprocess.Popen(
-            [installed, "-u", "-m", "hemobench", "demo", "--host", "127.0.0.1", "--port", "0"], cwd=tmp_path,
+            [installed, "-u", "-m", "hemobench", "demo", "--host", "127.0.0.1", "--port", free_port()], cwd=tmp_path,
             env=surroundings, stdout=file, stderr=subprocess.STDOUT)
     try:
         while page.poll() is None and not (told := re.search(r"hemobench is at (http\S+)", output.read_text())):

@@ -19,7 +19,7 @@ app = typer.Typer(help="Serve the demo page.", add_completion=False)
 @app.command()
 def demo(
     host: Annotated[str | None, typer.Option(help="Address to listen at; 0.0.0.0 lets others in.")] = None,
-    port: Annotated[int | None, typer.Option(min=0, max=65535, help="Port; by default 7860, or the next free.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port; by default 7860, or the next free.")] = None,
 ) -> None:
     """Serve the page until it is stopped: a scan dropped there is analysed on this machine. Research use only.
 

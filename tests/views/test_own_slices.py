@@ -55,6 +55,7 @@ def test_a_mask_comes_back_as_it_was() -> None:
     np.testing.assert_array_equal(back, mask > 0)
 
 
+@pytest.mark.slow
 def test_examples_tell_each_scan_its_own_distance(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("HEMOBENCH_HOME", str(tmp_path))
     data = open_dataset("phantom", patients=2, slices=8, matrix=64)
