@@ -113,16 +113,16 @@ def free_port() -> str:
 def test_the_page_starts_in_an_empty_folder(installed: Path, surroundings: dict[str, str], tmp_path: Path) -> None:
     pytest.importorskip("gradio")
     output = tmp_path / "page.log"
-    with output.open("w") as file:
+    with output.open("wb") as file:
         page = subprocess.Popen(
             [installed, "-u", "-m", "hemobench", "demo", "--host", "127.0.0.1", "--port", free_port()], cwd=tmp_path,
             env=surroundings, stdout=file, stderr=subprocess.STDOUT)
     try:
-        while page.poll() is None and not (told := re.search(r"hemobench is at (http\S+)", output.read_text())):
+        while page.poll() is None and not (told := re.search(rb"hemobench is at (http\S+)", output.read_bytes())):
             time.sleep(0.2)
-        assert page.poll() is None, output.read_text()
+        assert page.poll() is None, output.read_bytes()
         assert told is not None
-        with urllib.request.urlopen(told[1], timeout=60) as answer:
+        with urllib.request.urlopen(told[1].decode(), timeout=60) as answer:
             assert b"hemobench" in answer.read()
     finally:
         page.terminate()

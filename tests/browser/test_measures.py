@@ -129,14 +129,14 @@ def test_dragging_the_window_shows_its_numbers_large(opened: Any) -> None:
 def test_full_screen_holds_the_viewer_alone(opened: Any) -> None:
     opened.click(".fill-screen")
     opened.wait_for_function("document.fullscreenElement === document.querySelector('.viewer')")
-    assert opened.get_attribute(".fill-screen", "aria-pressed") == "true"
+    opened.wait_for_selector(".fill-screen[aria-pressed=true]")  # the event comes a frame after the element
     stage = opened.locator(".viewer .stage").bounding_box()
     assert stage["height"] > 0.6 * opened.evaluate("window.innerHeight")
     assert opened.evaluate("document.querySelector('.slices').getBoundingClientRect().bottom <= window.innerHeight")
     opened.focus(".view.main canvas")
     opened.keyboard.press("f")
     opened.wait_for_function("document.fullscreenElement === null")
-    assert opened.get_attribute(".fill-screen", "aria-pressed") == "false"
+    opened.wait_for_selector(".fill-screen[aria-pressed=false]")
 
 
 def test_arrows_step_through_the_slices_wherever_the_focus_is(opened: Any) -> None:
