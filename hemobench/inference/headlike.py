@@ -135,7 +135,8 @@ def _fat_share(voxels: NDArray[Any]) -> float:
 
 def _is_noise(voxels: NDArray[Any]) -> bool:
     """Whether neighbours in the rows of the middle slices do not resemble each other at all."""
-    middle = voxels[len(voxels) // 3 : 2 * len(voxels) // 3 + 1].astype(np.float64)
+    middle = voxels[len(voxels) // 3 : 2 * len(voxels) // 3 + 1]
+    middle = middle[:: max(1, len(middle) // _MOST_SLICES)].astype(np.float64)
     one, other = middle[:, :, 1:].ravel(), middle[:, :, :-1].ravel()
     if one.size < _LEAST_PAIRS or one.std() == 0 or other.std() == 0:
         return False

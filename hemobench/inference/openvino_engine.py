@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU: the torch network traced once for each plane size, kept as a graph in the cache, compiled."""
+"""OpenVINO on the CPU: the torch network traced once, kept as a graph in the cache, compiled for each plane size."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ import hemobench
 from hemobench.inference.checkpoint import Checkpoint
 from hemobench.inference.config import CheckpointConfig
 from hemobench.machine import cache_home, usable_cores
+from hemobench.models.names import FAMILY
 
 PRECISIONS = {"bf16": "bf16", "fp32": "f32"}
-_TRACED_SLICES = 3  # of a slice-wise network, whose number of slices stays free: more would only take longer
+_TRACED = (3, 96, 128)  # what is traced where a size stays free: more would only take longer
 _COMPILED = "compiled"  # beneath a graph's folder
 _MOST_GRAPHS = 4  # a checkpoint's view has one plane size; callers of their own may have some
 _log = logging.getLogger(__name__)
@@ -65,8 +66,7 @@ def leave_graph(checkpoint: Checkpoint, sizes: tuple[int, ...]) -> None:
 
 def has_graph(checkpoint: Checkpoint) -> bool:
     """Whether the cache holds the graph of a checkpoint's own view, so that its engine is made without torch."""
-    sizes = _free_sizes(checkpoint.config.context, checkpoint.config.view.image_size)
-    return _folder(checkpoint, sizes, _version()).is_dir()
+    return _folder(checkpoint, _kept_sizes(checkpoint, checkpoint.config.view.image_size), _version()).is_dir()
 
 
 class OpenVinoEngine:
@@ -101,9 +101,11 @@ class OpenVinoEngine:
         if sizes not in self._graphs:
             while len(self._graphs) >= _MOST_GRAPHS:
                 del self._graphs[next(iter(self._graphs))]
-            self._graphs[sizes] = self._core.compile_model(self._model(sizes), "CPU", {
+            model, kept = self._model(sizes), self._folder(sizes)
+            model.reshape([-1, self._checkpoint.config.in_channels, *sizes])
+            self._graphs[sizes] = self._core.compile_model(model, "CPU", {
                 # Compiled once for this CPU, precision and number of threads; of another, OpenVINO makes its own.
-                **({"CACHE_DIR": str(self._folder(sizes) / _COMPILED)} if self._folder(sizes).is_dir() else {}),
+                **({"CACHE_DIR": str(kept / _COMPILED)} if kept.is_dir() else {}),
                 "INFERENCE_PRECISION_HINT": PRECISIONS[self._precision],
                 "INFERENCE_NUM_THREADS": self._threads,
                 "PERFORMANCE_HINT": "LATENCY",
@@ -114,6 +116,7 @@ class OpenVinoEngine:
 
     def _model(self, sizes: tuple[int, ...]) -> Any:
         """The network as an OpenVINO model, from the cache or traced and left there."""
+        sizes = _kept_sizes(self._checkpoint, sizes)
         folder = self._folder(sizes)
         if _beside.is_set() and "torch" not in sys.modules and not folder.is_dir():
             run_beside(_LEAVE_GRAPH, str(self._checkpoint.directory), json.dumps(sizes))
@@ -132,7 +135,7 @@ class OpenVinoEngine:
         return model
 
     def _folder(self, sizes: tuple[int, ...]) -> Path:
-        return _folder(self._checkpoint, sizes, _version())
+        return _folder(self._checkpoint, _kept_sizes(self._checkpoint, sizes), _version())
 
     @cached_property
     def _core(self) -> Any:
@@ -142,6 +145,15 @@ class OpenVinoEngine:
 def _free_sizes(context: int | None, sizes: tuple[int, ...]) -> tuple[int, ...]:
     """Sizes of a batch's images with the number of slices left free, for a slice-wise network."""
     return sizes if context is None or len(sizes) < 3 else (-1, *sizes[1:])
+
+
+def _kept_sizes(checkpoint: Checkpoint, sizes: tuple[int, ...]) -> tuple[int, ...]:
+    """The sizes for which a graph is traced and kept: of our segmenters on timm's backbones one for all planes, so that
+    a head of another size needs no torch; of other networks, whose layers may depend on it, the image's own."""
+    config = checkpoint.config
+    if config.context is not None and len(sizes) == 3 and config.model.partition(":")[0] == FAMILY:
+        return (-1, -1, -1)
+    return _free_sizes(config.context, sizes)
 
 
 def _folder(checkpoint: Checkpoint, sizes: tuple[int, ...], version: str) -> Path:
@@ -163,12 +175,15 @@ def _openvino() -> Any:
 
 
 def _traced(checkpoint: Checkpoint, sizes: tuple[int, ...]) -> Any:
-    """Trace the network. Its paddings depend on the plane's size, which is a constant of the trace therefore."""
+    """Trace the network for images of these sizes, those below 0 free. Where a layer depends on a size, that is a
+    constant of the trace."""
     import torch
 
     openvino = _openvino()
     config = checkpoint.config
-    example = torch.zeros(1, config.in_channels, *(size if size > 0 else _TRACED_SLICES for size in sizes))
+    example = torch.zeros(1, config.in_channels, *(
+        size if size > 0 else own for size, own in zip(sizes, _TRACED[-len(sizes) :], strict=True)
+    ))  # fmt: skip
     with warnings.catch_warnings(), torch.no_grad():
         # That tracing is deprecated, and that sizes become constants, which is meant.
         warnings.simplefilter("ignore")

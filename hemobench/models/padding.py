@@ -26,16 +26,18 @@ def pad_to_multiple(voxels: Tensor, multiples: Sequence[int], mode: str = "repli
 
     `replicate` repeats the edge voxel, so that a crop through tissue meets no invented edge; `constant` fills zeros,
     which is air after a window. The near end stays, so voxel (0, 0, 0) keeps its index and its pooling cell.
-    `cells` is the least number of multiples in the whole block; the last dimension grows to reach it.
+    `cells` is the least number of multiples in the whole block; the last dimension grows to reach it. In a traced graph
+    the widths are computed from each image's own size.
 
     >>> pad_to_multiple(torch.ones(1, 1, 5, 8), (4, 4)).shape
     torch.Size([1, 1, 8, 8])
     """
     sizes = voxels.shape[-len(multiples) :]
     counts = [-(-size // multiple) for size, multiple in zip(sizes, multiples, strict=True)]
-    counts[-1] = max(counts[-1], -(-cells // math.prod(counts[:-1])))
+    if cells > 1:
+        counts[-1] = max(counts[-1], -(-cells // math.prod(counts[:-1])))
     missing = [count * multiple - size for size, count, multiple in zip(sizes, counts, multiples, strict=True)]
-    if not any(missing):
+    if not (torch.jit.is_tracing() and cells == 1) and not any(missing):
         return voxels
     widths = [width for extra in reversed(missing) for width in (0, extra)]
     return F.pad(voxels, widths, mode=mode)

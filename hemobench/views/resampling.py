@@ -43,6 +43,21 @@ class AxisGrid:
         shape = tuple(int(b) - int(a) for a, b in zip(start, stop, strict=True))
         return AxisGrid(self.ratio, offset, shape)  # type: ignore[arg-type]
 
+    def source_box(self, shape: Sequence[int]) -> tuple[slice, slice, slice]:
+        """The part of the other grid, of `shape`, whose voxels count for a sample of this one; one voxel at least."""
+        bounds = []
+        for ratio, offset, count, size in zip(self.ratio, self.offset, self.shape, shape, strict=True):
+            reach = max(1.0, ratio)
+            low = min(max(0, math.floor(offset - reach)), size - 1)
+            high = min(size, math.ceil(offset + ratio * (count - 1) + reach) + 1)
+            bounds.append(slice(low, max(low + 1, high)))
+        return bounds[0], bounds[1], bounds[2]
+
+    def on_part(self, box: Sequence[slice]) -> AxisGrid:
+        """The same grid as seen from a part of the other one."""
+        offset = tuple(own - side.start for own, side in zip(self.offset, box, strict=True))
+        return AxisGrid(self.ratio, offset, self.shape)  # type: ignore[arg-type]
+
     def on_whole_slices(self) -> AxisGrid:
         """The nearest grid each of whose slices covers whole ones of the other, where it is a whole number of times as
         thick: an even number of slices about the middle of an odd one would lie between them."""
@@ -104,11 +119,14 @@ def _along(values: NDArray[np.float32], weights: csr_array, axis: int) -> NDArra
         return np.moveaxis(np.moveaxis(values, axis, 0)[first : first + weights.shape[0]], 0, axis)
     *outer, rows, columns = values.shape if axis != -3 else (*values.shape[:-2], values.shape[-2] * values.shape[-1])
     planes = values.reshape(-1, rows, columns)
-    if axis == -1:
-        found = np.stack([(weights @ np.ascontiguousarray(plane.T)).T for plane in planes])
-        return found.reshape(*outer, rows, weights.shape[0])
-    found = np.stack([weights @ np.ascontiguousarray(plane) for plane in planes])
-    return found.reshape(*outer, weights.shape[0], *values.shape[axis + 1 :])
+    count = weights.shape[0]
+    found = np.empty((len(planes), *((rows, count) if axis == -1 else (count, columns))), dtype=np.float32)
+    for place, plane in enumerate(planes):
+        if axis == -1:
+            found[place] = (weights @ np.ascontiguousarray(plane.T)).T
+        else:
+            found[place] = weights @ np.ascontiguousarray(plane)
+    return found.reshape(*outer, rows, count) if axis == -1 else found.reshape(*outer, count, *values.shape[axis + 1 :])
 
 
 def _is_cut(weights: csr_array) -> bool:

@@ -48,7 +48,11 @@ def network_input(volume: Volume, view: SegmentationView, *, crop: bool = True, 
     depth, rows, columns = np.where(cut, np.maximum(needed, view.shape), needed).tolist()
     shape = (max(1, depth), rows, columns)
     grid = view.grid(volume, centre, shape)
-    return NetworkInput(resample(display_channels(volume, view, "the scan"), grid), grid)
+    if None in view.windows:  # percentiles are those of the whole scan
+        return NetworkInput(resample(display_channels(volume, view, "the scan"), grid), grid)
+    box = grid.source_box(volume.shape)
+    seen = volume.cropped([side.start for side in box], [side.stop for side in box])
+    return NetworkInput(resample(display_channels(seen, view, "the scan"), grid.on_part(box)), grid)
 
 
 def to_source(
