@@ -14,7 +14,9 @@ COMMANDS = MappingProxyType(
     {
         "compare": "train and rank a suite of models",
         "train": "train one model",
+        "recipe": "make a checkpoint by a recipe: trained, calibrated, measured, with its card",
         "predict": "analyse scans: report, mask and overview picture of each",
+        "sheet": "cases of a data set on one page, beside their labels",
         "evaluate": "measure a checkpoint on a data set",
         "data": "list and check data sets, build phantoms",
         "hub": "share checkpoints through the Hugging Face Hub",

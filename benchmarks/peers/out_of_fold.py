@@ -2,7 +2,7 @@
 
     python benchmarks/peers/out_of_fold.py runs/bleed --data ct-ich:DIR --output FOLDER
 
-RUN is what `python -m hemobench.train --recipe bleed` leaves: `fold-1/checkpoint` ..., each with thresholds that the
+RUN is what `python -m hemobench.recipe bleed` leaves: `fold-1/checkpoint` ..., each with thresholds that the
 other folds' patients chose. FOLDER gets what `predict --masks` writes of each fold, and `together/`, which
 `compare --entry NAME=predictions:FOLDER/together` reads. Slices and studies are called from the folds' median
 thresholds on; masks from each fold's own. Under --smoke the shipped `bleed` is both folds of a phantom.

@@ -1,4 +1,4 @@
-"""`hemobench predict --data NAME:PATH --sheet PNG`: some cases of a data set on one page."""
+"""Some cases of a data set analysed and drawn on one page, for `hemobench sheet`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,17 @@ def sheet_of(data: str | None, sheet: Path | None, others: Sequence[str]) -> tup
     if data is None:
         raise UserError(f"--sheet {sheet} without --data; expected a data set to draw; add --data NAME:PATH")
     if sheet is None:
-        raise UserError(f"--data {data} without --sheet or --masks; expected what to make of it; add --sheet PNG or "
-                        "--masks FOLDER")
+        raise UserError(f"--data {data} without --masks; expected where its answers go; add --masks FOLDER, or run "
+                        f"hemobench sheet {data} for a page of its cases")
     refuse_scans(data, others)
+    return data, checked_name(sheet)
+
+
+def checked_name(sheet: Path) -> Path:
+    """The file of a sheet itself. Raises: UserError where its name is not that of a PNG."""
     if sheet.suffix.lower() != ".png":
         raise UserError(f"sheet {sheet}; expected a name ending in .png; rename it")
-    return data, sheet
+    return sheet
 
 
 def refuse_scans(data: str, others: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""`hemobench predict --data NAME:PATH`: a sheet of some cases, or with --masks all as a folder of predictions."""
+"""`hemobench predict --data NAME:PATH --masks FOLDER`: all cases of a data set as a folder of predictions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import typer
 from hemobench.cli.contact_sheet import draw_cases, refuse_scans, sheet_of
 from hemobench.cli.opening import opened
 from hemobench.cli.progress import reporting_progress
-from hemobench.cli.run import EXIT_USER_ERROR
+from hemobench.cli.run import EXIT_USER_ERROR, say_new_spelling
 from hemobench.datasets.opening import parse_spec
 from hemobench.errors import UserError
 
@@ -24,12 +24,13 @@ def of_data_set(
     data: str | None, sheet: Path | None, masks: Path | None, others: Sequence[str],
     checkpoints: Callable[[], Mapping[str, Checkpoint]], *, cases: int, engine: str, flip_tta: bool, strangers: bool,
 ) -> None:
-    """What `predict` does with --data: draw some of the cases to `sheet`, or answer all of them into `masks`.
+    """What `predict` does with --data: answer all cases into `masks`, or, in an old spelling, draw some to `sheet`.
 
     others: names of options that were given and mean scans. Raises: UserError where one of both is not asked for alone.
     """
     if masks is None:
         chosen = sheet_of(data, sheet, others)
+        say_new_spelling(f"predict --data {data} --sheet {sheet}", f"sheet {data} --output {sheet}")
         draw_cases(*chosen, checkpoints(), cases=cases, engine=engine, flip_tta=flip_tta, strangers=strangers)
         return
     if data is None:

@@ -62,9 +62,9 @@ def predict(
     data: Annotated[
         str | None, typer.Option(metavar="NAME:PATH", help="Cases of a data set instead of scans: ct-ich:DIR ...")
     ] = None,
-    sheet: Annotated[Path | None, typer.Option(metavar="PNG", help="One page with a panel for each of them.")] = None,
+    sheet: Annotated[Path | None, typer.Option(hidden=True)] = None,  # until 0.2: `hemobench sheet`
     masks: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Masks, probabilities of all of them.")] = None,
-    cases: Annotated[int, typer.Option(min=1, max=60, help="How many, evenly over its patients.")] = 12,
+    cases: Annotated[int, typer.Option(min=1, max=60, hidden=True)] = 12,
     strangers: Annotated[
         bool, typer.Option("--strangers", help="With --data: only people whom none of the networks knows.")
     ] = False,
@@ -85,10 +85,9 @@ def predict(
 ) -> None:
     """Analyse head scans: is there a haemorrhage, which types, where, how many millilitres. Research use only.
 
-    With --data and --sheet: some cases of a data set on one page, beside what their labels say. With --data and
-    --masks: all its cases answered in a folder that `evaluate` and `compare` read as predictions:FOLDER. Scans that an
-    earlier run finished with the same models and options are not analysed again. A scan that cannot be read does not
-    stop the others; it is named at the end, and the exit code is 2.
+    With --data and --masks: all cases of a data set answered in a folder that `evaluate` and `compare` read as
+    predictions:FOLDER. Scans that an earlier run finished with the same models and options are not analysed again. A
+    scan that cannot be read does not stop the others; it is named at the end, and the exit code is 2.
     """
     # Here, not above: --help should not pay for loading torch.
     from hemobench.inference.engine import KINDS
@@ -109,9 +108,9 @@ def predict(
         )
         return
     if strangers:
-        raise UserError("--strangers without --sheet; expected a data set to draw; add --data NAME:PATH --sheet PNG")
+        raise UserError("--strangers without --data; expected a data set; add --data NAME:PATH --masks FOLDER")
     if not scans:
-        raise UserError("no SCAN given; expected one or more, or --data NAME:PATH with --sheet PNG; add it")
+        raise UserError("no SCAN given; expected one or more, or --data NAME:PATH with --masks FOLDER; add it")
     if output is None:
         raise UserError("no --output given; expected a folder for the answers; add --output FOLDER")
     folder = PredictionFolder(output)

@@ -76,3 +76,8 @@ def _command_path(error: Exception, prog_name: str | None) -> str:
 def _complain(message: str) -> int:
     print("hemobench:", " ".join(message.split()), file=sys.stderr)
     return EXIT_USER_ERROR
+
+
+def say_new_spelling(old: str, new: str) -> None:
+    """On stderr, how a command is spelt now that was run in an old way, which goes with the next release but one."""
+    typer.echo(f"hemobench: `{old}` is now `hemobench {new}`; the old spelling works until 0.2", err=True)

@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hemobench.cli.recipe import make_checkpoint
+from hemobench.cli.making import make_checkpoint
+from hemobench.cli.run import say_new_spelling
 from hemobench.datasets.opening import parse_spec
 from hemobench.errors import UserError
 from hemobench.training.config import read_options
@@ -41,18 +42,14 @@ def train(
     config: Annotated[Path | None, typer.Option(help="YAML with training options; the options above go first")] = None,
     resume: Annotated[bool, typer.Option("--resume/--restart", help="go on where the same run stopped")] = True,
     output: Annotated[Path | None, typer.Option(help="folder of the run; default: runs/<model>-<data>-s<seed>")] = None,
-    recipe: Annotated[str | None, typer.Option(help="a shipped recipe, or a YAML file: makes a checkpoint")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="with --recipe: folder of the checkpoint")] = None,
-    test: Annotated[list[str] | None, typer.Option(help="with --recipe: NAME:PATH to measure it on as well")] = None,
-    anatomies: Annotated[
-        str | None, typer.Option(help="with --recipe: phantom:FOLDER of label maps for phantoms made while it trains")
-    ] = None,
-    start: Annotated[Path | None, typer.Option(help="with --recipe: run or checkpoint that it begins with")] = None,
+    # Until 0.2: `hemobench recipe` in its old spelling.
+    recipe: Annotated[str | None, typer.Option(hidden=True)] = None,
+    checkpoint: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    test: Annotated[list[str] | None, typer.Option(hidden=True)] = None,
+    anatomies: Annotated[str | None, typer.Option(hidden=True)] = None,
+    start: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
-    """Train one model, choose its best epoch on validation patients, and score it on test patients.
-
-    With --recipe everything comes from the recipe, and a checkpoint folder is written in the end.
-    """
+    """Train one model, choose its best epoch on validation patients, and score it on test patients."""
     given = {
         "model": model, "task": task, "weighting": weighting, "loss": loss, "epochs": epochs, "learning_rate": lr,
         "batch_size": batch_size, "augment": augment, "seed": seed,
@@ -62,14 +59,15 @@ def train(
         if recipe is not None:
             fixed = {**named, "config": config, "size": size, "patients": patients, "split": split}
             _refuse_beside_recipe({key: value for key, value in fixed.items() if key != "seed"})
+            say_new_spelling(f"train --recipe {recipe}", f"recipe {recipe}")
             make_checkpoint(
                 recipe, checkpoint or Path("checkpoints") / Path(recipe).stem, data=data, tests=test or (), seed=seed,
                 run=output, resume=resume, anatomies=anatomies, start=start,
             )
             return
         if checkpoint is not None or test or anatomies is not None or start is not None:
-            raise UserError("--checkpoint, --test, --anatomies or --start without --recipe; expected a recipe beside "
-                            "them; add --recipe NAME")
+            raise UserError("--checkpoint, --test, --anatomies or --start in a single training; expected a recipe "
+                            "beside them; run hemobench recipe NAME with them")
         options = ({} if config is None else read_options(config)) | named
         _train(options, data or "phantom", size, patients, split, resume, output)
     except KeyboardInterrupt:

@@ -38,7 +38,7 @@ def start_of(recipe: Recipe, given: Path | None, run: Path) -> Path | None:
         folder /= EVERYBODY  # of a recipe with folds, the network that ships
     if not (folder / RESULT_FILE).is_file():
         raise UserError(f"recipe {recipe.name} begins with a finished run of {recipe.start}, and {folder} is none; "
-                        f"train it first (--recipe {recipe.start}), or name its folder or a checkpoint by --start")
+                        f"train it first (hemobench recipe {recipe.start}), or give --start FOLDER")
     return folder
 
 

@@ -188,7 +188,7 @@ def test_a_terminal_has_a_bar_and_keeps_a_line_for_each_scan() -> None:
         (("a.nii", "--output", "a.nii"), "a.nii is a file; expected a folder"),
         (("a.nii", "--series", "3"), "series '3'"),
         ((), "SCAN"),
-        (("--data", "phantom"), "--data phantom without --sheet"),
+        (("--data", "phantom"), "--data phantom without --masks"),
         (("--sheet", "s.png"), "--sheet s.png without --data"),
         (("a.nii", "--data", "phantom", "--sheet", "s.png"), "--data phantom with SCAN, --output"),
         (("--masks", "m"), "--masks m without --data"),
@@ -209,24 +209,11 @@ def test_mistakes_are_one_line(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_sheet_of_cases_of_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for patient in ("one", "two"):
-        write_scan(tmp_path / "data" / "images" / f"{patient}.nii.gz", head(6))
-        write_scan(tmp_path / "data" / "masks" / f"{patient}.nii.gz", (head(6) > 70).astype(np.int16))
+def test_a_sheet_in_its_old_spelling_says_the_new_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
-        run_app(app, args=["--data", f"nifti-folder:{tmp_path / 'data'}", "--sheet", str(tmp_path / "sheet.png"),
-                           "--engine", "torch", "--cases", "2"])
-    out, err = capsys.readouterr()
-    assert caught.value.code == 0, err
-    assert out.splitlines() == [f"2 cases of nifti-folder drawn; {tmp_path / 'sheet.png'}",
-                                "it shows patients: for looking at, not for committing"]
-    assert "analysing nifti-folder: 2 of 2" in err
-    with Image.open(tmp_path / "sheet.png") as page:
-        page.load()
-    with pytest.raises(SystemExit) as caught:
-        run_app(app, args=["--data", "phantom", "--sheet", str(tmp_path / "sheet.jpg")])
-    assert caught.value.code == 2
-    assert "expected a name ending in .png" in capsys.readouterr().err
+        run_app(app, args=["--data", f"nifti-folder:{tmp_path}", "--sheet", "page.png"])
+    assert caught.value.code == 2, "there is nothing in that folder"
+    assert f"is now `hemobench sheet nifti-folder:{tmp_path} --output page.png`" in capsys.readouterr().err
 
 
 def test_scans_without_a_folder_for_the_answers_are_one_line(

@@ -23,6 +23,7 @@ from hemobench.io.nifti import write_nifti
 gradio = pytest.importorskip("gradio", reason="the demo needs gradio")
 gradio_client = pytest.importorskip("gradio_client", reason="the demo needs gradio")
 README = Path(__file__).parents[2] / "README.md"
+USAGE = README.parent / "docs" / "usage.md"
 SHAPE, SPACING_MM = (10, 64, 60), (8.0, 3.0, 3.0)
 NAME = "DOE_JOHN_1950"
 
@@ -167,12 +168,12 @@ def test_the_endpoints_are_mcp_tools_with_their_docstrings(demo: Any, scan: Path
     assert Path(gradio.mcp.DEFAULT_TEMP_DIR) == demo.folder
 
 
-def test_the_readmes_example_runs(demo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def test_the_example_for_programs_runs(demo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = re.findall(r"```python\n(.*?)```", USAGE.read_text(encoding="utf-8"), re.DOTALL)
     (example,) = [block for block in blocks if "gradio_client" in block]
     (tmp_path / "head.nii.gz").write_bytes(examples()[0].path.read_bytes())
     monkeypatch.chdir(tmp_path)
     told: dict[str, Any] = {}
-    exec(compile(example.replace("http://127.0.0.1:7860", demo.url), "README.md", "exec"), told)
+    exec(compile(example.replace("http://127.0.0.1:7860", demo.url), "usage.md", "exec"), told)
     assert told["report"]["study"]["probabilities"]
     assert Path(told["mask"]).is_file()

@@ -19,6 +19,7 @@ from hemobench.inference.checkpoint import open_checkpoint
 from hemobench.labels import CLASSES
 from hemobench.machine import cache_home
 from hemobench.metrics.calibration import fit_platt
+from hemobench.release.recipes import FOLDER as RECIPES
 from hemobench.release.recipes import known_recipes, load_recipe
 from hemobench.training.problem import check_config
 from hemobench.training.result import RunResult, SlicePredictions
@@ -37,7 +38,7 @@ training:
 """
 
 
-COMMAND = ("--recipe", "tiny.yaml", "--data", "image-folder:seen", "--test", "image-folder:unseen")
+COMMAND = ("tiny.yaml", "--data", "image-folder:seen", "--test", "image-folder:unseen")
 
 
 def _pictures(folder: Path) -> Path:
@@ -56,9 +57,9 @@ def _pictures(folder: Path) -> Path:
     return folder
 
 
-def _train(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
+def _make(*arguments: str, home: Path, command: str = "recipe") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "hemobench.train", *arguments], capture_output=True,
+        [sys.executable, "-m", f"hemobench.{command}", *arguments], capture_output=True,
         encoding="utf-8", timeout=300, check=False,
         env={**os.environ, "HEMOBENCH_HOME": str(home / "home")}, cwd=home,
     )
@@ -71,7 +72,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.yaml").write_text(RECIPE)
     _pictures(folder / "seen")
     _pictures(folder / "unseen")
-    done = _train(*COMMAND, home=folder)
+    done = _make(*COMMAND, home=folder)
     assert done.returncode == 0, done.stderr
     assert "checkpoint in checkpoints/tiny" in done.stdout
     return folder
@@ -94,7 +95,7 @@ def test_the_card_names_its_patients_and_gives_intervals(made: Path) -> None:
     assert "6 real patients of image-folder (test), 36 slices" in card
     assert "24 real patients of image-folder (never trained on), 144 slices" in card
     assert "Research use only" in card
-    assert "python -m hemobench.train --recipe tiny.yaml" in card
+    assert "python -m hemobench.recipe tiny.yaml" in card
     assert "measured on patients alone, and no picture of a patient" in card
     assert "](training.png)" in card
     folder = made / "checkpoints" / "tiny"
@@ -112,7 +113,7 @@ def test_the_card_names_its_patients_and_gives_intervals(made: Path) -> None:
 def test_the_same_command_again_trains_nothing_and_gives_the_same_weights(made: Path) -> None:
     before = open_checkpoint(made / "checkpoints" / "tiny").sha256
     stamp = (made / "runs" / "tiny" / "run.json").stat().st_mtime_ns
-    assert _train(*COMMAND, home=made).returncode == 0
+    assert _make(*COMMAND, home=made).returncode == 0
     assert (made / "runs" / "tiny" / "run.json").stat().st_mtime_ns == stamp
     assert open_checkpoint(made / "checkpoints" / "tiny").sha256 == before
 
@@ -120,15 +121,13 @@ def test_the_same_command_again_trains_nothing_and_gives_the_same_weights(made: 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--recipe", "slice-clasifier"), "did you mean 'slice-classifier'"),
-        (("--recipe", "tiny.yaml", "--epochs", "3"), "--recipe with epochs"),
-        (("--checkpoint", "here"), "add --recipe"),
-        ((*COMMAND[:4], "--test", "image-folder:seen"), "the same patients on both sides"),
-        ((*COMMAND[:2], "--data", "phantom-t1"), "recipe tiny needs it"),
+        (("slice-clasifier",), "did you mean 'slice-classifier'"),
+        ((*COMMAND[:3], "--test", "image-folder:seen"), "the same patients on both sides"),
+        ((*COMMAND[:1], "--data", "phantom-t1"), "recipe tiny needs it"),
     ],
 )
 def test_mistakes_are_one_line(arguments: tuple[str, ...], words: str, made: Path) -> None:
-    done = _train(*arguments, home=made)
+    done = _make(*arguments, home=made)
     assert done.returncode == 2
     assert words in done.stderr.strip().splitlines()[-1]
 
@@ -172,20 +171,20 @@ def test_folds_answer_for_each_other_and_a_stream_teaches_beside(made: Path) -> 
     load_anatomy(None, 0)  # the MNI head is built in the ordinary cache once, not in each test's own
     if not (made / "home" / "anatomy").exists():
         (made / "home" / "anatomy").symlink_to(cache_home() / "anatomy")
-    done = _train("--recipe", "folds.yaml", "--data", "image-folder:seen", home=made)
+    done = _make("folds.yaml", "--data", "image-folder:seen", home=made)
     assert done.returncode == 2
     assert "begins with a network that 18 of the patients it is tested on have taught" in done.stderr
     _pictures(made / "others")
     # A checkpoint is as good a start as a run; this one's people are others.
-    done = _train(
-        "--recipe", "folds.yaml", "--data", "image-folder:others", "--start", "checkpoints/tiny", home=made
+    done = _make(
+        "folds.yaml", "--data", "image-folder:others", "--start", "checkpoints/tiny", home=made
     )
     assert done.returncode == 0, done.stderr
     assert "24 patients, out of fold" in done.stdout
     # The same command trains nothing again.
     written = (made / "runs/folds/fold-1/last.safetensors").stat().st_mtime_ns
-    again = _train(
-        "--recipe", "folds.yaml", "--data", "image-folder:others", "--start", "checkpoints/tiny", home=made
+    again = _make(
+        "folds.yaml", "--data", "image-folder:others", "--start", "checkpoints/tiny", home=made
     )
     assert again.returncode == 0, again.stderr
     assert (made / "runs/folds/fold-1/last.safetensors").stat().st_mtime_ns == written
@@ -206,7 +205,7 @@ def test_folds_answer_for_each_other_and_a_stream_teaches_beside(made: Path) -> 
     assert all(("train", 12) in one for one in known)
     # Who begins with it takes the network that ships, as it is, and knows the same people.
     (made / "after.yaml").write_text(RECIPE.replace("epochs: 1", "epochs: 0") + "start: folds\n")
-    done = _train("--recipe", "after.yaml", "--data", "image-folder:unseen", home=made)
+    done = _make("after.yaml", "--data", "image-folder:unseen", home=made)
     assert done.returncode == 0, done.stderr
     weights = [open_checkpoint(made / "checkpoints" / name).sha256 for name in ("folds", "after")]
     assert weights[0] == weights[1]
@@ -217,9 +216,35 @@ def test_folds_answer_for_each_other_and_a_stream_teaches_beside(made: Path) -> 
 
 def test_a_start_that_is_missing_or_not_wanted_is_one_line(made: Path) -> None:
     (made / "later.yaml").write_text(FOLDS.replace("start: tiny", "start: nobody"))
-    done = _train("--recipe", "later.yaml", "--data", "image-folder:seen", home=made)
+    done = _make("later.yaml", "--data", "image-folder:seen", home=made)
     assert done.returncode == 2
     assert "begins with a finished run of nobody" in done.stderr
-    done = _train("--recipe", "tiny.yaml", "--start", "runs/tiny", home=made)
+    done = _make("tiny.yaml", "--start", "runs/tiny", home=made)
     assert done.returncode == 2
     assert "expected none" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--recipe", "tiny.yaml", "--epochs", "3"), "--recipe with epochs"),
+        (("--checkpoint", "here"), "run hemobench recipe NAME with them"),
+    ],
+)
+def test_a_single_training_takes_no_recipe_s_options(arguments: tuple[str, ...], words: str, made: Path) -> None:
+    done = _make(*arguments, home=made, command="train")
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_the_old_spelling_makes_the_same_and_says_the_new_one(made: Path) -> None:
+    before = open_checkpoint(made / "checkpoints" / "tiny").sha256
+    done = _make("--recipe", *COMMAND, home=made, command="train")
+    assert done.returncode == 0, done.stderr
+    assert "`train --recipe tiny.yaml` is now `hemobench recipe tiny.yaml`" in done.stderr
+    assert open_checkpoint(made / "checkpoints" / "tiny").sha256 == before
+
+
+def test_without_a_name_the_recipes_are_listed(made: Path) -> None:
+    done = _make(home=made)
+    assert done.stdout.split() == sorted(path.stem for path in RECIPES.glob("*.yaml"))

@@ -67,7 +67,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "beginner.yaml").write_text(BEGINNER)
     build_layout(folder / "copy", LAYOUTS["ct-ich"], PhantomSpec(patients=8, slices=6, matrix=64, healthy=0.4, seed=3))
     done = subprocess.run(
-        [sys.executable, "-m", "hemobench.train", "--recipe", "small.yaml", "--data", "ct-ich:copy"],
+        [sys.executable, "-m", "hemobench.recipe", "small.yaml", "--data", "ct-ich:copy"],
         capture_output=True, encoding="utf-8", timeout=300, check=False, cwd=folder,
         env={**os.environ, "HEMOBENCH_HOME": str(folder / "home")},
     )
@@ -122,7 +122,7 @@ def test_outside_a_classifier_it_judges_slices_and_study_by_itself(made: Path, c
 def test_the_same_command_again_trains_nothing(made: Path) -> None:
     before = (made / "runs" / "small" / "fold-1" / "best.safetensors").stat().st_mtime_ns
     done = subprocess.run(
-        [sys.executable, "-m", "hemobench.train", "--recipe", "small.yaml", "--data", "ct-ich:copy"],
+        [sys.executable, "-m", "hemobench.recipe", "small.yaml", "--data", "ct-ich:copy"],
         capture_output=True, encoding="utf-8", timeout=300, check=False, cwd=made,
         env={**os.environ, "HEMOBENCH_HOME": str(made / "home")},
     )
