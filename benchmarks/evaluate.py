@@ -39,7 +39,7 @@ from hemobench.views.view import ClassificationView
 
 
 def plain_loop(checkpoint: Checkpoint, model: torch.nn.Module, dataset: Dataset) -> NDArray[np.float64]:
-    """Logits (N, 6) in torch, case by case, neighbours heard as the checkpoint hears them."""
+    """Logits (N, 6) in torch, case by case, smoothed over neighbouring slices as the checkpoint does."""
     view = checkpoint.config.view
     assert isinstance(view, ClassificationView)
     parts = []

@@ -10,14 +10,14 @@ TOUCHING = np.ones((3, 3, 3), dtype=bool)
 """Neighbours in three dimensions, all 26."""
 
 
-def sure_pieces(
+def confident_pieces(
     mask: NDArray[np.bool_], probability: NDArray[np.floating], least: float
 ) -> NDArray[np.bool_]:
     """The pieces of a mask (D, H, W) whose highest probability reaches `least`: hysteresis, as Canny's edges have it.
     With 0 that is the mask itself, and nothing is counted.
 
     >>> mask = np.array([[[True, True, False, True]]])
-    >>> sure_pieces(mask, np.array([[[0.4, 0.9, 0.1, 0.5]]]), 0.8)
+    >>> confident_pieces(mask, np.array([[[0.4, 0.9, 0.1, 0.5]]]), 0.8)
     array([[[ True,  True, False, False]]])
     """
     if least <= 0 or not mask.any():

@@ -218,7 +218,7 @@ class BloodAndType(Loss):
         return self(logits, targets) + self.slice_weight * surprise
 
 
-class SliceAndWhere(Loss):
+class SliceAndLocalisation(Loss):
     """What a slice shows, by weighted BCE, and where, for a network that says both (`timm-unet`).
 
     `compute` is the BCE of the slice logits alone; `where` adds the maps. Where the label maps know the blood, that is
@@ -233,8 +233,8 @@ class SliceAndWhere(Loss):
     ) -> None:
         super().__init__(weights)
         if min(map_weight, type_weight, spot_weight) < 0 or spot < 1 or not positive_weight > 0:
-            raise UserError("bce+where with a weight below 0, or spot below 1; expected weights of 0 or more and at "
-                            "least one pixel; try the defaults")
+            raise UserError("bce+localisation with a weight below 0, or spot below 1; expected weights of 0 or more "
+                            "and at least one pixel; try the defaults")
         blood = ClassWeights(torch.ones(1), torch.full((1,), positive_weight))
         self.slices, self.maps = WeightedBCE(weights), BloodAndType(blood, type_weight=type_weight)
         self.map_weight, self.spot_weight, self.spot = map_weight, spot_weight, spot
@@ -278,13 +278,13 @@ _LOSSES: dict[str, Callable[..., Loss]] = {
     "tversky": Tversky,
     "cross-entropy": CrossEntropy,
     "blood+type": BloodAndType,
-    "bce+where": SliceAndWhere,
+    "bce+localisation": SliceAndLocalisation,
 }
 TYPED_LOSSES = ("blood+type",)
 """Losses of networks whose first output is blood and whose others are its type."""
 
 
-WHERE_LOSSES = ("bce+where",)
+LOCATING_LOSSES = ("bce+localisation",)
 """Losses of classifiers that also say where (`timm-unet`), which learn from label maps of their slices."""
 
 
@@ -292,7 +292,7 @@ def known_losses() -> tuple[str, ...]:
     """Names `create_loss` takes.
 
     >>> known_losses()
-    ('bce', 'focal', 'dice', 'dice+bce', 'tversky', 'cross-entropy', 'blood+type', 'bce+where')
+    ('bce', 'focal', 'dice', 'dice+bce', 'tversky', 'cross-entropy', 'blood+type', 'bce+localisation')
     """
     return tuple(_LOSSES)
 
@@ -302,7 +302,7 @@ def create_loss(name: str, weights: ClassWeights | None = None, **options: Any) 
 
     Options: focal `gamma`, `alpha`; dice `batch`, `smooth`; dice+bce `dice_weight`, `bce_weight`, `batch`;
     tversky `alpha`, `beta`, `batch`, `smooth`; cross-entropy `label_smoothing`; blood+type `dice_weight`,
-    `bce_weight`, `type_weight`, `slice_weight`; bce+where `map_weight`, `type_weight`, `spot_weight`, `spot`,
+    `bce_weight`, `type_weight`, `slice_weight`; bce+localisation `map_weight`, `type_weight`, `spot_weight`, `spot`,
     `positive_weight`.
 
     Raises UserError for an unknown name or option, and for class weights given to `dice` or `tversky`, which have no

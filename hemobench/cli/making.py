@@ -57,7 +57,7 @@ def make_checkpoint(
         listener = _trained_beside(recipe, dataset, material, reporter)
         begin = start_of(recipe, None, folder) if from_beside else begin
         examples = build_examples(
-            dataset, config.view, masks=config.says_where, progress=counting(reporter, f"reading {dataset.info.name}")
+            dataset, config.view, masks=config.locates, progress=counting(reporter, f"reading {dataset.info.name}")
         )
         crossfitted = None
         if recipe.folds:
@@ -106,7 +106,7 @@ def _trained_beside(recipe: Recipe, dataset: Dataset, material: str, reporter: C
     config = other.config
     assert config.view is not None
     examples = build_examples(
-        dataset, config.view, masks=config.says_where, progress=counting(reporter, f"reading {dataset.info.name}")
+        dataset, config.view, masks=config.locates, progress=counting(reporter, f"reading {dataset.info.name}")
     )
     begin = start_of(other, None, run)
     _check_strangers(other, dataset.cases, begin)

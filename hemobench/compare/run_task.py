@@ -107,7 +107,7 @@ def _epochs(task: RunTask) -> int:
 def examples_of(task: RunTask) -> Examples:
     """The task's decoded examples, from the cache where they are in it."""
     assert task.config.view is not None
-    examples = build_examples(task.dataset, task.config.view, masks=task.config.says_where)
+    examples = build_examples(task.dataset, task.config.view, masks=task.config.locates)
     return by_image(examples) if task.split.unit == IMAGE else examples
 
 

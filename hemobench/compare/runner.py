@@ -254,12 +254,12 @@ def _prepare(
     progress.begin(name)
     progress.start("patients", len(dataset.cases))
     with clock.stage(f"data: {name}"):
-        examples = build_examples(dataset, spec.view, masks=spec.says_where, progress=progress.reach)
+        examples = build_examples(dataset, spec.view, masks=spec.locates, progress=progress.reach)
         if spec.stream is not None:
             # Made once and left in the cache, for all runs: each would make and delete its own.
             shard = spec.stream.shard(0)
             progress.start("phantoms beside them", len(shard.cases))
-            build_examples(shard, spec.view, masks=spec.says_where, progress=progress.reach)
+            build_examples(shard, spec.view, masks=spec.locates, progress=progress.reach)
     examples = examples if spec.split_by == PATIENT else by_image(examples)
     board = PreparedBoard(spec, number, dataset, _splits(spec, dataset, examples), examples)
     for unit, splits in board.splits.items():

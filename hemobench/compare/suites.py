@@ -103,9 +103,9 @@ class BoardSpec:
         return self.dataset.partition(":")[0]
 
     @property
-    def says_where(self) -> bool:
+    def locates(self) -> bool:
         """Whether any entry learns from label maps of its slices."""
-        return any(self.config(entry, 0).says_where for entry in self.entries)
+        return any(self.config(entry, 0).locates for entry in self.entries)
 
     def config(self, entry: EntrySpec, seed: int) -> TrainConfig:
         """The entry's whole training configuration: the baseline, the entry's difference, the board's task and view."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.special import expit, log_softmax, logit, softmax
 
-from hemobench.components import sure_pieces
+from hemobench.components import confident_pieces
 from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.context import in_context, study_logits
 from hemobench.inference.lesions import occupied_box
@@ -43,8 +43,8 @@ _BATCH = 16
 class ClassProbabilities:
     """Probabilities by class (labels.CLASSES): of each slice, arrays (D,), and of the study.
 
-    logits, study_logits: what they were made of, (D, 6) and (6,) in the order of CLASSES: neighbours heard, a study's
-    highest slices averaged, not yet calibrated.
+    logits, study_logits: what they were made of, (D, 6) and (6,) in the order of CLASSES: smoothed over
+    neighbouring slices, a study's highest slices averaged, not yet calibrated.
     """
 
     slices: dict[str, NDArray[np.float64]]
@@ -86,10 +86,10 @@ def classify(
         images = slice_images(volume, config.view, "the scan").astype(np.float32) / np.float32(255)
     with stage("slice-classifier"):
         logits = predict_slices(engine, images, batch=_BATCH, flip_tta=flip_tta)
-    heard = np.asarray(in_context(logits, volume.spacing_mm[0], config.context_mm), dtype=np.float64)
+    smoothed = np.asarray(in_context(logits, volume.spacing_mm[0], config.context_mm), dtype=np.float64)
     order = [config.outputs.index(name) for name in CLASSES]
-    heard = heard[:, order]
-    return judged(config, heard, np.asarray(study_logits(heard, config.study_slices), dtype=np.float64))
+    smoothed = smoothed[:, order]
+    return judged(config, smoothed, np.asarray(study_logits(smoothed, config.study_slices), dtype=np.float64))
 
 
 def judged(
@@ -139,7 +139,7 @@ def outlined(field: BloodField, volume: Volume, config: CheckpointConfig) -> Fou
     labels, probability, box = _thresholded(blood, field.grid, volume, threshold_of(config, "voxel", "any"))
     if box is not None:
         least = threshold_of(config, "lesion", "any", 0.0)
-        labels[box] = sure_pieces(labels[box] > 0, probability[box], least)
+        labels[box] = confident_pieces(labels[box] > 0, probability[box], least)
         _name_types(labels[box], field.types, field.grid, [side.start for side in box])
     return Found(labels, probability)
 
@@ -253,8 +253,9 @@ def summary_of(field: BloodField, volume: Volume, config: CheckpointConfig) -> C
     """What the voxels of a haemorrhage network say of a scan's slices and of the study.
 
     Of a checkpoint that is calibrated for slices, the likeliest spots of each slice speak for it (`spot_logits`), its
-    neighbours are heard and the highest slices speak for the study, as for a classifier; of another one, the likeliest
-    voxel's probability is all there is. The network's grid has slices of its own; the scan's lie between them.
+    slices are smoothed over their neighbours and the highest ones speak for the study, as for a classifier; of another
+    one, the likeliest voxel's probability is all there is. The network's grid has slices of its own; the scan's lie
+    between them.
     """
     place = np.asarray((np.arange(volume.shape[0]) - field.grid.offset[0]) / field.grid.ratio[0], dtype=np.float64)
     if "slice" not in config.calibration:
@@ -265,9 +266,9 @@ def summary_of(field: BloodField, volume: Volume, config: CheckpointConfig) -> C
     _, *pixel_mm = config.view.spacing_mm
     step_mm = round(field.grid.ratio[0] * volume.spacing_mm[0], 6)
     spots = spot_logits(field, pixel_mm[0] * pixel_mm[1])
-    heard = np.asarray(in_context(spots, step_mm, config.context_mm), dtype=np.float64)
-    of_study = np.asarray(study_logits(heard, config.study_slices), dtype=np.float64)
-    return judged(config, _at(place, heard), of_study)
+    smoothed = np.asarray(in_context(spots, step_mm, config.context_mm), dtype=np.float64)
+    of_study = np.asarray(study_logits(smoothed, config.study_slices), dtype=np.float64)
+    return judged(config, _at(place, smoothed), of_study)
 
 
 def spot_logits(field: BloodField, pixel_mm2: float) -> NDArray[np.float64]:

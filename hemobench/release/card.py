@@ -94,7 +94,7 @@ def write_card(
         "## Calls",
         f"Rule: {config.threshold_rule}. The numbers are in `config.json`. They are fitted to the share of bleeding "
         "patients in the training data, which is not that of any hospital."
-        f"{_heard_words(config)}",
+        f"{_smoothing_words(config)}",
         "## Limits",
         "\n".join(f"- {line.format(grid=_grid(config))}" for line in _LIMITS[config.role]),
     ]
@@ -106,7 +106,7 @@ def _grid(config: CheckpointConfig) -> str:
     return " x ".join(f"{length:g}" for length in spacing)
 
 
-def _heard_words(config: CheckpointConfig) -> str:
+def _smoothing_words(config: CheckpointConfig) -> str:
     """How slices speak for each other and for their study, where they do."""
     words = ""
     if config.context_mm:

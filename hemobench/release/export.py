@@ -25,15 +25,15 @@ from hemobench.models import context_of, count_parameters
 from hemobench.models.timm_unet import LocatingClassifier
 from hemobench.release.card import Measured, metrics_mapping, write_card
 from hemobench.release.card_files import card_files
-from hemobench.release.joint_rule import Heard, classifier_answers, fit_joint, joint_by_others, with_joint
+from hemobench.release.joint_rule import BothAnswers, classifier_answers, fit_joint, joint_by_others, with_joint
 from hemobench.release.measured import JOINT, call_metrics, measure
 from hemobench.release.operating_points import (
     OUT_OF_FOLD_WORDS,
     DecisionRule,
     fit_rule,
-    heard_in_context,
     selected,
     settled,
+    smoothed_over_slices,
 )
 from hemobench.release.out_of_fold import (
     OutOfFold,
@@ -52,7 +52,7 @@ from hemobench.training.crossfit import CrossFitted, joined
 from hemobench.training.evaluate import (
     Stopwatch,
     case_scores,
-    mean_dice_by_sureness,
+    mean_dice_by_confidence,
     pooled_dice_by_threshold,
     slice_predictions,
 )
@@ -72,7 +72,7 @@ LESION_RULE = (
 )
 FOLD_CHECKPOINT = "checkpoint"
 """In the run of each fold of a segmenter."""
-_SURENESS = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
+_CONFIDENCES = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,7 +96,7 @@ def export_run(
     people: the patients who taught and chose it, of all real data sets that it learnt from. beside: what else taught it
     (stream, start), for the card. With `crossfitted` the run is the one that learned from everybody; metrics come from
     the out-of-fold answers and the rule from all of them. Those of calibration are of answers that the other folds'
-    patients calibrated; those of ranking of answers with neighbours heard as the checkpoint hears them, before any
+    patients calibrated; those of ranking of answers smoothed over slices as the checkpoint does it, before any
     calibration: one for all, as the checkpoint has, ranks nothing anew, and five different ones do.
     A segmenter's folds are asked again, on the scans (`evaluation.out_of_fold`); `progress` counts them. beside_run:
     the crossfit's run of the classifier that it judges with, where the recipe names one. datasets: what `examples` and
@@ -187,7 +187,7 @@ def _judged_slices(crossfitted: CrossFitted, answers: SlicePredictions, examples
     """The rule of all out-of-fold answers of a classifier, measured by the rules of the other folds."""
     steps_mm = _steps_mm(examples, np.arange(len(examples)))
     decision = fit_rule(answers, steps_mm, OUT_OF_FOLD_WORDS)
-    ranked = heard_in_context(answers, steps_mm, decision.context_mm)
+    ranked = smoothed_over_slices(answers, steps_mm, decision.context_mm)
     asks = [(examples.rows_of(split.train), examples.rows_of(split.test)) for split, _ in crossfitted.folds]
     blind = joined([position_predictions(examples, learnt, examples, rows) for learnt, rows in asks], examples)
     test = _settled_by_others(crossfitted, answers, steps_mm)
@@ -203,16 +203,16 @@ def _judged_outlines(
     unseen = answer_out_of_fold(crossfitted, config, dataset.cases, progress)
     decision = fit_all(unseen, np.ones(len(unseen.folds), dtype=np.bool_))
     called = _Called(decision.thresholds["voxel"]["any"], decision.thresholds["lesion"]["any"])
-    ranked = heard_in_context(unseen.slices, unseen.steps_mm, decision.context_mm)
+    ranked = smoothed_over_slices(unseen.slices, unseen.steps_mm, decision.context_mm)
     of_slices = measure(settled_by_others(unseen), examples, None, ranked)
     scores: dict[str, Any] = {}
     joint: dict[str, Any] = {}
     if beside is not None:
         name, run = beside
-        heard = Heard(classifier_answers(run, unseen.slices), unseen.slices, unseen.steps_mm)
-        rule = fit_joint(heard)
+        answers_of_both = BothAnswers(classifier_answers(run, unseen.slices), unseen.slices, unseen.steps_mm)
+        rule = fit_joint(answers_of_both)
         decision = with_joint(decision, rule, name)
-        both = joint_by_others(heard, unseen.fold_of_slice)
+        both = joint_by_others(answers_of_both, unseen.fold_of_slice)
         joint = {"joint_with": name, "classifier_share": rule.share}
         studies = (both.logits, both.targets, both.patient_ids)
         of_both = dict(measure(both.slices, examples, None, both.order, studies).metrics)
@@ -333,10 +333,10 @@ def _called(
     with precision:
         thresholds, dice = pooled_dice_by_threshold(model, problem, source, rows)
         threshold = float(thresholds[dice.argmax()])
-        candidates = [0.0, *(least for least in _SURENESS if least > threshold)]
+        candidates = [0.0, *(least for least in _CONFIDENCES if least > threshold)]
         if len(candidates) == 1:
             return _Called(threshold), VOXEL_RULE
-        by_case = mean_dice_by_sureness(model, problem, source, rows, threshold, candidates)
+        by_case = mean_dice_by_confidence(model, problem, source, rows, threshold, candidates)
     least = candidates[int(by_case.argmax())]
     return _Called(threshold, least), f"{VOXEL_RULE}; {LESION_RULE}" if least else VOXEL_RULE
 

@@ -21,11 +21,11 @@ from hemobench.release.operating_points import (
     Levels,
     fit_levels,
     fit_rule,
-    heard_in_context,
     of_studies,
     precise_threshold,
     selected,
     settled,
+    smoothed_over_slices,
 )
 from hemobench.training.result import RESULT_FILE, RunResult, SlicePredictions
 
@@ -41,7 +41,7 @@ JOINT_WORDS = (
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Heard:
+class BothAnswers:
     """Both networks' answers to the same slices, in the same order, and the rule of each."""
 
     classifier: SlicePredictions
@@ -83,9 +83,9 @@ def classifier_answers(run: Path, wanted: SlicePredictions) -> SlicePredictions:
     return dataclasses.replace(wanted, probabilities=probabilities)
 
 
-def fit_joint(heard: Heard) -> JointRule:
+def fit_joint(answers: BothAnswers) -> JointRule:
     """The share of SHARES whose AUROC of any blood is best (of equal ones the nearest to half), and its rule."""
-    voices = _voices(heard, heard)
+    voices = _voices(answers, answers)
     by_share = {share: voices.pooled(share) for share in SHARES}
     scores = {share: _score(levels) for share, levels in by_share.items()}
     best = max(scores.values())
@@ -125,17 +125,17 @@ class JointAnswers:
     patient_ids: NDArray[np.str_]
 
 
-def joint_by_others(heard: Heard, folds: NDArray[np.int64]) -> JointAnswers:
+def joint_by_others(answers: BothAnswers, folds: NDArray[np.int64]) -> JointAnswers:
     """Joint answers to all slices and studies. folds: (N,) of the slices."""
-    shape = heard.segmenter.probabilities.shape
+    shape = answers.segmenter.probabilities.shape
     together: NDArray[Any] = np.zeros(shape)
     order: NDArray[Any] = np.zeros(shape)
-    _, targets, patients = of_studies(heard.segmenter)
-    studies, logits = np.unique(heard.segmenter.study_ids), np.zeros(targets.shape)
+    _, targets, patients = of_studies(answers.segmenter)
+    studies, logits = np.unique(answers.segmenter.study_ids), np.zeros(targets.shape)
     probabilities, called = np.zeros(targets.shape), np.zeros(targets.shape, dtype=np.bool_)
     for fold in np.unique(folds):
         own = folds == fold
-        others, asked = _part(heard, ~own), _part(heard, own)
+        others, asked = _part(answers, ~own), _part(answers, own)
         rule = fit_joint(others)
         levels = _voices(others, asked).pooled(rule.share)
         order[own] = expit(levels.slices[0])
@@ -145,8 +145,8 @@ def joint_by_others(heard: Heard, folds: NDArray[np.int64]) -> JointAnswers:
         probabilities[rows] = expit(calibrated_logits(levels.studies[0], rule.calibration[JOINT_STUDY]))
         called[rows] = probabilities[rows] >= [rule.thresholds[JOINT_STUDY][name] for name in CLASSES]
     return JointAnswers(
-        dataclasses.replace(heard.segmenter, probabilities=together),
-        dataclasses.replace(heard.segmenter, probabilities=order),
+        dataclasses.replace(answers.segmenter, probabilities=together),
+        dataclasses.replace(answers.segmenter, probabilities=order),
         logits, probabilities, called, targets, patients,
     )  # fmt: skip
 
@@ -175,7 +175,7 @@ class _Voices:
         )
 
 
-def _voices(fitted: Heard, asked: Heard) -> _Voices:
+def _voices(fitted: BothAnswers, asked: BothAnswers) -> _Voices:
     """The answers `asked`, each network's calibrated by its own rule on the answers `fitted`."""
     slices, studies = [], []
     for name in ("classifier", "segmenter"):
@@ -189,7 +189,7 @@ def _voices(fitted: Heard, asked: Heard) -> _Voices:
 
 def _of_studies(answers: SlicePredictions, steps_mm: NDArray[np.float64], rule: DecisionRule) -> NDArray[np.float64]:
     """Calibrated probabilities (S, 6) of the studies by a network's own rule."""
-    logits, _, _ = of_studies(heard_in_context(answers, steps_mm, rule.context_mm), rule.study_slices)
+    logits, _, _ = of_studies(smoothed_over_slices(answers, steps_mm, rule.context_mm), rule.study_slices)
     pairs = np.asarray([rule.calibration["study"][name] for name in CLASSES])
     return np.asarray(expit(logits * pairs[:, 0] + pairs[:, 1]))
 
@@ -202,8 +202,9 @@ def _score(levels: Levels) -> float:
     return float(np.mean(known)) if known else 0.0
 
 
-def _part(heard: Heard, chosen: NDArray[np.bool_]) -> Heard:
-    return Heard(selected(heard.classifier, chosen), selected(heard.segmenter, chosen), heard.steps_mm[chosen])
+def _part(answers: BothAnswers, chosen: NDArray[np.bool_]) -> BothAnswers:
+    classifier, segmenter = (selected(one, chosen) for one in (answers.classifier, answers.segmenter))
+    return BothAnswers(classifier, segmenter, answers.steps_mm[chosen])
 
 
 def _renamed(by_level: Mapping[str, Value]) -> dict[str, Value]:

@@ -1,4 +1,4 @@
-"""How a classifier's answers become calls: neighbours heard, logits calibrated, thresholds chosen, on validation."""
+"""How a classifier's answers become calls: smoothed over slices, calibrated, thresholds chosen on validation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OUT_OF_FOLD_WORDS = (
     "a class is called from the calibrated probability on that leaves 90% of the slices (or studies) without it "
     "uncalled, by networks that had not seen the patient (out of fold); 0.5 where there are too few to say"
 )
-# How far neighbours may be heard; the least that is as good as any is taken.
+# Over how far slices may be smoothed; the least that is as good as any is taken.
 CONTEXTS_MM = (0.0, 2.5, 5.0, 7.5, 10.0)
 # A study is judged by the mean of so many of its highest slices: one slice's false alarm does not decide alone. Three,
 # between the one that phantoms like best and the five that CT-ICH does (docs/training-log.md).
@@ -42,7 +42,7 @@ _MIN_NEGATIVE = 10
 
 @dataclass(frozen=True)
 class DecisionRule:
-    """Calibration and thresholds by level and class, the rule in words, how far neighbouring slices are heard, and how
+    """Calibration and thresholds by level and class, the rule in words, over how far slices are smoothed, and how
     many of its slices speak for a study."""
 
     calibration: Calibration
@@ -86,21 +86,21 @@ def fit_rule(validation: SlicePredictions, steps_mm: NDArray[np.float64], words:
     if validation.exclusive:
         raise UserError("a run with loss cross-entropy; expected one of independent outputs; train with bce or focal")
     context_mm = best_context_mm(validation, steps_mm)
-    heard = heard_in_context(validation, steps_mm, context_mm)
-    levels = Levels((logits_of(heard.probabilities), heard.targets), of_studies(heard)[:2])
+    smoothed = smoothed_over_slices(validation, steps_mm, context_mm)
+    levels = Levels((logits_of(smoothed.probabilities), smoothed.targets), of_studies(smoothed)[:2])
     calibration, thresholds = fit_levels(levels)
     return DecisionRule(calibration, thresholds, words, context_mm, STUDY_SLICES)
 
 
 def settled(predictions: SlicePredictions, steps_mm: NDArray[np.float64], rule: DecisionRule) -> SlicePredictions:
-    """Answers with neighbours heard and slices calibrated as the rule says."""
-    heard = heard_in_context(predictions, steps_mm, rule.context_mm)
+    """Answers smoothed over neighbouring slices and calibrated as the rule says."""
+    smoothed = smoothed_over_slices(predictions, steps_mm, rule.context_mm)
     pairs = np.asarray([rule.calibration.get("slice", {}).get(name, (1.0, 0.0)) for name in CLASSES])
-    probabilities = expit(logits_of(heard.probabilities) * pairs[:, 0] + pairs[:, 1])
+    probabilities = expit(logits_of(smoothed.probabilities) * pairs[:, 0] + pairs[:, 1])
     return dataclasses.replace(predictions, probabilities=probabilities)
 
 
-def heard_in_context(
+def smoothed_over_slices(
     predictions: SlicePredictions, steps_mm: NDArray[np.float64], context_mm: float
 ) -> SlicePredictions:
     """Answers whose logits are averaged with those of neighbouring slices of the same study."""
@@ -119,9 +119,9 @@ def best_context_mm(validation: SlicePredictions, steps_mm: NDArray[np.float64])
     where validation has one class only."""
     found = {}
     for context_mm in CONTEXTS_MM:
-        heard = heard_in_context(validation, steps_mm, context_mm)
-        logits, targets, _ = of_studies(heard)
-        pairs = ((heard.probabilities[:, -1], heard.targets[:, -1]), (logits[:, -1], targets[:, -1]))
+        smoothed = smoothed_over_slices(validation, steps_mm, context_mm)
+        logits, targets, _ = of_studies(smoothed)
+        pairs = ((smoothed.probabilities[:, -1], smoothed.targets[:, -1]), (logits[:, -1], targets[:, -1]))
         known = [roc_auc_score(truth, answer) for answer, truth in pairs if 0 < truth.sum() < len(truth)]
         if not known:
             return 0.0

@@ -84,7 +84,7 @@ class OutOfFold:
 
     @property
     def slices(self) -> SlicePredictions:
-        """What the likeliest spots say of each slice, neighbours not yet heard, nothing calibrated."""
+        """What the likeliest spots say of each slice, not yet smoothed over neighbours, nothing calibrated."""
         counts = [len(one.logits) for one in self.answers]
         return SlicePredictions(
             expit(np.concatenate([one.logits for one in self.answers])),
@@ -213,7 +213,7 @@ def _asked(case: Case, config: CheckpointConfig, engine: TorchEngine) -> Unseen:
         raise UserError(f"{case.study_id} has no mask or no labels; expected both; leave folds out of the recipe")
     volume = _scaled(case, loaded)
     field = blood_field(volume, config, engine, lambda name: nullcontext())
-    # Calibrated for slices by (1, 0), so that the likeliest spots speak; their neighbours are not heard yet.
+    # Calibrated for slices by (1, 0), so that the likeliest spots speak; nothing is smoothed over their neighbours yet.
     bare = dataclasses.replace(config, calibration={"slice": {}}, thresholds={}, context_mm=0.0, study_slices=1)
     logits = summary_of(field, volume, bare).logits
     half = BloodField(field.blood.astype(np.float16), field.types.astype(np.float16), field.grid)  # type: ignore[arg-type]

@@ -30,6 +30,7 @@ SCHEDULES = ("constant", "cosine", "onecycle")
 SAMPLINGS = ("shuffled", "balanced", "by-size", "slices")
 PRECISIONS = ("auto", "fp32", "bf16")
 _COUNTS = ("epochs", "max_steps", "batch_size", "early_stopping", "validation_limit", "steps_per_epoch")
+_FORMER_LOSSES = {"bce+where": "bce+localisation"}  # as runs and configs of before 0.1 spell it
 LOSS_MONITOR = "validation_loss"  # a monitor that is no metric: lower is better
 EPOCH_MONITOR = "epoch"  # another one: the last epoch stands, for schedules that end at a rate of nothing
 
@@ -90,6 +91,7 @@ class TrainConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "loss", _FORMER_LOSSES.get(self.loss, self.loss))
         for name, known in _choices().items():
             if getattr(self, name) not in known:
                 raise unknown_name(name, str(getattr(self, name)), known)
@@ -133,11 +135,11 @@ class TrainConfig:
         return context_of(self.model, self.model_options)
 
     @property
-    def says_where(self) -> bool:
+    def locates(self) -> bool:
         """Whether a classifier learns from label maps of its slices too."""
-        from hemobench.losses import WHERE_LOSSES
+        from hemobench.losses import LOCATING_LOSSES
 
-        return self.loss in WHERE_LOSSES
+        return self.loss in LOCATING_LOSSES
 
     def resolved(self) -> TrainConfig:
         """The same run with every task-dependent default written out."""

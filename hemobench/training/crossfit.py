@@ -104,7 +104,7 @@ def _kept(stream: StreamSpec | None, config: TrainConfig, runs: Sequence[Path]) 
         yield
         return
     assert config.view is not None
-    with ExampleStream(stream, config.view, masks=config.says_where) as kept:
+    with ExampleStream(stream, config.view, masks=config.locates) as kept:
         kept.at(1, 1)
         yield
 

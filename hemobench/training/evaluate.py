@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from hemobench.components import sure_pieces
+from hemobench.components import confident_pieces
 from hemobench.datasets.cache import Examples
 from hemobench.labels import UNTYPED
 from hemobench.metrics import classification_metrics, exclusive_accuracy, segmentation_metrics
@@ -95,7 +95,7 @@ def case_scores(
     for part, logits, _ in answers(model, problem, source, rows, 1, watch):
         row = int(part[0])
         probabilities = problem.probabilities(logits)[0].cpu().numpy()
-        mask = sure_pieces(probabilities[0] >= threshold, probabilities[0], least)
+        mask = confident_pieces(probabilities[0] >= threshold, probabilities[0], least)
         types = probabilities[1:].argmax(axis=0) + 1 if problem.typed else None
         table = case_table(examples, row, mask, types)
         tables.append(table)
@@ -156,7 +156,7 @@ def dice_by_threshold(counts: NDArray[np.float64]) -> tuple[NDArray[np.float64],
     return np.arange(bins) / bins, dice
 
 
-def mean_dice_by_sureness(
+def mean_dice_by_confidence(
     model: nn.Module, problem: Problem, source: BatchSource, rows: NDArray[np.int64], threshold: float,
     candidates: Sequence[float],
 ) -> NDArray[np.float64]:
@@ -169,7 +169,8 @@ def mean_dice_by_sureness(
         probability = problem.probabilities(logits)[0, 0].cpu().numpy()
         truth = (targets[0, 0] > 0.5).cpu().numpy()
         for column, least in enumerate(candidates):
-            dice[case, column] = voxel_counts(sure_pieces(probability >= threshold, probability, least), truth).dice
+            kept = confident_pieces(probability >= threshold, probability, least)
+            dice[case, column] = voxel_counts(kept, truth).dice
     defined = np.isfinite(dice)
     total = np.where(defined, dice, 0.0).sum(axis=0)
     return np.divide(total, defined.sum(axis=0), out=np.zeros(len(candidates)), where=defined.any(axis=0))

@@ -86,7 +86,7 @@ def run_experiment(
             config, problem, examples, (rows["train"], rows["validation"]), output,
             identity=identity, resume=resume, reporter=reporter,
             stream=None if stream is None else stack.enter_context(
-                ExampleStream(stream, config.view, masks=config.says_where)
+                ExampleStream(stream, config.view, masks=config.locates)
             ),
             start=None if start is None else _weights(start),
         )

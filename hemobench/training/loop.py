@@ -18,7 +18,7 @@ from torch import nn
 
 from hemobench.datasets.cache import Examples
 from hemobench.errors import UserError, unknown_name
-from hemobench.losses import BloodAndType, SliceAndWhere
+from hemobench.losses import BloodAndType, SliceAndLocalisation
 from hemobench.metrics import higher_is_better, metric_info
 from hemobench.models.timm_unet import TimmUNet
 from hemobench.training.accelerated import accelerator_for, optimizer_for, running_mean
@@ -284,7 +284,7 @@ class _Trainer:
     def _source(self, examples: Examples, problem: Problem) -> BatchSource:
         return BatchSource(
             examples, problem.targets, self.accelerator.device, channels_last=self.plan.channels_last,
-            types=problem.types, masks=examples.masks if self.config.says_where else None,
+            types=problem.types, masks=examples.masks if self.config.locates else None,
             context=self.config.context if self.config.sampling == "slices" else None,
         )
 
@@ -304,7 +304,7 @@ class _Trainer:
         images, targets, *masks = columns
         self.optimizer.zero_grad(set_to_none=True)
         if masks:
-            assert isinstance(self.loss, SliceAndWhere)
+            assert isinstance(self.loss, SliceAndLocalisation)
             logits, maps = self.model(images)
             loss = self.loss.where(logits, maps, targets, masks[0])
         elif isinstance(self.bare, TimmUNet) and self.bare.labelled:

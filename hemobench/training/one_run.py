@@ -41,7 +41,7 @@ def train_once(
         parts = split if isinstance(split, Split) else _split_of(dataset, split)
         assert settings.view is not None
         examples = build_examples(
-            dataset, settings.view, masks=settings.says_where,
+            dataset, settings.view, masks=settings.locates,
             progress=counting(reporter, f"reading {dataset.info.name}"),
         )  # fmt: skip
         kind = "phantom" if examples.phantom else "real"

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from hemobench.datasets.cache import Examples
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES, PAPER_CLASSES, to_paper_class
-from hemobench.losses import TYPED_LOSSES, WHERE_LOSSES, create_loss
+from hemobench.losses import LOCATING_LOSSES, TYPED_LOSSES, create_loss
 from hemobench.metrics.definitions import METRICS
 from hemobench.models import create_model
 from hemobench.models.timm_unet import FAMILY
@@ -25,7 +25,7 @@ from hemobench.weighting import ClassWeights, create_weighting
 
 EXCLUSIVE_LOSS = "cross-entropy"
 # Overlap losses have no base rate to start from: a rare class's prior would start them where gradients vanish.
-_PRIOR_LOSSES = ("bce", "focal", "dice+bce", *TYPED_LOSSES, *WHERE_LOSSES)
+_PRIOR_LOSSES = ("bce", "focal", "dice+bce", *TYPED_LOSSES, *LOCATING_LOSSES)
 _PRIOR_RANGE = (1e-4, 1 - 1e-4)
 _CHUNK = 64
 
@@ -71,7 +71,7 @@ def pose_problem(config: TrainConfig, examples: Examples) -> Problem:
 
     Raises: UserError when the examples are of another task or the loss does not fit it.
     """
-    if config.says_where and examples.masks is None:
+    if config.locates and examples.masks is None:
         raise UserError(f"loss '{config.loss}' on examples without masks of their slices; expected them; build the "
                         "examples with masks")
     if examples.task != config.task:
@@ -137,8 +137,8 @@ def check_config(config: TrainConfig) -> None:
     if config.model_options.get("labelled") and config.loss not in TYPED_LOSSES:
         raise UserError(f"model option labelled with loss '{config.loss}'; expected {', '.join(TYPED_LOSSES)}, which "
                         "knows the types of blood; leave it out")
-    if config.says_where != (config.task == "classification" and config.model.startswith(f"{FAMILY}:")):
-        raise UserError(f"loss '{config.loss}' for model '{config.model}'; expected {', '.join(WHERE_LOSSES)} "
+    if config.locates != (config.task == "classification" and config.model.startswith(f"{FAMILY}:")):
+        raise UserError(f"loss '{config.loss}' for model '{config.model}'; expected {', '.join(LOCATING_LOSSES)} "
                         f"exactly for classifiers {FAMILY}:<backbone>, which say where; change one of the two")
     if config.monitor not in (*METRICS, LOSS_MONITOR, EPOCH_MONITOR):
         raise unknown_name("monitor", str(config.monitor), METRICS)

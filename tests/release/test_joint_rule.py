@@ -14,7 +14,7 @@ from hemobench.errors import UserError
 from hemobench.inference.config import JOINT_SLICE, JOINT_STUDY
 from hemobench.inference.joint import pooled
 from hemobench.labels import CLASSES, SUBTYPES
-from hemobench.release.joint_rule import SHARES, Heard, classifier_answers, fit_joint, joint_by_others
+from hemobench.release.joint_rule import SHARES, BothAnswers, classifier_answers, fit_joint, joint_by_others
 from hemobench.release.measured import call_metrics
 from hemobench.training.result import SlicePredictions
 
@@ -33,8 +33,8 @@ def _answers(noise: float, seed: int) -> SlicePredictions:
     )
 
 
-def _heard(classifier: float, segmenter: float) -> Heard:
-    return Heard(_answers(classifier, 1), _answers(segmenter, 2), np.full(STUDIES * SLICES, 5.0))
+def _both(classifier: float, segmenter: float) -> BothAnswers:
+    return BothAnswers(_answers(classifier, 1), _answers(segmenter, 2), np.full(STUDIES * SLICES, 5.0))
 
 
 def test_the_pool_is_the_weighed_mean_of_logits() -> None:
@@ -45,16 +45,17 @@ def test_the_pool_is_the_weighed_mean_of_logits() -> None:
 
 @pytest.mark.parametrize(("classifier", "segmenter"), [(0.5, 12.0), (12.0, 0.5), (3.0, 3.0)])
 def test_together_they_are_no_worse_than_the_better_one(classifier: float, segmenter: float) -> None:
-    heard = _heard(classifier, segmenter)
-    rule = fit_joint(heard)
-    alone = [roc_auc_score(one.targets[:, -1], one.probabilities[:, -1]) for one in (heard.classifier, heard.segmenter)]
-    both = joint_by_others(heard, np.repeat(np.arange(STUDIES) // 2 % 2, SLICES)).order
+    answers = _both(classifier, segmenter)
+    rule = fit_joint(answers)
+    each = (answers.classifier, answers.segmenter)
+    alone = [roc_auc_score(one.targets[:, -1], one.probabilities[:, -1]) for one in each]
+    both = joint_by_others(answers, np.repeat(np.arange(STUDIES) // 2 % 2, SLICES)).order
     assert roc_auc_score(both.targets[:, -1], both.probabilities[:, -1]) > max(alone) - 0.01
     assert rule.share == 0.5 or classifier != segmenter  # of equals each counts half
 
 
 def test_the_rule_has_both_levels_for_every_class() -> None:
-    rule = fit_joint(_heard(3.0, 3.0))
+    rule = fit_joint(_both(3.0, 3.0))
     assert rule.share in SHARES
     assert set(rule.calibration) == set(rule.thresholds) == {JOINT_SLICE, JOINT_STUDY}
     assert all(set(rule.calibration[level]) == set(CLASSES) for level in rule.calibration)
@@ -62,9 +63,9 @@ def test_the_rule_has_both_levels_for_every_class() -> None:
 
 
 def test_two_hear_more_than_one_and_no_patient_weighs_for_itself() -> None:
-    heard = _heard(3.0, 3.0)
+    answers = _both(3.0, 3.0)
     folds = np.repeat(np.arange(STUDIES) // 2 % 3, SLICES)
-    both = joint_by_others(heard, folds)
+    both = joint_by_others(answers, folds)
     together = both.slices
     assert together.probabilities.shape == both.order.probabilities.shape == (STUDIES * SLICES, 6)
     assert both.logits.shape == both.probabilities.shape == both.called.shape == both.targets.shape == (STUDIES, 6)
@@ -74,20 +75,20 @@ def test_two_hear_more_than_one_and_no_patient_weighs_for_itself() -> None:
     assert healthy <= 0.2
     assert bleeding > healthy + 0.3
     # Where the answers to one fold change, the others' weights do, and that fold's own rule does not.
-    changed = np.array(heard.segmenter.probabilities)
+    changed = np.array(answers.segmenter.probabilities)
     changed[folds == 0] = 1 - changed[folds == 0]
-    others = dataclasses.replace(heard, segmenter=dataclasses.replace(heard.segmenter, probabilities=changed))
+    others = dataclasses.replace(answers, segmenter=dataclasses.replace(answers.segmenter, probabilities=changed))
     again = joint_by_others(others, folds).slices
     assert not np.allclose(again.probabilities[folds == 1], together.probabilities[folds == 1])
 
 
 def test_types_are_named_where_most_are_right() -> None:
-    rule = fit_joint(_heard(3.0, 3.0))
+    rule = fit_joint(_both(3.0, 3.0))
     for level in (JOINT_SLICE, JOINT_STUDY):
         least = {rule.thresholds[level][name] for name in SUBTYPES}
         assert len(least) == 1  # one for all, of whom some are too rare to have one of their own
     # In slices that bleed half of the time or less by their looks, a specificity of 90% would name more than it should.
-    both = joint_by_others(_heard(3.0, 3.0), np.repeat(np.arange(STUDIES) // 2 % 3, SLICES))
+    both = joint_by_others(_both(3.0, 3.0), np.repeat(np.arange(STUDIES) // 2 % 3, SLICES))
     named = both.called[:, : len(SUBTYPES)]
     assert both.targets[:, : len(SUBTYPES)][named].mean() >= 0.6
     assert named.any()

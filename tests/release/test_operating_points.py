@@ -1,4 +1,4 @@
-"""Calls from answers: neighbours heard, thresholds chosen, and nothing learnt from whom it is measured on."""
+"""Calls from answers: smoothed over slices, thresholds chosen, nothing learnt from whom it is measured on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from hemobench.inference.context import in_context
 from hemobench.release.operating_points import (
     best_context_mm,
     fit_rule,
-    heard_in_context,
     of_studies,
     settled,
+    smoothed_over_slices,
     specific_threshold,
 )
 from hemobench.training.result import SlicePredictions
@@ -40,14 +40,14 @@ def stacks(noise: float, studies: int = 60, slices: int = 20) -> tuple[SlicePred
 
 def test_neighbours_are_heard_within_a_study_and_in_its_order() -> None:
     predictions, steps_mm = stacks(1.0, studies=4)
-    heard = heard_in_context(predictions, steps_mm, 5.0)
+    smoothed = smoothed_over_slices(predictions, steps_mm, 5.0)
     rows = np.flatnonzero(predictions.study_ids == "s02")
     rows = rows[np.argsort(predictions.slice_indices[rows])]
     own = logit(predictions.probabilities[rows, 1].astype(np.float64))
     weights = np.exp(-0.5 * (np.arange(-4, 5) / 1.0) ** 2)
     padded = np.pad(own, 4, mode="edge")
     expected = [float(padded[at : at + 9] @ (weights / weights.sum())) for at in range(len(own))]
-    np.testing.assert_allclose(logit(heard.probabilities[rows, 1]), expected, atol=2e-3)
+    np.testing.assert_allclose(logit(smoothed.probabilities[rows, 1]), expected, atol=2e-3)
 
 
 def test_context_is_measured_in_millimetres() -> None:

@@ -54,7 +54,7 @@ training:
   task: classification
   model: timm-unet:test_resnet
   view: {windows: [brain, bone], size: 64}
-  loss: bce+where
+  loss: bce+localisation
   epochs: 1
   batch_size: 8
 """

@@ -1,4 +1,4 @@
-"""bce+where: slices by their labels, pixels where they are known, the likeliest spots where they are not."""
+"""bce+localisation: slices by their labels, pixels where they are known, the likeliest spots where they are not."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch.nn import functional as F
 
 from hemobench.errors import UserError
 from hemobench.labels import UNKNOWN
-from hemobench.losses import SliceAndWhere, create_loss
+from hemobench.losses import SliceAndLocalisation, create_loss
 
 
-def _of(**options: float) -> SliceAndWhere:
-    loss = create_loss("bce+where", None, **options)
-    assert isinstance(loss, SliceAndWhere)
+def _of(**options: float) -> SliceAndLocalisation:
+    loss = create_loss("bce+localisation", None, **options)
+    assert isinstance(loss, SliceAndLocalisation)
     return loss
 
 
@@ -76,5 +76,5 @@ def test_gradients_are_numbers_for_every_kind_of_slice_at_once() -> None:
 
 
 def test_nonsense_is_refused() -> None:
-    with pytest.raises(UserError, match="bce\\+where with a weight below 0"):
-        create_loss("bce+where", None, spot=0)
+    with pytest.raises(UserError, match="bce\\+localisation with a weight below 0"):
+        create_loss("bce+localisation", None, spot=0)

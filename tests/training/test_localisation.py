@@ -21,7 +21,7 @@ from hemobench.training.loop import BEST, LAST
 from hemobench.training.problem import check_config
 
 CONFIG = TrainConfig.from_mapping({
-    "model": "timm-unet:test_resnet", "view": {"windows": ["brain", "bone"], "size": 32}, "loss": "bce+where",
+    "model": "timm-unet:test_resnet", "view": {"windows": ["brain", "bone"], "size": 32}, "loss": "bce+localisation",
     "epochs": 2, "batch_size": 8, "learning_rate": 2e-3, "optimizer": "adamw", "precision": "fp32",
     "augment": "any-picture",
 }).resolved()  # fmt: skip
@@ -70,9 +70,9 @@ def test_a_segmenter_begins_with_the_weights_of_the_classifier(located: Examples
 
 def test_loss_and_network_must_fit(located: Examples, slices: Examples) -> None:
     check_config(CONFIG)
-    with pytest.raises(UserError, match="expected bce\\+where exactly for classifiers timm-unet:<backbone>"):
+    with pytest.raises(UserError, match="expected bce\\+localisation exactly for classifiers timm-unet:<backbone>"):
         check_config(dataclasses.replace(CONFIG, loss="bce"))
-    with pytest.raises(UserError, match="expected bce\\+where exactly for classifiers timm-unet:<backbone>"):
+    with pytest.raises(UserError, match="expected bce\\+localisation exactly for classifiers timm-unet:<backbone>"):
         check_config(dataclasses.replace(CONFIG, model="timm:test_resnet"))
     with pytest.raises(UserError, match="on examples without masks of their slices"):
         run_experiment(CONFIG, slices, make_split(), Path("never"))
@@ -150,3 +150,7 @@ def test_the_weights_of_another_network_are_refused(located: Examples, tmp_path:
         save_tensors(tmp_path / name / BEST, {one: tensors[one] for one in kept} | {"other": torch.ones(1)}, header)
         with pytest.raises(UserError, match="expected a run or checkpoint of the same network"):
             run_experiment(CONFIG, located, make_split(), tmp_path / f"after-{name}", start=tmp_path / name)
+
+
+def test_configs_of_before_have_the_loss_by_its_former_name() -> None:
+    assert TrainConfig.from_mapping({**CONFIG.to_mapping(), "loss": "bce+where"}) == CONFIG

@@ -1,4 +1,4 @@
-"""How sure a lesion must be: chosen where the mean Dice over cases is best, a false alarm counting as 0."""
+"""How confident a lesion must be: chosen where the mean Dice over cases is best, a false alarm counting as 0."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from hemobench.datasets.cache import Examples
 from hemobench.training.batches import BatchSource
 from hemobench.training.config import TrainConfig
-from hemobench.training.evaluate import mean_dice_by_sureness
+from hemobench.training.evaluate import mean_dice_by_confidence
 from hemobench.training.problem import pose_problem
 
 
@@ -41,7 +41,7 @@ def test_the_mean_over_cases_counts_false_alarms_and_leaves_out_what_is_rightly_
         hits = int(((source.whole(rows[:1])[0] > 0.75) & (source.whole(rows[:1])[1] > 0.5)).sum())
     own = 2 * hits / (called + truth)
     assert own > 0.9
-    found = mean_dice_by_sureness(_Bright(faint_in=1), problem, source, rows, 0.5, [0.0, 0.7, 0.99])
+    found = mean_dice_by_confidence(_Bright(faint_in=1), problem, source, rows, 0.5, [0.0, 0.7, 0.99])
     # With any voxel called, the second patient's corner is a case of Dice 0; the third, with nothing, is no case. Asked
     # for 0.99, nothing is called anywhere: the bleeding patient's 0 is the only case.
     assert found == pytest.approx([own / 2, own, 0.0])
