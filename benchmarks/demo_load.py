@@ -98,7 +98,8 @@ def measure(scans: list[Path], concurrency: int, requests: int) -> Iterator[Rati
 def measure_mri(again: int) -> Iterator[Ratio]:
     """A new process, asked for the MRI example once its networks are loaded, and so many times again."""
     with running(1) as (url, process, _):
-        wait_for_rest(process)
+        if again > 1:  # a tiny run measures nothing
+            wait_for_rest(process)
         print(f"memory once warm: {resident_mib(process):.0f} MiB", flush=True)
         first, *later = [ask(url, MRI) for _ in range(1 + again)]
         print(f"MRI example: first {first:.2f} s, again {statistics.median(later):.2f} s (median of {again}); memory "

@@ -9,9 +9,9 @@ from typing import Any
 
 import typer
 
-from hemobench.case import Case
+from hemobench.case import Case, DatasetInfo
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.opening import Dataset, open_dataset, parse_spec
+from hemobench.datasets.opening import Dataset, dataset_info, open_dataset, parse_spec
 from hemobench.datasets.patient_hashes import People
 from hemobench.datasets.splits import Split, check_disjoint_cases, split_by_patient
 from hemobench.datasets.support import first_lines, unsupported
@@ -127,6 +127,8 @@ def _opened(
 ) -> tuple[Dataset, list[Dataset]]:
     """The data set to learn from and those to be measured on, which share nobody with it and serve the recipe."""
     name, _ = parse_spec(spec)
+    for each in (spec, *tests):
+        _check_serves(dataset_info(parse_spec(each)[0]), recipe)  # before minutes of reading
     # The recipe's numbers of patients and slices belong to its own data set.
     options = {k: v for k, v in recipe.data.items() if k != "name"} if name == recipe.data["name"] else {}
     others = [open_dataset(test, progress=counting(reporter, f"opening {test}")) for test in tests]
@@ -134,7 +136,7 @@ def _opened(
     for line in first_lines(dataset, spec):
         reporter.say(f"warning: {line}")
     for each in (dataset, *others):
-        _check_serves(each, recipe)
+        _check_serves(each.info, recipe)
     for other in others:
         check_disjoint_cases(dataset.cases, other.cases)
     return dataset, others
@@ -200,9 +202,9 @@ def _taught_by(recipe: Recipe, dataset: Dataset, people: People) -> str:
     return f"phantoms and {known}" if phantoms else known
 
 
-def _check_serves(dataset: Dataset, recipe: Recipe) -> None:
+def _check_serves(info: DatasetInfo, recipe: Recipe) -> None:
     assert recipe.config.view is not None
-    reason = unsupported(dataset.info, recipe.config.task, recipe.config.view)
+    reason = unsupported(info, recipe.config.task, recipe.config.view)
     if reason is not None:
         raise UserError(f"{reason}; recipe {recipe.name} needs it; choose another data set")
 
