@@ -58,16 +58,18 @@ function give(files) {
 /** Whether it is a picture of the page itself that is dragged, which browsers give as a file too. */
 let ours = false;
 document.addEventListener("dragstart", () => { ours = true; }, true);
-document.addEventListener("dragend", () => { ours = false; }, true);
-const carriesFiles = (event) => !ours && [...(event.dataTransfer?.types ?? [])].includes("Files");
+// A picture that goes away while it is dragged ends nothing here; but no pointer moves before the drag is over.
+for (const name of ["dragend", "pointermove"]) document.addEventListener(name, () => { ours = false; }, true);
+const carriesFiles = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
 /** Another box on the page that takes files of its own, such as the leaderboard's. */
 const elsewhere = (event) => event.target.closest?.("#board-file");
 const dropping = (is) => document.body.classList.toggle("dropping", is);
 
 async function dropped(event) {
   dropping(false);
-  if (!carriesFiles(event) || elsewhere(event)) return;
+  if (!carriesFiles(event)) return;
   event.preventDefault();
+  if (ours || elsewhere(event)) return;
   event.stopImmediatePropagation();
   const items = [...event.dataTransfer.items].filter((item) => item.kind === "file");
   // Both must be asked for before anything is waited for: a drop's data are gone afterwards.
@@ -83,11 +85,14 @@ async function dropped(event) {
   }
 }
 
+/** Entering is answered as well: where the page changes under a resting pointer, browsers ask by that alone, and open
+ * what is dropped in the page's place where the answer was no. */
 function over(event) {
   if (!carriesFiles(event)) return;
-  if (elsewhere(event)) return dropping(false);
   event.preventDefault();
+  if (ours) { event.dataTransfer.dropEffect = "none"; return; }
   event.dataTransfer.dropEffect = "copy";
+  if (elsewhere(event)) return dropping(false);
   dropping(true);
 }
 
@@ -109,7 +114,7 @@ function chosen(event) {
     megabytes(files.reduce((sum, file) => sum + file.size, 0))} MB`);
 }
 
-document.addEventListener("dragover", over, true);
+for (const name of ["dragenter", "dragover"]) document.addEventListener(name, over, true);
 document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) dropping(false); }, true);
 document.addEventListener("drop", dropped, true);
 document.addEventListener("change", chosen, true);
