@@ -19,7 +19,7 @@ from hemobench.training.result import Predictions, RunResult, SlicePredictions
 
 _NO_PHANTOMS = (
     "No pictures: it was measured on patients alone, and no picture of a patient travels with a checkpoint. "
-    "`python -m hemobench.predict --data NAME:PATH --sheet sheet.png` draws them where the data is."
+    "`python -m hemobench.sheet NAME:PATH --output sheet.png` draws them where the data is."
 )
 
 
