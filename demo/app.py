@@ -16,6 +16,7 @@ import gradio.mcp
 from demo.about_tab import about_tab
 from demo.analysis import AT_WORK, Analyst
 from demo.api import Endpoints, add_endpoints
+from demo.door import GUARD
 from demo.examples import examples
 from demo.leaderboard import SHIPPED, leaderboard_mapping
 from demo.leaderboard_tab import leaderboard_tab
@@ -102,6 +103,7 @@ def serving() -> dict[str, Any]:
     return {
         "theme": page_theme(),
         "css": page_css(),
+        "head": GUARD,
         "mcp_server": True,
         "ssr_mode": False,
         "run_history": False,

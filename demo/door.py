@@ -12,6 +12,16 @@ FOLDER_CHOICE = (
     '<label class="folder-choice"><input type="file" id="scan-folder" webkitdirectory />'
     "<span>Choose a folder</span></label>"
 )
+# From the first moment, until the panel's own script is there: browsers open what is dropped in the page's place.
+GUARD = """<script>
+for (const name of ["dragenter", "dragover", "drop"]) {
+  window.addEventListener(name, (event) => {
+    if (![...(event.dataTransfer?.types ?? [])].includes("Files")) return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = "none";
+  }, true);
+}
+</script>"""
 _SCRIPT = Path(__file__).with_name("door.js")
 
 

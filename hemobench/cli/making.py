@@ -127,8 +127,8 @@ def _opened(
 ) -> tuple[Dataset, list[Dataset]]:
     """The data set to learn from and those to be measured on, which share nobody with it and serve the recipe."""
     name, _ = parse_spec(spec)
-    for each in (spec, *tests):
-        _check_serves(dataset_info(parse_spec(each)[0]), recipe)  # before minutes of reading
+    for asked in (spec, *tests):
+        _check_serves(dataset_info(parse_spec(asked)[0]), recipe)  # before minutes of reading
     # The recipe's numbers of patients and slices belong to its own data set.
     options = {k: v for k, v in recipe.data.items() if k != "name"} if name == recipe.data["name"] else {}
     others = [open_dataset(test, progress=counting(reporter, f"opening {test}")) for test in tests]

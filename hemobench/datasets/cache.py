@@ -55,6 +55,7 @@ CACHE_VERSION = 3
 VOLUME_VERSION = 4
 """Of segmentations: since the directions of a grid are kept beside its spacing."""
 STALE_SECONDS = 24 * 3600
+POOL_S = 4.0  # until the first process of a pool has loaded what it needs
 _ARRAYS = ("images", "targets", "patient_ids", "study_ids", "slice_indices", "spacing_mm")
 ProgressCallback = Callable[[int, int], None]
 
@@ -120,8 +121,9 @@ def build_examples(
 ) -> Examples:  # fmt: skip
     """Examples of a data set under a view: built on the first call, opened as memory maps afterwards.
 
-    Each case is loaded once, in `jobs` processes (default: the cores this process may use). Rows follow the order of
-    `dataset.cases`. masks: slices of a classification with label maps of them. `progress(done, total)` counts cases.
+    Each case is loaded once, in `jobs` processes (default: as many as there are cores, or this one alone as long as the
+    cases left take it less time than others take to start). Rows follow the order of `dataset.cases`. masks: slices of
+    a classification with label maps of them. `progress(done, total)` counts cases.
     Raises: UserError of the reader or of the view, and for masks beside a segmentation, whose targets they are.
     """
     if masks and not isinstance(view, ClassificationView):
@@ -131,12 +133,12 @@ def build_examples(
     if not folder.is_dir():
         if not dataset.cases:
             raise UserError(f"data set '{dataset.info.name}' has no cases; expected at least one; check its path")
-        _build(dataset, view, folder, masks, jobs or usable_cores(), progress)
+        _build(dataset, view, folder, masks, jobs, progress)
     return _open(dataset, view, key, folder, masks)
 
 
 def _build(
-    dataset: Dataset, view: View, folder: Path, masks: bool, jobs: int, progress: ProgressCallback | None
+    dataset: Dataset, view: View, folder: Path, masks: bool, jobs: int | None, progress: ProgressCallback | None
 ) -> None:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -177,13 +179,23 @@ def _on_one_thread() -> None:
 
 
 def _rendered(
-    cases: tuple[Case, ...], view: View, building: Path, masks: bool, jobs: int
+    cases: tuple[Case, ...], view: View, building: Path, masks: bool, jobs: int | None
 ) -> Iterator[tuple[int, _Part]]:
     """(case number, its part) as they finish; the arrays themselves go to disk in the workers."""
-    if jobs <= 1 or len(cases) == 1:
-        for number, case in enumerate(cases):
-            yield number, _render_to_disk(number, case, view, building, masks)
-        return
+    left, alone = list(enumerate(cases)), (jobs or usable_cores()) <= 1 or len(cases) == 1
+    while left and (alone or jobs is None):
+        begun = time.monotonic()
+        number, case = left.pop(0)
+        yield number, _render_to_disk(number, case, view, building, masks)
+        if not alone and len(left) * (time.monotonic() - begun) > POOL_S:
+            break
+    if left:
+        yield from _rendered_by_others(left, view, building, masks, jobs or usable_cores())
+
+
+def _rendered_by_others(
+    cases: list[tuple[int, Case]], view: View, building: Path, masks: bool, jobs: int
+) -> Iterator[tuple[int, _Part]]:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     pool = ProcessPoolExecutor(
         min(jobs, len(cases)), mp_context=multiprocessing.get_context(method), initializer=_on_one_thread,
@@ -191,7 +203,7 @@ def _rendered(
     try:
         pending: dict[Future[_Part], int] = {
             pool.submit(_render_to_disk, number, case, view, building, masks): number
-            for number, case in enumerate(cases)
+            for number, case in cases
         }
         # Not `wait` again and again, which looks at all that is pending each time: minutes for RSNA's 21,744 studies.
         for future in as_completed(pending):

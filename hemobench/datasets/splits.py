@@ -153,14 +153,19 @@ def official_split(dataset: Dataset) -> Split:
     Raises UserError where there are none, and where they share patients (scans were divided, not people).
     """
     if dataset.official_split is None:
-        raise UserError(f"data set '{dataset.info.name}' has no official split; expected one of its authors; "
-                        "leave it out to draw one by patient")
+        raise no_official_split(dataset.info.name)
     split = Split(*dataset.official_split, seed=0)
     try:
         check_disjoint(split)
     except UserError as error:
         raise UserError(f"the official split of '{dataset.info.name}' leaks: {error}") from error
     return split
+
+
+def no_official_split(name: str) -> UserError:
+    """What is raised where a data set has none."""
+    return UserError(f"data set '{name}' has no official split; expected one of its authors; "
+                     "leave it out to draw one by patient")
 
 
 def check_disjoint(split: Split) -> None:

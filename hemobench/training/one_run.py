@@ -9,8 +9,8 @@ from typing import Any
 
 from hemobench.case import Dataset
 from hemobench.datasets.cache import build_examples
-from hemobench.datasets.opening import open_dataset, parse_spec
-from hemobench.datasets.splits import Split, official_split, split_by_patient
+from hemobench.datasets.opening import dataset_info, open_dataset, parse_spec
+from hemobench.datasets.splits import Split, no_official_split, official_split, split_by_patient
 from hemobench.datasets.support import first_lines
 from hemobench.errors import UserError
 from hemobench.training.config import TrainConfig
@@ -34,6 +34,8 @@ def train_once(
     settings = resolve_config(options, name, size)
     check_config(settings)
     check_epochs(settings, started=False)
+    if str(split) == "official" and not isinstance(data, Dataset) and dataset_info(name).phantom:
+        raise no_official_split(name)  # before a head is built
     folder = output or run_folder(settings, name)
     with ConsoleReporter() if progress else nullcontext(Silent()) as reporter:
         dataset = _opened(data, patients, reporter)

@@ -48,12 +48,15 @@ def choose_example(page: Any, name: str) -> None:
     page.locator("#scan-examples button.example").nth([one.name for one in examples()].index(name)).click()
 
 
-def drop(page: Any, *paths: Path, x: int = 900, y: int = 600) -> None:
+def drop(page: Any, *paths: Path, x: int = 900, y: int = 600, meanwhile: str = "") -> None:
     """Drop files or folders from outside the browser at a place of the page, as a person does: not before the page
-    shows that it would take them. Chromium opens by itself what is dropped in the same moment as it comes."""
+    shows that it would take them. Chromium opens by itself what is dropped in the same moment as it comes.
+    `meanwhile`: a script that the page runs just before they are let go."""
     session = page.context.new_cdp_session(page)
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     for kind in ("dragEnter", "dragOver", "dragOver", "drop"):
+        if kind == "drop" and meanwhile:
+            page.evaluate(meanwhile)
         session.send("Input.dispatchDragEvent", {"type": kind, "x": x, "y": y, "data": data})
         if kind == "dragOver":
             page.wait_for_function("document.body.classList.contains('dropping')")

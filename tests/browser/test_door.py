@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from PIL import Image
 
+from demo.app import serving
 from demo.examples import examples
 from hemobench.io import read_scan
 from hemobench.views.windows import to_grey_uint8
@@ -42,6 +43,12 @@ def pictures(folder: Path) -> Path:
     for number, slice_ in enumerate(read_scan(SUBDURAL.path).volume.voxels, start=1):
         Image.fromarray(to_grey_uint8(slice_, "brain")).save(folder / f"{NAME}-{number}.png")
     return folder
+
+
+def letter(folder: Path) -> Path:
+    path = folder / f"{NAME}.pdf"
+    path.write_bytes(b"%PDF-1.7 about a patient" * 30)
+    return path
 
 
 def test_a_folder_dropped_on_the_empty_area_is_read_and_its_series_are_there_to_choose(
@@ -110,8 +117,47 @@ def test_an_empty_folder_and_a_letter_are_refused_where_they_fall(opened: Any, t
     (tmp_path / "empty").mkdir()
     drop(opened, tmp_path / "empty")
     assert "A folder without files." in status(opened, "refused")
-    letter = tmp_path / f"{NAME}.pdf"
-    letter.write_bytes(b"%PDF-1.7 about a patient" * 30)
-    drop(opened, letter)
+    drop(opened, letter(tmp_path))
     opened.wait_for_function("document.querySelector('#scan-status').innerText.includes('The file is a PDF.')")
     assert opened.url.startswith("http://127.0.0.1")
+
+
+# Another element comes to lie under the pointer, as when an answer arrives.
+COVERED = """
+const cover = document.createElement("div");
+cover.style = "position: fixed; inset: 0; z-index: 9999";
+document.body.append(cover);
+"""
+# A picture of the page is dragged and removed before it is let go, so that its `dragend` reaches nobody.
+PICTURE_GONE = """
+const picture = document.body.appendChild(document.createElement("img"));
+picture.dispatchEvent(new DragEvent("dragstart", { bubbles: true, dataTransfer: new DataTransfer() }));
+picture.remove();
+"""
+
+
+@pytest.mark.parametrize("x", [900, 300])
+def test_a_drop_is_taken_while_the_page_changes_under_the_pointer(opened: Any, tmp_path: Path, x: int) -> None:
+    drop(opened, letter(tmp_path), x=x, meanwhile=COVERED)
+    assert "The file is a PDF." in status(opened, "refused")
+    assert opened.url.startswith("http://127.0.0.1")
+
+
+def test_a_drop_is_taken_after_a_picture_of_the_page_went_away_while_it_was_dragged(
+    opened: Any, tmp_path: Path
+) -> None:
+    opened.evaluate(PICTURE_GONE)
+    opened.mouse.move(700, 500)
+    drop(opened, letter(tmp_path))
+    assert "The file is a PDF." in status(opened, "refused")
+
+
+def test_a_drop_before_the_page_has_its_script_leaves_the_page(opened: Any, tmp_path: Path) -> None:
+    assert opened.evaluate("window.gradio_config.head") == serving()["head"]
+    opened.goto("data:text/html,")
+    opened.set_content(f"<html><head>{serving()['head']}</head><body class='dropping'>Loading</body></html>")
+    opened.evaluate("window.stayed = true")
+    drop(opened, letter(tmp_path))
+    opened.wait_for_timeout(500)  # a browser that opens the letter has begun by then
+    assert opened.evaluate("window.stayed")
+    assert opened.inner_text("body") == "Loading"

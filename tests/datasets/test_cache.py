@@ -18,11 +18,12 @@ from hemobench.views.windows import WINDOWS, apply_window
 from hemobench.volume import Volume, display_affine
 
 LOADER = """
-import numpy as np, os
+import numpy as np, os, time
 from hemobench.case import Loaded
 from hemobench.volume import Volume, display_affine
 
-def load(path, depth):
+def load(path, depth, wait_s=0.0):
+    time.sleep(wait_s)
     with open(path, "a") as stream:
         stream.write(f"{depth} {os.getpid()}\\n")
     voxels = np.full((depth, 8, 8), float(depth), dtype=np.float32)
@@ -81,6 +82,26 @@ def test_each_case_is_loaded_once_in_processes_and_rows_keep_the_order(
     assert np.array_equal(again.images, examples.images)
     assert examples.phantom
     assert [path.name for path in (cache_home() / "cache").iterdir()] == [examples.fingerprint]
+
+
+def test_processes_are_started_where_the_cases_that_are_left_take_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "toy_loader.py").write_text(LOADER)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("hemobench.datasets.cache.usable_cores", lambda: 2)
+    import toy_loader
+
+    here, found = str(os.getpid()), {}
+    for name, wait_s in (("quick", 0.0), ("slow", 1.5)):  # of which 3 are left after the first: 4.5 s
+        loads = (functools.partial(toy_loader.load, str(tmp_path / name), depth, wait_s) for depth in (3, 1, 2, 1))
+        found[name] = build_examples(_dataset(*loads, fingerprint=name), BRAIN)
+    processes = {name: [line.split()[1] for line in (tmp_path / name).read_text().splitlines()] for name in found}
+    assert processes["quick"] == [here] * 4
+    assert processes["slow"][0] == here
+    assert here not in processes["slow"][1:]
+    assert np.array_equal(found["quick"].images, found["slow"].images)
+    assert found["slow"].patient_ids.tolist() == ["p0", "p0", "p0", "p1", "p2", "p2", "p3"]
 
 
 def test_a_failed_build_leaves_nothing(tmp_path: Path) -> None:
