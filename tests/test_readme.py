@@ -78,7 +78,7 @@ training:
 
 def commands() -> list[str]:
     """The README's command lines without their comments, each part of `a && b` for itself, installations left out."""
-    lines = [line.partition("  #")[0].strip() for block in _BLOCK.findall(README.read_text(encoding="utf-8"))
+    lines = [line.partition(" #")[0].strip() for block in _BLOCK.findall(README.read_text(encoding="utf-8"))
              for line in block.splitlines()]  # fmt: skip
     parts = [part.strip() for line in lines if line for part in line.split(" && ")]
     return [part for part in parts if not INSTALLS.match(part)]
@@ -100,9 +100,10 @@ def prepare(folder: Path) -> None:
     (folder / "my-suite.yaml").write_text(SUITE.replace("quick", "mine"), encoding="utf-8")
     (folder / "tiny.yaml").write_text(RECIPE, encoding="utf-8")
     shutil.copytree(ROOT / "checkpoints" / "paper-cnn", folder / "net")
-    small = "--patients 8 --slices 5 --matrix 64"
-    for layout, name in (("ct-ich", "rehearsal"), ("nifti", "own"), ("image-folder", "pictures")):
-        built = run(f"python -m hemobench.data build phantom --layout {layout} --output {name} {small}", folder)
+    sizes = (("ct-ich", "rehearsal", 8), ("nifti-folder", "own", 2), ("image-folder", "pictures", 8))
+    for layout, name, patients in sizes:
+        built = run(f"python -m hemobench.data build phantom --layout {layout} --output {name} --patients {patients} "
+                    "--slices 5 --matrix 64 --jobs 1", folder)  # fmt: skip
         assert built.returncode == 0, built.stderr
     answers = folder / "answers"
     shutil.copytree(folder / "own" / "masks", answers)
@@ -125,7 +126,9 @@ def test_every_command_runs(tmp_path: Path) -> None:
             typed = SMALLER.get(command, command)
             for name, own in STANDS_FOR.items():
                 typed = re.sub(rf"(?<![\w/]){re.escape(name)}(?![\w/])", own, typed)
+            begun = time.monotonic()
             done = run(typed, tmp_path, **surroundings)
+            print(f"{time.monotonic() - begun:.1f} s", typed)
             assert done.returncode == 0, f"{command}, run as {typed}:\n{done.stderr[-2000:]}"
     for made in ("results/summary.csv", "sheet.png", "hemobench-results/quick/report.html", "phantoms",
                  "copy/config.json", "checkpoints/tiny/README.md"):  # fmt: skip
