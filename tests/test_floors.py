@@ -30,7 +30,7 @@ FLOORS = (
     ("boards", "release", "hub"),
     ("api",),
     ("cli",),
-    ("data", "train", "evaluate", "predict", "demo", "__main__"),
+    ("data", "train", "recipe", "evaluate", "predict", "sheet", "demo", "__main__"),
 )
 FLOOR_OF = {name: number for number, names in enumerate(FLOORS, start=1) for name in names}
 SHIMS = len(FLOORS)
