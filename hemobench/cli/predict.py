@@ -15,6 +15,7 @@ from rich.text import Text
 
 import hemobench
 from hemobench.cli.masks import of_data_set
+from hemobench.cli.options import Checkpoints, EngineName, Mirrored
 from hemobench.cli.predictions import DONE, FAILED, REFUSED, SUMMARY, Outcome, PredictionFolder, claim_of
 from hemobench.cli.run import EXIT_USER_ERROR
 from hemobench.cli.scans import folder_names, list_scans
@@ -68,13 +69,10 @@ def predict(
     strangers: Annotated[
         bool, typer.Option("--strangers", help="With --data: only people whom none of the networks knows.")
     ] = False,
-    checkpoint: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FOLDER|USER/NAME", help="One a role, by repeating it. Default: the shipped ones."),
-    ] = None,
-    engine: Annotated[str, typer.Option(metavar="auto|openvino|torch", help="What computes the networks.")] = "auto",
+    checkpoint: Checkpoints = None,
+    engine: EngineName = "auto",
     dicom_seg: Annotated[bool, typer.Option("--dicom-seg", help="Write mask.dcm for DICOM series too.")] = False,
-    tta: Annotated[bool, typer.Option("--tta", help="Average with the mirrored scan: twice the time.")] = False,
+    tta: Mirrored = False,
     series: Annotated[
         str | None, typer.Option(help="DICOM series to read: its number or UID. Default: the head scan.")
     ] = None,

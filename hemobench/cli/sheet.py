@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hemobench.cli.contact_sheet import checked_name, draw_cases
+from hemobench.cli.options import Checkpoints, EngineName, Mirrored
 from hemobench.errors import unknown_name
 
 app = typer.Typer(help="Draw cases of a data set on one page.", add_completion=False)
@@ -19,12 +20,9 @@ def sheet(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="PNG", help="The page.")] = Path("sheet.png"),
     cases: Annotated[int, typer.Option(min=1, max=60, help="How many, evenly over its patients.")] = 12,
     strangers: Annotated[bool, typer.Option("--strangers", help="Only people whom no network knows.")] = False,
-    checkpoint: Annotated[
-        list[str] | None,
-        typer.Option(metavar="FOLDER|USER/NAME", help="One a role, by repeating it. Default: the shipped ones."),
-    ] = None,
-    engine: Annotated[str, typer.Option(metavar="auto|openvino|torch", help="What computes the networks.")] = "auto",
-    tta: Annotated[bool, typer.Option("--tta", help="Average with the mirrored scan: twice the time.")] = False,
+    checkpoint: Checkpoints = None,
+    engine: EngineName = "auto",
+    tta: Mirrored = False,
 ) -> None:
     """A panel for each of some cases: the slice with most outlined, plain and outlined, what the networks call, and
     what the labels say. Half of them bleed where labels say so. It shows patients: for looking at, not for committing.

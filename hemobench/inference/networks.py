@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -217,8 +216,10 @@ def _thresholded(
     labels, near = np.zeros(volume.shape, dtype=np.uint8), np.zeros(volume.shape, dtype=np.float32)
     # Interpolation never exceeds the values around it, so only what lies about these can reach the threshold.
     candidates = occupied_box(probability >= threshold)
-    box = None if candidates is None else _source_box(candidates, grid, volume.shape)
-    if box is not None:
+    box = None
+    if candidates is not None:
+        occupied = grid.part([side.start for side in candidates], [side.stop for side in candidates])
+        box = occupied.source_box(volume.shape)
         near[box] = to_source(probability[None], grid, volume, box=box)[0]
         labels[box] = near[box] >= threshold
     return labels, near, box
@@ -233,20 +234,6 @@ def _name_types(labels: NDArray[np.uint8], type_logits: NDArray[np.float32], gri
     )
     at_voxels = (slice(None), *nearest)
     labels[filled] = type_logits[at_voxels].argmax(axis=0) + 1
-
-
-def _source_box(candidates: Box, grid: AxisGrid, shape: tuple[int, int, int]) -> Box | None:
-    """Voxels of the scan that a box of the network's grid takes part in; None where they lie outside the scan."""
-    bounds = []
-    for side, ratio, offset, size in zip(candidates, grid.ratio, grid.offset, shape, strict=True):
-        # A voxel weighs what lies within one step of the coarser of the two grids.
-        reach = max(ratio, 1.0)
-        low = max(0, math.floor(offset + ratio * side.start - reach))
-        high = min(size, math.ceil(offset + ratio * (side.stop - 1) + reach) + 1)
-        if low >= high:
-            return None
-        bounds.append(slice(low, high))
-    return bounds[0], bounds[1], bounds[2]
 
 
 def summary_of(field: BloodField, volume: Volume, config: CheckpointConfig) -> ClassProbabilities:

@@ -93,7 +93,7 @@ def test_a_missing_key_is_named() -> None:
         CheckpointConfig.from_mapping(mapping)
 
 
-def test_a_config_of_before_neighbours_were_heard_still_opens() -> None:
+def test_a_config_of_before_slices_were_smoothed_still_opens() -> None:
     mapping = full_config().to_mapping()
     del mapping["context_mm"]
     assert CheckpointConfig.from_mapping(mapping).context_mm == 0.0

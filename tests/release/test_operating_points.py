@@ -38,7 +38,7 @@ def stacks(noise: float, studies: int = 60, slices: int = 20) -> tuple[SlicePred
     return predictions, np.full(len(names), 5.0)
 
 
-def test_neighbours_are_heard_within_a_study_and_in_its_order() -> None:
+def test_slices_are_smoothed_within_a_study_and_in_its_order() -> None:
     predictions, steps_mm = stacks(1.0, studies=4)
     smoothed = smoothed_over_slices(predictions, steps_mm, 5.0)
     rows = np.flatnonzero(predictions.study_ids == "s02")
