@@ -26,7 +26,7 @@ import yaml
 from ratios import Ratio, load_average, options, tell, within
 
 from hemobench.compare.costs import MemoryWatch
-from hemobench.compare.suites import shipped_suites
+from hemobench.compare.suite_files import shipped_suites
 
 SETTLED_P = 0.05
 MINUTES, GIGABYTES = 8.0, 4.0  # on two cores without AMX, caches empty

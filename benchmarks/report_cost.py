@@ -27,7 +27,7 @@ from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ranking import BoardFacts, build_board
 from hemobench.compare.report import Costs, write_report
 from hemobench.compare.runner import Workforce, run_suite
-from hemobench.compare.suites import load_suite
+from hemobench.compare.suite_files import load_suite
 from hemobench.datasets.cache import build_examples
 from hemobench.datasets.opening import open_dataset
 from hemobench.training.result import RunResult

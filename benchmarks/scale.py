@@ -35,7 +35,8 @@ from hemobench.compare.engines import default_jobs
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ranking import BoardFacts, build_board
 from hemobench.compare.runner import SuiteResult, Workforce, run_suite
-from hemobench.compare.suites import Suite, load_suite
+from hemobench.compare.suite_files import load_suite
+from hemobench.compare.suites import Suite
 from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.phantom import PhantomSpec, generate_patients
 from hemobench.datasets.rehearsal import get_layout

@@ -47,7 +47,7 @@ def stale_reasons(leaderboard: Leaderboard) -> list[str]:
     """Why a leaderboard of a shipped suite should be made anew; nothing where it is up to date."""
     # Here: the page need not load what trains networks.
     from hemobench.compare.fingerprint import suite_fingerprint
-    from hemobench.compare.suites import load_suite
+    from hemobench.compare.suite_files import load_suite
     from hemobench.stats import STATISTICS
 
     reasons = []

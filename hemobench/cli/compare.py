@@ -87,7 +87,7 @@ def compare(
     _check_engine(engine)
     if show:
         refuse_existing(asked)
-        _list_suites(jobs, threads)
+        _list_suites()
         return
     numbers = {"--seeds": seeds, "--folds": folds}
     _train_and_rank(suite, data, numbers, test or (), asked, (engine, jobs, threads), pictures, output)
@@ -112,7 +112,7 @@ def _train_and_rank(
     with clock.stage("start"):
         from hemobench.compare.runner import Workforce, slug, with_data
         from hemobench.compare.session import compare_suite
-        from hemobench.compare.suites import load_suite
+        from hemobench.compare.suite_files import load_suite
 
         chosen, skipped = with_data(load_suite(suite), data)
         guests = beside(chosen, asked)
@@ -154,16 +154,13 @@ def _command(
     return told(words)
 
 
-def _list_suites(jobs: int | None, threads: int) -> None:
-    """A line for each shipped suite with its cost, then its boards, each as soon as it is known."""
-    from hemobench.compare.engines import default_jobs
-    from hemobench.compare.estimate import estimate_suite
-    from hemobench.compare.suites import load_suite, shipped_suites
+def _list_suites() -> None:
+    """A line for each shipped suite with the runs that it trains, then its boards."""
+    from hemobench.compare.suite_files import load_suite, shipped_suites
 
     for name in shipped_suites():
-        suite = load_suite(name)
-        at_once = jobs or default_jobs(suite.runs, threads)
-        typer.echo(f"{name}: {suite.title} ({estimate_suite(suite, jobs=at_once, threads=threads)})")
+        suite = load_suite(name, build=False)
+        typer.echo(f"{name}: {suite.title} ({suite.runs} runs)")
         for board in suite.boards:
             entries = ", ".join(entry.name for entry in board.entries)
             repeats = f"seeds {len(suite.seeds)}" + (f", folds {board.folds}" if board.folds > 1 else "")

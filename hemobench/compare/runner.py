@@ -188,7 +188,7 @@ def run_suite(
         with clock.stage("answers of entries that exist"):
             guests.ask(boards, output, progress)
     tasks = list(_tasks(boards, suite.seeds, output, workforce.threads))
-    results = train_all(tasks, boards, suite, workforce, RunsTable(output / RUNS_FILE, len(tasks)), progress, clock)
+    results = train_all(tasks, boards, workforce, RunsTable(output / RUNS_FILE, len(tasks)), progress, clock)
     runs: list[dict[str, list[RunResult]]] = [{} for _ in boards]
     for task in tasks:
         runs[task.board].setdefault(task.entry, []).append(results[task.folder])

@@ -11,12 +11,12 @@ from typing import Protocol
 
 from hemobench.compare.costs import StageClock
 from hemobench.compare.engines import Ended, default_jobs, in_processes, in_turn
-from hemobench.compare.estimate import estimate_suite
 from hemobench.compare.leaderboard import write_text
+from hemobench.compare.pace import Pace, about
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ray_engine import on_ray
 from hemobench.compare.run_task import DONE, Outcome, RunTask, Workforce, carry_out
-from hemobench.compare.suites import BoardSpec, Suite
+from hemobench.compare.suites import BoardSpec
 from hemobench.compare.tables import duration, score_number
 from hemobench.datasets.cache import Examples
 from hemobench.errors import UserError
@@ -62,7 +62,6 @@ class RunsTable:
 def train_all(
     tasks: Sequence[RunTask],
     boards: Sequence[Prepared],
-    suite: Suite,
     workforce: Workforce,
     table: RunsTable,
     progress: SuiteProgress,
@@ -84,12 +83,10 @@ def train_all(
         _tell(task, result, boards, table, progress, "(kept from before)")
     jobs = workforce.jobs or default_jobs(len(left), workforce.threads)
     if left:
-        counts = {number: len(board.examples) for number, board in enumerate(boards)}
-        with clock.stage("estimate"):
-            cost = estimate_suite(suite, jobs=jobs, threads=workforce.threads, examples=counts)
-        progress.line(f"{len(left)} of {cost} ({jobs} at once, threads of each: {workforce.threads})")
-    failures = []
+        progress.line(f"{len(left)} of {len(tasks)} runs ({jobs} at once, threads of each: {workforce.threads})")
+    failures, pace = [], Pace(left, jobs)
     for task, outcome in _engine(left, boards, workforce, jobs, progress):
+        pace.ended(task, outcome.seconds)
         if outcome.kind != DONE:
             failures.append(outcome)
             progress.run_finished(f"no result: {outcome.reason}")
@@ -99,7 +96,8 @@ def train_all(
         scoring = min(result.timings.get("test_seconds", 0.0), outcome.seconds)
         clock.add(f"train {task.title}", (outcome.seconds - scoring) / jobs)
         clock.add("score all runs", scoring / jobs)
-        _tell(task, result, boards, table, progress, f"in {duration(outcome.seconds)}")
+        rest = f", about {about(pace.seconds_left)} left" if pace.seconds_left else ""
+        _tell(task, result, boards, table, progress, f"in {duration(outcome.seconds)}{rest}")
     _raise_failures(failures, len(tasks))
     return results
 

@@ -17,7 +17,8 @@ from hemobench.compare.costs import StageClock
 from hemobench.compare.leaderboard import Board, Entry
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.runner import SuiteResult, Workforce, run_suite
-from hemobench.compare.suites import Suite, parse_suite
+from hemobench.compare.suite_files import parse_suite
+from hemobench.compare.suites import Suite
 from hemobench.datasets.cache import build_examples
 from hemobench.datasets.opening import open_dataset
 from hemobench.io.nifti import write_nifti

@@ -10,7 +10,8 @@ from rich.console import Console
 from hemobench.compare.costs import StageClock
 from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.runner import SuiteResult, Workforce, run_suite
-from hemobench.compare.suites import BoardSpec, Suite, load_suite
+from hemobench.compare.suite_files import load_suite
+from hemobench.compare.suites import BoardSpec, Suite
 from hemobench.datasets.cache import build_examples
 from hemobench.datasets.opening import open_dataset
 from hemobench.views.view import view_from_mapping

@@ -16,7 +16,6 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from small_suites import CT, small_suite, train
 
-from hemobench.compare.estimate import estimate_suite
 from hemobench.compare.external import with_drop
 from hemobench.compare.folds import by_seed, spread_of, variance_shares
 from hemobench.compare.leaderboard import Board, Entry, MetricScore, to_json
@@ -282,12 +281,3 @@ def test_segmenters_have_folds_too(tmp_path: Path) -> None:
     assert board.patients == 4 == board.entries[0].metrics[board.rank_by].n
     assert "One seed for every entry" in board.cautions[1]
     assert set(board.entries[0].variance_shares) <= {"patient", "fold"}
-
-
-def test_an_estimate_counts_every_fold() -> None:
-    suite = small_suite("quick", entries=2, seeds=2, boards=1)
-    once = estimate_suite(suite, jobs=1, threads=1)
-    board = replace(suite.boards[0], folds=5)
-    five = estimate_suite(replace(suite, boards=(board,)), jobs=1, threads=1)
-    assert (once.runs, five.runs) == (4, 20)
-    assert five.seconds == pytest.approx(5 * once.seconds)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hemobench.compare.runner import slug, with_data
-from hemobench.compare.suites import load_suite
+from hemobench.compare.suite_files import load_suite
 from hemobench.datasets.opening import dataset_info, known_datasets
 from hemobench.datasets.support import unsupported
 from hemobench.errors import UserError

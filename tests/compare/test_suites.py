@@ -8,7 +8,8 @@ import re
 import pytest
 import yaml
 
-from hemobench.compare.suites import LEAKING_ROW, load_suite, shipped_suites
+from hemobench.compare.suite_files import load_suite, shipped_suites
+from hemobench.compare.suites import LEAKING_ROW
 from hemobench.errors import UserError
 
 

@@ -16,7 +16,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from small_suites import small_suite, train
 
 from hemobench.compare.leaderboard import to_json
-from hemobench.compare.suites import LEAKING_ROW, shipped_suites
+from hemobench.compare.suite_files import shipped_suites
+from hemobench.compare.suites import LEAKING_ROW
 
 # quick and smoke are run by test_command as a user runs them; paper-1mm is a board of paper on a finer grid.
 FAMILIES = sorted(set(shipped_suites()) - {"quick", "smoke", "paper-1mm"})

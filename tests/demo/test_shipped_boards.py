@@ -16,7 +16,7 @@ from demo.leaderboard_file import parse_leaderboard, read_leaderboard
 from demo.shipped_boards import FOLDER, RESULTS, SHIPPED, board_of_tables, main, shipped_boards, stale_reasons
 from hemobench.compare.fingerprint import suite_fingerprint
 from hemobench.compare.leaderboard import Leaderboard, to_json
-from hemobench.compare.suites import load_suite
+from hemobench.compare.suite_files import load_suite
 from hemobench.stats import STATISTICS
 
 # What hemobench.stats computes, by its code without words. Where this differs: raise STATISTICS if a board would say
