@@ -87,8 +87,11 @@ def _reason(told: object) -> str:
 
 def unlisted(skipped: dict[str, str]) -> dict[str, str]:
     """Those of the skips that no line of ALLOWED_SKIPS explains."""
-    return {test: reason for test, reason in skipped.items()
-            if not any(re.search(pattern, reason) for pattern in ALLOWED_SKIPS)}
+    return {
+        test: reason
+        for test, reason in skipped.items()
+        if not any(re.search(pattern, reason) for pattern in ALLOWED_SKIPS)
+    }
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

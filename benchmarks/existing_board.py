@@ -75,14 +75,18 @@ def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
                     rank_entries(wanted, data, folder / "out", Terms(pictures=False), progress, StageClock())
                 seconds.append(time.perf_counter() - start)
     measured = given.entries * given.patients
-    print(f"{given.entries} entries x {given.patients} patients, {given.depth} x {given.size} x {given.size} voxels: "
-          f"{seconds[0]:.1f} s, {1000 * seconds[0] / measured:.0f} ms a mask; again {seconds[1]:.1f} s "
-          f"({seconds[0] / seconds[1]:.1f} times as fast)")
+    print(
+        f"{given.entries} entries x {given.patients} patients, {given.depth} x {given.size} x {given.size} voxels: "
+        f"{seconds[0]:.1f} s, {1000 * seconds[0] / measured:.0f} ms a mask; again {seconds[1]:.1f} s "
+        f"({seconds[0] / seconds[1]:.1f} times as fast)"
+    )
     title = f"a board of {given.entries} entries x {given.patients} patients"
     yield ratio(f"{title}, again", "its first run", seconds[1], seconds[0])
     if memory.peak_gb is not None:
-        print(f"peak memory {memory.peak_gb:.2f} GB, {'within' if memory.peak_gb <= TARGET_GB else 'above'} the target "
-              f"of {TARGET_GB:g}; {describe_machine()}")
+        print(
+            f"peak memory {memory.peak_gb:.2f} GB, {'within' if memory.peak_gb <= TARGET_GB else 'above'} the target "
+            f"of {TARGET_GB:g}; {describe_machine()}"
+        )
         yield within(f"memory of {title}", memory.peak_gb, TARGET_GB, "GB")
 
 

@@ -151,9 +151,9 @@ def sources(data: Path, work: Path) -> dict[str, tuple[Path, Path]]:
     """Scans by name, each with another one whose headers may be taken: folders of files."""
     made: dict[str, tuple[Path, Path]] = {}
     made["DICOM"] = (data / "ge-head-ct", _other_series(data / "ge-head-ct", work / "other-series"))
-    (template,) = sorted((data / "ct-template").glob("scct*.nii.gz"))[:1] or sorted(
-        (data / "ct-template").glob("*.nii*")
-    )[:1]
+    (template,) = (
+        sorted((data / "ct-template").glob("scct*.nii.gz"))[:1] or sorted((data / "ct-template").glob("*.nii*"))[:1]
+    )
     image = nib.load(template)
     hu = np.asarray(image.dataobj, dtype=np.float32)[::2, ::2, ::3]
     hu = np.where(hu == 0, -1000, hu).astype(np.int16)

@@ -121,8 +121,10 @@ def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
     found = [settled(one["board"]) for one in runs]
     for number, (one, differences) in enumerate(zip(runs, found, strict=True), start=1):
         seeds, commit = ", ".join(map(str, one["board"]["seeds"])), one["board"]["commit"][:7]
-        print(f"run {number} (seeds {seeds}; {one['minutes']:.1f} min, {one['gb']:.2f} GB, "
-              f"load before {one['load']:.1f}, commit {commit}): {len(differences)} differences settled")
+        print(
+            f"run {number} (seeds {seeds}; {one['minutes']:.1f} min, {one['gb']:.2f} GB, "
+            f"load before {one['load']:.1f}, commit {commit}): {len(differences)} differences settled"
+        )
         for difference in differences:
             print(f"  board {difference.board}, {difference}")
     opposite = contradictions(found)

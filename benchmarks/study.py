@@ -106,12 +106,22 @@ def random_checkpoints(folder: Path, smoke: bool) -> list[Path]:
             if "base" in config.model_options:
                 config = replace(config, model_options={**config.model_options, "base": 4})
         model = create_model(
-            config.model, task=config.task, in_channels=config.view.channels, num_outputs=len(outputs),
-            image_size=config.view.image_size, **config.model_options,
+            config.model,
+            task=config.task,
+            in_channels=config.view.channels,
+            num_outputs=len(outputs),
+            image_size=config.view.image_size,
+            **config.model_options,
         )
         described = CheckpointConfig(
-            name=f"random {name}", role=recipe.role, task=config.task, model=config.model,
-            model_options=config.model_options, in_channels=config.view.channels, outputs=outputs, view=config.view,
+            name=f"random {name}",
+            role=recipe.role,
+            task=config.task,
+            model=config.model,
+            model_options=config.model_options,
+            in_channels=config.view.channels,
+            outputs=outputs,
+            view=config.view,
             thresholds={"voxel": {"any": NEVER}} if recipe.role == "haemorrhage" else {},
         )
         write_checkpoint(folder / name, model, described, {}, "random weights", commit="", command="")
@@ -246,8 +256,10 @@ def print_agreement(report: StudyReport, study: Mapping[str, float], mask: NDArr
     both = int(ours.sum()) + int(mask.sum())
     dice = 2 * int((ours & mask).sum()) / both if both else 1.0
     apart = max((abs(study[name] - value) for name, value in report.study.probabilities.items() if study), default=0.0)
-    print(f"agreement: Dice {dice:.3f} of {int(ours.sum())} and {int(mask.sum())} voxels, study probabilities within "
-          f"{apart:.3f}; {len(report.lesions)} lesions")
+    print(
+        f"agreement: Dice {dice:.3f} of {int(ours.sum())} and {int(mask.sum())} voxels, study probabilities within "
+        f"{apart:.3f}; {len(report.lesions)} lesions"
+    )
 
 
 def print_crop(volume: Volume, checkpoint: Checkpoint, engine: str) -> None:
@@ -268,9 +280,11 @@ def print_crop(volume: Volume, checkpoint: Checkpoint, engine: str) -> None:
     whole, cut = fields
     threshold = threshold_of(config, "voxel", "any")
     changed = int(((whole >= threshold) != (cut >= threshold)).sum())
-    print(f"\ncut to the head: {shapes[1]} in {seconds[1]:.2f} s instead of {shapes[0]} in {seconds[0]:.2f} s; "
-          f"{changed} of {int((whole >= threshold).sum())} voxels of blood change, probabilities by at most "
-          f"{np.abs(whole - cut).max():.3f}")
+    print(
+        f"\ncut to the head: {shapes[1]} in {seconds[1]:.2f} s instead of {shapes[0]} in {seconds[0]:.2f} s; "
+        f"{changed} of {int((whole >= threshold).sum())} voxels of blood change, probabilities by at most "
+        f"{np.abs(whole - cut).max():.3f}"
+    )
 
 
 def print_beside(report: StudyReport, volume: Volume) -> None:
@@ -289,8 +303,10 @@ def print_fresh(path: Path, checkpoints: Checkpoints, engine: str) -> Iterator[R
     facts = json.loads(done.stdout.splitlines()[-1])
     imports = took - facts["first_seconds"] - facts["second_seconds"]
     verdict = "" if facts["peak_bytes"] < TARGET_BYTES else ", above the target"
-    print(f"fresh process: start and imports {imports:.1f} s, first report {facts['first_seconds']:.1f} s, second "
-          f"{facts['second_seconds']:.2f} s; peak memory {facts['peak_bytes'] / 1e9:.2f} GB{verdict}")
+    print(
+        f"fresh process: start and imports {imports:.1f} s, first report {facts['first_seconds']:.1f} s, second "
+        f"{facts['second_seconds']:.2f} s; peak memory {facts['peak_bytes'] / 1e9:.2f} GB{verdict}"
+    )
     yield within("a fresh process, start to first report", imports + facts["first_seconds"], FRESH_SECONDS)
     yield within("memory of a fresh process", facts["peak_bytes"] / 1e9, TARGET_BYTES / 1e9, "GB")
 
@@ -324,8 +340,10 @@ def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
         volume = make_scan(given.slices, given.matrix)
         files = write_files(volume, Path(folder))
         engines = {shared_engine(one, given.engine).description for one in checkpoints.values()}
-        print(f"{', '.join(one.name for one in checkpoints.values())} by {' and '.join(sorted(engines))}; the peer by "
-              f"torch {torch.__version__} fp32, {torch.get_num_threads()} threads")
+        print(
+            f"{', '.join(one.name for one in checkpoints.values())} by {' and '.join(sorted(engines))}; the peer by "
+            f"torch {torch.__version__} fp32, {torch.get_num_threads()} threads"
+        )
         spacing = " x ".join(f"{size:.2f}" for size in volume.spacing_mm)
         print(f"a phantom of {' x '.join(str(size) for size in volume.shape)} voxels of {spacing} mm")
         report, ratios = compare(files, checkpoints, given.engine, given.rounds)

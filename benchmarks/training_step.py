@@ -50,7 +50,10 @@ class Step:
     def __init__(self, subject: Subject, *, precision: str, channels_last: bool, device: torch.device) -> None:
         torch.manual_seed(0)
         model = create_model(
-            subject.name, task=subject.task, in_channels=subject.shape[1], num_outputs=subject.outputs,
+            subject.name,
+            task=subject.task,
+            in_channels=subject.shape[1],
+            num_outputs=subject.outputs,
             image_size=subject.shape[2:],
         )
         self.model = to_layout(model.to(device), channels_last)

@@ -117,27 +117,36 @@ def on_phantoms(checkpoint: Checkpoint | None, count: int, pictures: Path | None
         row = {"bloody": bloody, "dice": dice(truth, mask), "far_ml": far.sum() * image.voxel_volume_ml,
                "plane": plane_error_mm(index, image, truth), "pair": pair}  # fmt: skip
         rows.append(row)
-        print(f"phantom {index:3d} {'blood' if bloody else '     '} dice {row['dice']:.3f} far {row['far_ml']:.2f} mL "
-              f"plane {row['plane']:.1f} mm  " + "  ".join(
-                  f"{name} {_short(pair[0][name])}/{_short(pair[1][name])}" for name in MEASURES), flush=True)
+        print(
+            f"phantom {index:3d} {'blood' if bloody else '     '} dice {row['dice']:.3f} far {row['far_ml']:.2f} mL "
+            f"plane {row['plane']:.1f} mm  "
+            + "  ".join(f"{name} {_short(pair[0][name])}/{_short(pair[1][name])}" for name in MEASURES),
+            flush=True,
+        )
         tiles.append(_row_of_pictures(image, loaded.label_map, mask, truth))
     for bloody in (False, True):
         found = [row["dice"] for row in rows if row["bloody"] == bloody]
         if found:
-            print(f"dice {'with' if bloody else 'without'} blood in them: mean {np.mean(found):.3f}, "
-                  f"lowest {min(found):.3f}, {len(found)} phantoms")
+            print(
+                f"dice {'with' if bloody else 'without'} blood in them: mean {np.mean(found):.3f}, "
+                f"lowest {min(found):.3f}, {len(found)} phantoms"
+            )
     print(f"outlined more than {FAR_MM:g} mm from any ventricle: largest {max(row['far_ml'] for row in rows):.2f} mL")
     planes = [row["plane"] for row in rows if np.isfinite(row["plane"])]
     if not planes:
         raise SkippedError("no midsagittal plane was found in any phantom")
-    print(f"midsagittal plane found in {len(planes)} of {len(rows)}, off by {np.median(planes):.1f} mm (median), "
-          f"{max(planes):.1f} mm (largest)")
+    print(
+        f"midsagittal plane found in {len(planes)} of {len(rows)}, off by {np.median(planes):.1f} mm (median), "
+        f"{max(planes):.1f} mm (largest)"
+    )
     yield within(f"midsagittal plane off, median of {len(planes)} phantoms", float(np.median(planes)), PLANE_MM, "mm")
     for name in MEASURES:
         both = [(one[name], other[name]) for one, other in (row["pair"] for row in rows)]
         errors = [abs(other - one) for one, other in both if one is not None and other is not None]
-        print(f"{name}: {len(errors)} of {len(rows)} measured in both masks"
-              + (f", error median {np.median(errors):.3g}, largest {max(errors):.3g}" if errors else ""))
+        print(
+            f"{name}: {len(errors)} of {len(rows)} measured in both masks"
+            + (f", error median {np.median(errors):.3g}, largest {max(errors):.3g}" if errors else "")
+        )
     _save(tiles, pictures, "phantoms.png")
 
 
@@ -178,8 +187,10 @@ def on_template(checkpoint: Checkpoint | None, data: Path, pictures: Path | None
     atlas = atlas_on(template)
     wide = grown(atlas, template)
     inside = np.asarray(template.voxels)[atlas]
-    print(f"ct-template: atlas's ventricles {atlas.sum() * template.voxel_volume_ml:.1f} mL, median "
-          f"{np.median(inside):.0f} HU; grown into fluid {wide.sum() * template.voxel_volume_ml:.1f} mL")
+    print(
+        f"ct-template: atlas's ventricles {atlas.sum() * template.voxel_volume_ml:.1f} mL, median "
+        f"{np.median(inside):.0f} HU; grown into fluid {wide.sum() * template.voxel_volume_ml:.1f} mL"
+    )
     if checkpoint is None:
         _save([_row_of_pictures(template, None, wide, atlas)], pictures, "template.png")
         return
@@ -187,8 +198,10 @@ def on_template(checkpoint: Checkpoint | None, data: Path, pictures: Path | None
     assert report.ventricle_map is not None
     mask = np.asarray(report.ventricle_map.voxels > 0)
     far = mask & (ndimage.distance_transform_edt(~wide, sampling=template.spacing_mm) > FAR_MM)
-    print(f"  network {mask.sum() * template.voxel_volume_ml:.1f} mL: dice {dice(mask, atlas):.3f} with the atlas, "
-          f"{dice(mask, wide):.3f} grown; {far.sum() * template.voxel_volume_ml:.2f} mL far from both")
+    print(
+        f"  network {mask.sum() * template.voxel_volume_ml:.1f} mL: dice {dice(mask, atlas):.3f} with the atlas, "
+        f"{dice(mask, wide):.3f} grown; {far.sum() * template.voxel_volume_ml:.2f} mL far from both"
+    )
     _save([_row_of_pictures(template, None, mask, wide)], pictures, "template.png")
 
 
@@ -232,8 +245,10 @@ def cost(checkpoint: Checkpoint) -> Ratio:
             report(each)
         taken = [[seconds_of(lambda each=each: report(each)) for each in sets] for _ in range(ROUNDS)]  # type: ignore[misc]
     before, after = zip(*taken, strict=True)
-    print(f"file to report, 512 x 512 x 40: {statistics.median(before):.2f} s without the network, "
-          f"{statistics.median(after):.2f} s with it")
+    print(
+        f"file to report, 512 x 512 x 40: {statistics.median(before):.2f} s without the network, "
+        f"{statistics.median(after):.2f} s with it"
+    )
     return ratio("file to report with ventricles on CT", "without them", after, before, goal=1 / MOST_TIMES)
 
 

@@ -140,9 +140,11 @@ def measure(name: str, report: StudyReport, page: Page, folder: Path, rounds: in
         times = page.wait_for_function(TIMES, arg=since).json_value()
         firsts.append(times["drawn"] - told["ready"])
         alls.append(times["complete"] - told["ready"])
-    print(f"{name}: {' x '.join(map(str, report.source.shape))}, {told['bytes'] / 1e6:.2f} MB on the wire, "
-          f"coded in {told['encode']:.2f} s; report to first picture {np.median(firsts):.0f} ms, "
-          f"to the last slice {np.median(alls):.0f} ms")
+    print(
+        f"{name}: {' x '.join(map(str, report.source.shape))}, {told['bytes'] / 1e6:.2f} MB on the wire, "
+        f"coded in {told['encode']:.2f} s; report to first picture {np.median(firsts):.0f} ms, "
+        f"to the last slice {np.median(alls):.0f} ms"
+    )
     frames = {}
     for plane in ("axial", "coronal", "sagittal"):
         page.evaluate(SCROLL, [plane, True])

@@ -26,9 +26,7 @@ def about_tab() -> None:
             with gr.Accordion(f"{card.name}: {card.summary}", open=False, elem_classes="card"):
                 gr.Markdown(card.markdown, elem_classes="prose-card")
         _section("Data and licences", DATA_INTRO)
-        gr.HTML(
-            dataset_table(), css_template=_CSS.read_text(encoding="utf-8"), apply_default_css=False, padding=False
-        )
+        gr.HTML(dataset_table(), css_template=_CSS.read_text(encoding="utf-8"), apply_default_css=False, padding=False)
         _section("How to cite", CITE_INTRO)
         gr.Code(citation(), language=None, label="BibTeX", interactive=False, show_line_numbers=False)
 

@@ -81,9 +81,7 @@ def build_demo(
     workshop = Workshop(
         Analyst(place), shelf or shelf_from_environment(), examples(), place, concurrency, welcome or Welcome()
     )
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(SWEEP_EVERY_S, KEEP_S), fill_width=True
-    ) as demo:
+    with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(SWEEP_EVERY_S, KEEP_S), fill_width=True) as demo:
         gr.HTML(_masthead(), padding=False)
         with gr.Tabs():
             with gr.Tab("Scan", id="scan"):

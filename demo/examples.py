@@ -140,8 +140,9 @@ def make_examples(folder: Path = FOLDER, recipes: Sequence[Recipe] = RECIPES) ->
     """Make every example and the index that `examples` reads. Takes about three seconds a scan."""
     made = tuple(make_example(recipe, folder) for recipe in recipes)
     files = ("path", "thumbnail", "truth")
-    rows = [{key: value.name if key in files and value else value for key, value in asdict(one).items()}
-            for one in made]
+    rows = [
+        {key: value.name if key in files and value else value for key, value in asdict(one).items()} for one in made
+    ]
     with replacing(folder / INDEX) as temporary:
         temporary.write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
     return made

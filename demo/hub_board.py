@@ -28,13 +28,16 @@ def open_board(identifier: str) -> tuple[Leaderboard, str]:
             url = hf_hub_url(name, _FILE, repo_type="dataset", revision=revision or None, endpoint=hub_endpoint())
             found = get_hf_file_metadata(url, token=False, endpoint=hub_endpoint())
             if found.size is None or found.size > MOST_BYTES:
-                raise UserError(f"a leaderboard of {found.size or 'unknown'} bytes; expected at most {MOST_BYTES}; "
-                                f"{_REMEDY}")
+                raise UserError(
+                    f"a leaderboard of {found.size or 'unknown'} bytes; expected at most {MOST_BYTES}; {_REMEDY}"
+                )
             revision = str(found.commit_hash)
         path = hf_hub_download(
             name, _FILE, repo_type="dataset", revision=revision, token=False, endpoint=hub_endpoint()
         )
     except hub_errors() as error:
-        raise UserError(f"no public board {name} could be fetched from the Hub ({type(error).__name__}); expected one "
-                        f"that `hub push-board` shared; {_REMEDY}") from error
+        raise UserError(
+            f"no public board {name} could be fetched from the Hub ({type(error).__name__}); expected one "
+            f"that `hub push-board` shared; {_REMEDY}"
+        ) from error
     return read_leaderboard(Path(path)), f"{name}@{revision}"

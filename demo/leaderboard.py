@@ -62,9 +62,7 @@ def board_table(board: Board) -> pd.DataFrame:
 AS_SHIPPED = "hemobench, as shipped"
 
 
-def board_view(
-    leaderboard: Leaderboard, number: int, *, source: str = AS_SHIPPED, refusal: str = ""
-) -> dict[str, Any]:
+def board_view(leaderboard: Leaderboard, number: int, *, source: str = AS_SHIPPED, refusal: str = "") -> dict[str, Any]:
     """Everything that the table's script writes, as text and numbers that JSON takes.
 
     `number` of the board, `source`: where it comes from, `refusal` for the line about one that was not taken.
@@ -92,8 +90,9 @@ def ranking_figure(board: Board, *, dark: bool = False) -> go.Figure:
     figure = _inked(forest_figure(_disarmed(board, wrap=_NAME_COLUMNS)), dark)
     if all(math.isnan(entry.metrics[board.rank_by].mean) for entry in board.entries):
         figure.update_xaxes(range=[0, 1])
-        figure.add_annotation(text="undefined for every entry", showarrow=False, x=0.5, y=0.5, xref="paper",
-                              yref="paper")
+        figure.add_annotation(
+            text="undefined for every entry", showarrow=False, x=0.5, y=0.5, xref="paper", yref="paper"
+        )
     return figure
 
 
@@ -272,5 +271,3 @@ def choices(boards: Iterable[Board]) -> list[tuple[str, int]]:
         (board.title if titles.count(board.title) == 1 else f"{number + 1}: {board.title} ({board.data})", number)
         for number, board in enumerate(listed)
     ]
-
-

@@ -35,9 +35,7 @@ def read_leaderboard(path: Path) -> Leaderboard:
     try:
         size = path.stat().st_size
         if size > MOST_BYTES:
-            raise UserError(
-                f"a file of {size / 1024**2:.1f} MiB; expected at most {MOST_BYTES // 1024**2}; {_REMEDY}"
-            )
+            raise UserError(f"a file of {size / 1024**2:.1f} MiB; expected at most {MOST_BYTES // 1024**2}; {_REMEDY}")
         text = path.read_bytes().decode("utf-8")
     except OSError as error:
         raise UserError(f"the file is gone or cannot be read; expected leaderboard.json; {_REMEDY}") from error

@@ -52,8 +52,10 @@ def check_upload(paths: Sequence[Path]) -> None:
             raise UserError(f"the file is {kinds[0]}; expected {ACCEPTED}; convert it")
     elif "dicom" not in kinds and not _is_one_scan(kinds):
         found = ", ".join(sorted({_WORDS.get(kind, kind) for kind in kinds}))
-        raise UserError(f"{len(paths)} files without DICOM ({found}); expected one scan, its DICOM files, or its "
-                        "pictures; upload scans one after the other")
+        raise UserError(
+            f"{len(paths)} files without DICOM ({found}); expected one scan, its DICOM files, or its "
+            "pictures; upload scans one after the other"
+        )
 
 
 READABLE = ("dicom", "zip", "nifti", "picture", "npz")
@@ -70,8 +72,9 @@ def _size_of(path: Path) -> int:
     try:
         size = path.stat().st_size
     except OSError as error:
-        raise UserError("the upload is no longer here; expected it within the time that scans are kept; upload it "
-                        "again") from error
+        raise UserError(
+            "the upload is no longer here; expected it within the time that scans are kept; upload it again"
+        ) from error
     if size == 0:
         raise UserError(f"an empty file; expected {ACCEPTED}; copy or export it again")
     return size

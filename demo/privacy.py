@@ -116,8 +116,9 @@ def _link(source: Path, target: Path) -> None:
     try:
         os.link(source, target)
     except FileNotFoundError as error:
-        raise UserError("the upload is no longer here; expected it within the time that scans are kept; upload it "
-                        "again") from error
+        raise UserError(
+            "the upload is no longer here; expected it within the time that scans are kept; upload it again"
+        ) from error
     except OSError:
         shutil.copyfile(source, target)  # another disc, or a file system without links
 

@@ -99,8 +99,11 @@ def _wire(page: Page, workshop: Workshop, demo: gr.Blocks) -> None:
         None, page.job, None, js=_LINK, **_AT_ONCE
     )
     demo.load(
-        _reviver(workshop), [page.job, page.dark], [*page.begun, page.weights, page.modality, page.pending],
-        js=_LINKED, **_AT_ONCE,
+        _reviver(workshop),
+        [page.job, page.dark],
+        [*page.begun, page.weights, page.modality, page.pending],
+        js=_LINKED,
+        **_AT_ONCE,
     ).then(None, page.pending, None, js=_AGAIN_IF, **_AT_ONCE)
 
 
@@ -251,9 +254,7 @@ def _steps(
 
 
 def _segmenter(workshop: Workshop) -> Callable[..., list[Any]]:
-    def segment(
-        files: list[str] | None, example: int, weights: str, series: str, modality: str, job: str
-    ) -> list[Any]:
+    def segment(files: list[str] | None, example: int, weights: str, series: str, modality: str, job: str) -> list[Any]:
         request = Request(tuple(files or ()), int(example), weights, series, modality)
         try:
             paths = paths_of(request, workshop.examples)

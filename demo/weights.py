@@ -128,8 +128,7 @@ def described(checkpoints: Iterable[Checkpoint]) -> list[dict[str, str | None]]:
 def in_words(used: Iterable[ModelUsed]) -> str:
     """What ran, in a line: names, revisions, the first digits of the weights' hashes."""
     return ", ".join(
-        f"{one.name}{f' @ {one.revision[:_HASH_DIGITS]}' if one.revision else ''} "
-        f"(sha256 {one.sha256[:_HASH_DIGITS]})"
+        f"{one.name}{f' @ {one.revision[:_HASH_DIGITS]}' if one.revision else ''} (sha256 {one.sha256[:_HASH_DIGITS]})"
         for one in used
     )
 

@@ -39,8 +39,14 @@ PREDICTIONS = "predictions:"
 
 
 def create_model(
-    name: str, *, pretrained: bool = False, task: str | None = None, in_channels: int | None = None,
-    num_outputs: int | None = None, image_size: tuple[int, ...] | None = None, **options: Any,
+    name: str,
+    *,
+    pretrained: bool = False,
+    task: str | None = None,
+    in_channels: int | None = None,
+    num_outputs: int | None = None,
+    image_size: tuple[int, ...] | None = None,
+    **options: Any,
 ) -> nn.Module:
     """A network by name.
 
@@ -76,21 +82,28 @@ def create_model(
         fixed = {"task": task, "in_channels": in_channels, "num_outputs": num_outputs, "image_size": image_size}
         given = [key for key, value in fixed.items() if value is not None] + list(options)
         if given:
-            raise UserError(f"{', '.join(given)} for the checkpoint '{name}'; expected nothing beside its name; leave "
-                            "them out, or name a network")
+            raise UserError(
+                f"{', '.join(given)} for the checkpoint '{name}'; expected nothing beside its name; leave "
+                "them out, or name a network"
+            )
         return _of_checkpoint(open_checkpoint(name), pretrained)
     if pretrained:
         if not name.startswith(("timm:", "timm-unet:")):
-            raise UserError(f"pretrained weights of '{name}'; expected timm:<backbone>, timm-unet:<backbone> or one of "
-                            f"{', '.join(shipped_names())}; set pretrained to False")
+            raise UserError(
+                f"pretrained weights of '{name}'; expected timm:<backbone>, timm-unet:<backbone> or one of "
+                f"{', '.join(shipped_names())}; set pretrained to False"
+            )
         options["pretrained"] = True
     classifies = name.startswith("timm:") or name == "paper_cnn"
     task = task or ("classification" if classifies else "segmentation")
     view = default_view("classification" if task == "classification" else "segmentation")
     return create(
-        name, task=task, in_channels=in_channels or view.channels,
+        name,
+        task=task,
+        in_channels=in_channels or view.channels,
         num_outputs=num_outputs or (len(CLASSES) if task == "classification" else 1),
-        image_size=image_size or view.image_size, **options,
+        image_size=image_size or view.image_size,
+        **options,
     )
 
 
@@ -103,15 +116,27 @@ def _of_checkpoint(checkpoint: Checkpoint, pretrained: bool) -> nn.Module:
     config = checkpoint.config
     options = {key: value for key, value in config.model_options.items() if key != "pretrained"}
     return create(
-        config.model, task=config.task, in_channels=config.in_channels, num_outputs=len(config.outputs),
-        image_size=config.view.image_size, **options,
+        config.model,
+        task=config.task,
+        in_channels=config.in_channels,
+        num_outputs=len(config.outputs),
+        image_size=config.view.image_size,
+        **options,
     )
 
 
 def train(
-    model: str | None = None, data: str | Dataset = "phantom", *, output: str | Path | None = None,
-    split: Split | str | Path | None = None, size: int | None = None, patients: int | None = None,
-    resume: bool = True, config: Mapping[str, Any] | None = None, progress: bool = False, **options: Any,
+    model: str | None = None,
+    data: str | Dataset = "phantom",
+    *,
+    output: str | Path | None = None,
+    split: Split | str | Path | None = None,
+    size: int | None = None,
+    patients: int | None = None,
+    resume: bool = True,
+    config: Mapping[str, Any] | None = None,
+    progress: bool = False,
+    **options: Any,
 ) -> RunResult:
     """Train a network, choose its best epoch on validation patients, and score it on test patients.
 
@@ -140,15 +165,29 @@ def train(
 
     named = {**(config or {}), **options, **({} if model is None else {"model": model})}
     return train_once(
-        named, data, size=size, patients=patients, split=split, resume=resume,
-        output=None if output is None else Path(output), progress=progress,
+        named,
+        data,
+        size=size,
+        patients=patients,
+        split=split,
+        resume=resume,
+        output=None if output is None else Path(output),
+        progress=progress,
     )
 
 
 def evaluate(
-    checkpoint: str | Path | Checkpoint, data: str | Dataset, *, output: str | Path | None = None,
-    engine: str = "auto", masks: bool = False, allow_seen: bool = False, leave_out_seen: bool = False,
-    again: bool = False, progress: bool = False, **options: Any,
+    checkpoint: str | Path | Checkpoint,
+    data: str | Dataset,
+    *,
+    output: str | Path | None = None,
+    engine: str = "auto",
+    masks: bool = False,
+    allow_seen: bool = False,
+    leave_out_seen: bool = False,
+    again: bool = False,
+    progress: bool = False,
+    **options: Any,
 ) -> Evaluation:
     """Measure a checkpoint, or another tool's predictions, on a data set, with intervals by patient.
 
@@ -177,16 +216,34 @@ def evaluate(
     dataset = _opened(data, options)
     with TemporaryDirectory() as scratch:
         return measure_on(
-            checkpoint, dataset, Path(output or scratch), engine=engine, masks=masks and output is not None,
-            seen=(allow_seen, leave_out_seen), again=again, progress=progress,
+            checkpoint,
+            dataset,
+            Path(output or scratch),
+            engine=engine,
+            masks=masks and output is not None,
+            seen=(allow_seen, leave_out_seen),
+            again=again,
+            progress=progress,
         )
 
 
 def compare(
-    suite: str | Path | None = None, *, data: str | None = None, entries: Sequence[str] = (),
-    seeds: int | None = None, folds: int | None = None, tests: Sequence[str] = (), output: str | Path | None = None,
-    jobs: int | None = None, threads: int = 1, engine: str | None = None, missing: str | None = None,
-    allow_seen: bool = False, leave_out_seen: bool = False, pictures: bool = True, progress: bool = False,
+    suite: str | Path | None = None,
+    *,
+    data: str | None = None,
+    entries: Sequence[str] = (),
+    seeds: int | None = None,
+    folds: int | None = None,
+    tests: Sequence[str] = (),
+    output: str | Path | None = None,
+    jobs: int | None = None,
+    threads: int = 1,
+    engine: str | None = None,
+    missing: str | None = None,
+    allow_seen: bool = False,
+    leave_out_seen: bool = False,
+    pictures: bool = True,
+    progress: bool = False,
 ) -> Leaderboard:
     """Train the entries of a suite and rank them, take what exists, or both.
 
@@ -220,9 +277,19 @@ def compare(
     from hemobench.boards.request import Request, rank
 
     request = Request(
-        suite=None if suite is None else str(suite), data=data, entries=tuple(entries), seeds=seeds, folds=folds,
-        tests=tuple(tests), jobs=jobs, threads=threads, engine=engine, missing=missing, allow_seen=allow_seen,
-        leave_out_seen=leave_out_seen, pictures=pictures,
+        suite=None if suite is None else str(suite),
+        data=data,
+        entries=tuple(entries),
+        seeds=seeds,
+        folds=folds,
+        tests=tuple(tests),
+        jobs=jobs,
+        threads=threads,
+        engine=engine,
+        missing=missing,
+        allow_seen=allow_seen,
+        leave_out_seen=leave_out_seen,
+        pictures=pictures,
     )
     return rank(request, None if output is None else Path(output), progress=progress)
 
@@ -231,6 +298,7 @@ def _opened(data: str | Dataset, options: Mapping[str, Any]) -> Dataset:
     if not isinstance(data, Dataset):
         return open_dataset(data, **options)
     if options:
-        raise UserError(f"options {', '.join(options)} for an opened data set; expected them where it is opened; leave "
-                        "them out")
+        raise UserError(
+            f"options {', '.join(options)} for an opened data set; expected them where it is opened; leave them out"
+        )
     return data

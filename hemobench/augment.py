@@ -58,8 +58,19 @@ class Augmentation:
 
 
 _ANY_SLICE = Augmentation(
-    flip=0.5, degrees=20.0, scale=0.2, shift=0.06, gain=0.15, offset=0.05, gamma=0.35, noise=0.04, picture=0.25,
-    coarse=0.15, jpeg=0.15, text=0.05, alone=0.2,
+    flip=0.5,
+    degrees=20.0,
+    scale=0.2,
+    shift=0.06,
+    gain=0.15,
+    offset=0.05,
+    gamma=0.35,
+    noise=0.04,
+    picture=0.25,
+    coarse=0.15,
+    jpeg=0.15,
+    text=0.05,
+    alone=0.2,
 )
 
 # Lowest edge and how far it varies: from the subdural window (-20 to 180 HU) to brain windows of 0 to 80 HU and wider.
@@ -77,8 +88,18 @@ PRESETS: dict[str, Augmentation] = {
     ),
     # The same, and what happens to pictures on their way through the world: tight crops, thumbnails, JPEG, captions.
     "any-picture": Augmentation(
-        flip=0.5, degrees=25.0, scale=0.35, shift=0.1, gain=0.25, offset=0.1, gamma=0.5, noise=0.05, picture=0.5,
-        coarse=0.25, jpeg=0.25, text=0.15,
+        flip=0.5,
+        degrees=25.0,
+        scale=0.35,
+        shift=0.1,
+        gain=0.25,
+        offset=0.1,
+        gamma=0.5,
+        noise=0.05,
+        picture=0.5,
+        coarse=0.25,
+        jpeg=0.25,
+        text=0.15,
     ),
     # For single slices with neighbours, about a head that fills them: smaller moves, fewer pictures.
     "any-slice": _ANY_SLICE,
@@ -202,10 +223,13 @@ def _sampling_matrices(degrees: Tensor, scale: Tensor, shift: Tensor, height: in
     radians = degrees * (math.pi / 180)
     cosine, sine = torch.cos(radians) / scale, torch.sin(radians) / scale
     # In pixels the inverse of a counter-clockwise turn (y points down) is [[c, -s], [s, c]]; sides may differ.
-    linear = torch.stack([
-        torch.stack([cosine, -sine * (height / width)], dim=1),
-        torch.stack([sine * (width / height), cosine], dim=1),
-    ], dim=1)
+    linear = torch.stack(
+        [
+            torch.stack([cosine, -sine * (height / width)], dim=1),
+            torch.stack([sine * (width / height), cosine], dim=1),
+        ],
+        dim=1,
+    )
     moved_centre = 2 * shift.flip(1)[:, :, None]
     return torch.cat([linear, -linear @ moved_centre], dim=2)
 

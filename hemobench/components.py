@@ -10,9 +10,7 @@ TOUCHING = np.ones((3, 3, 3), dtype=bool)
 """Neighbours in three dimensions, all 26."""
 
 
-def confident_pieces(
-    mask: NDArray[np.bool_], probability: NDArray[np.floating], least: float
-) -> NDArray[np.bool_]:
+def confident_pieces(mask: NDArray[np.bool_], probability: NDArray[np.floating], least: float) -> NDArray[np.bool_]:
     """The pieces of a mask (D, H, W) whose highest probability reaches `least`: hysteresis, as Canny's edges have it.
     With 0 that is the mask itself, and nothing is counted.
 

@@ -183,13 +183,20 @@ class BloodAndType(Loss):
     """
 
     def __init__(
-        self, weights: ClassWeights | None = None, *, dice_weight: float = 1.0, bce_weight: float = 1.0,
-        type_weight: float = 0.3, slice_weight: float = 0.3,
+        self,
+        weights: ClassWeights | None = None,
+        *,
+        dice_weight: float = 1.0,
+        bce_weight: float = 1.0,
+        type_weight: float = 0.3,
+        slice_weight: float = 0.3,
     ) -> None:
         super().__init__()
         if min(type_weight, slice_weight) < 0:
-            raise UserError(f"blood+type with type_weight={type_weight} and slice_weight={slice_weight}; expected 0 or "
-                            "more; try 0.3")
+            raise UserError(
+                f"blood+type with type_weight={type_weight} and slice_weight={slice_weight}; expected 0 or "
+                "more; try 0.3"
+            )
         self.blood = DiceBCE(weights, dice_weight=dice_weight, bce_weight=bce_weight)
         self.type_weight, self.slice_weight = type_weight, slice_weight
 
@@ -228,13 +235,21 @@ class SliceAndLocalisation(Loss):
     """
 
     def __init__(
-        self, weights: ClassWeights | None = None, *, map_weight: float = 1.0, type_weight: float = 0.3,
-        spot_weight: float = 0.3, spot: int = 12, positive_weight: float = 3.0,
+        self,
+        weights: ClassWeights | None = None,
+        *,
+        map_weight: float = 1.0,
+        type_weight: float = 0.3,
+        spot_weight: float = 0.3,
+        spot: int = 12,
+        positive_weight: float = 3.0,
     ) -> None:
         super().__init__(weights)
         if min(map_weight, type_weight, spot_weight) < 0 or spot < 1 or not positive_weight > 0:
-            raise UserError("bce+localisation with a weight below 0, or spot below 1; expected weights of 0 or more "
-                            "and at least one pixel; try the defaults")
+            raise UserError(
+                "bce+localisation with a weight below 0, or spot below 1; expected weights of 0 or more "
+                "and at least one pixel; try the defaults"
+            )
         blood = ClassWeights(torch.ones(1), torch.full((1,), positive_weight))
         self.slices, self.maps = WeightedBCE(weights), BloodAndType(blood, type_weight=type_weight)
         self.map_weight, self.spot_weight, self.spot = map_weight, spot_weight, spot

@@ -25,9 +25,7 @@ _LEAST_LEFT = 0.6
 _DEGREES, _SCALE, _SHIFT = 15.0, 0.2, 0.05
 
 
-def transplant(
-    images: Tensor, label_maps: Tensor, share: float, generator: torch.Generator
-) -> tuple[Tensor, Tensor]:
+def transplant(images: Tensor, label_maps: Tensor, share: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """The batch with clots of its bleeding slices set into a share of the others; the rest is returned as it came.
 
     images: (B, C, D, H, W) in [0, 1], slices with D - 1 neighbours, the first channel a brain window. label_maps:
@@ -61,16 +59,16 @@ def _head_box(brain: Tensor) -> tuple[float, float, float, float] | None:
     return (top + bottom) / 2, (left + right) / 2, (bottom - top + 1) / 2, (right - left + 1) / 2
 
 
-def _alike(
-    one: tuple[float, float, float, float] | None, other: tuple[float, float, float, float] | None
-) -> bool:
+def _alike(one: tuple[float, float, float, float] | None, other: tuple[float, float, float, float] | None) -> bool:
     if one is None or other is None:
         return False
     return all(max(a, b) <= _ALIKE * min(a, b) for a, b in zip(one[2:], other[2:], strict=True))
 
 
 def _grid(
-    to: tuple[float, float, float, float] | None, source: tuple[float, float, float, float] | None, draws: Tensor,
+    to: tuple[float, float, float, float] | None,
+    source: tuple[float, float, float, float] | None,
+    draws: Tensor,
     image: Tensor,
 ) -> Tensor:
     """Where each pixel of the recipient is found in the donor, (1, H, W, 2) as `grid_sample` wants it.

@@ -251,8 +251,11 @@ def _checked_shape(shape: Sequence[int]) -> tuple[int, int, int]:
 
 def _axes_of(orientation: str) -> list[tuple[int, int]]:
     """World axis and sign of each letter: "SPL" -> [(2, 1), (1, -1), (0, -1)]."""
-    by_code = {code: (axis, 1 if positive else -1) for axis, pair in enumerate(_AXIS_CODES)
-               for positive, code in enumerate(pair)}
+    by_code = {
+        code: (axis, 1 if positive else -1)
+        for axis, pair in enumerate(_AXIS_CODES)
+        for positive, code in enumerate(pair)
+    }
     axes = [by_code[code] for code in orientation if code in by_code]
     if len(orientation) != 3 or len({axis for axis, _ in axes}) != 3:
         raise UserError(f"orientation '{orientation}'; expected a letter of R/L, A/P and S/I each; try 'SPL'")

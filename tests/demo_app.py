@@ -1,7 +1,7 @@
 """The demo as visitors get it: built, launched in this process, and closed again.
 
-    with running_demo(folder) as demo:
-        Client(demo.url)
+with running_demo(folder) as demo:
+    Client(demo.url)
 """
 
 from __future__ import annotations

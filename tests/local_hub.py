@@ -1,8 +1,8 @@
 """A Hub on this machine: answers over HTTP what huggingface_hub asks for, so tests fetch and push as users do.
 
-    with LocalHub() as hub:
-        commit = hub.commit("user/name", {"config.json": b"{}"})
-        hub.point_client_at(monkeypatch, cache)
+with LocalHub() as hub:
+    commit = hub.commit("user/name", {"config.json": b"{}"})
+    hub.point_client_at(monkeypatch, cache)
 """
 
 from __future__ import annotations
@@ -182,8 +182,14 @@ def _handler_of(hub: LocalHub) -> type[BaseHTTPRequestHandler]:
             if parts[0] != "api":
                 return self._send_json(self._lfs_batch(json.loads(body)))
             if parts[4] == "preupload":
-                modes = [{"path": one["path"], "uploadMode": "lfs" if one["path"].endswith(LARGE) else "regular",
-                          "shouldIgnore": False} for one in json.loads(body)["files"]]
+                modes = [
+                    {
+                        "path": one["path"],
+                        "uploadMode": "lfs" if one["path"].endswith(LARGE) else "regular",
+                        "shouldIgnore": False,
+                    }
+                    for one in json.loads(body)["files"]
+                ]
                 return self._send_json({"files": modes})
             if parts[4] == "branch":
                 if parts[5] in repository.references:

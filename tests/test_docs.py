@@ -22,7 +22,8 @@ def test_the_api_page_is_built(tmp_path: Path) -> None:
     (listed,) = re.findall(r"^API = (.+)$", (ROOT / "noxfile.py").read_text(encoding="utf-8"), re.MULTILINE)
     command = [sys.executable, "-m", "pdoc", "--docformat", "google", "--output-directory", str(tmp_path)]
     done = subprocess.run(
-        [*command, *ast.literal_eval(listed)], cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
+        [*command, *ast.literal_eval(listed)], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
+    )
     assert done.returncode == 0, done.stderr
     page = (tmp_path / "hemobench" / "api.html").read_text(encoding="utf-8")
     anchors = set(re.findall(r'<section id="(\w+)"', page))

@@ -106,9 +106,14 @@ def test_networks_of_our_own_say_what_they_lack() -> None:
 
 # Tries that may take a ValueError of ours for somebody else's: what they call raises none.
 LOOKED_AT = {
-    "cli/predictions.py": {"Claim"}, "datasets/ct_ich/labels.py": {"whole"}, "datasets/hemseg.py": {"_plain"},
-    "datasets/rsna/headers.py": {"_read_all", "walk"}, "datasets/zeta/locations.py": {"_Record", "_add"},
-    "evaluation/journal.py": {"_answer"}, "io/archive.py": {"open", "read"}, "io/dicom_fields.py": {"decimal"},
+    "cli/predictions.py": {"Claim"},
+    "datasets/ct_ich/labels.py": {"whole"},
+    "datasets/hemseg.py": {"_plain"},
+    "datasets/rsna/headers.py": {"_read_all", "walk"},
+    "datasets/zeta/locations.py": {"_Record", "_add"},
+    "evaluation/journal.py": {"_answer"},
+    "io/archive.py": {"open", "read"},
+    "io/dicom_fields.py": {"decimal"},
 }
 
 
@@ -137,7 +142,8 @@ def _own_names(tree: ast.Module) -> set[str]:
 def _calls(body: list[ast.stmt]) -> set[str]:
     called = [node.func for statement in body for node in ast.walk(statement) if isinstance(node, ast.Call)]
     return {function.id for function in called if isinstance(function, ast.Name)} | {
-        function.attr for function in called if isinstance(function, ast.Attribute)}
+        function.attr for function in called if isinstance(function, ast.Attribute)
+    }
 
 
 def _swallows(handlers: list[ast.ExceptHandler]) -> bool:

@@ -36,9 +36,16 @@ FLOOR_OF = {name: number for number, names in enumerate(FLOORS, start=1) for nam
 SHIMS = len(FLOORS)
 # What the package's own `__getattr__` loads when it is first asked for, and nothing else may.
 ON_FIRST_USE = {
-    "hemobench.api", "hemobench.case", "hemobench.datasets.opening", "hemobench.datasets.torch_dataset",
-    "hemobench.errors", "hemobench.inference.checkpoint", "hemobench.inference.report", "hemobench.inference.study",
-    "hemobench.io.reading", "hemobench.volume",
+    "hemobench.api",
+    "hemobench.case",
+    "hemobench.datasets.opening",
+    "hemobench.datasets.torch_dataset",
+    "hemobench.errors",
+    "hemobench.inference.checkpoint",
+    "hemobench.inference.report",
+    "hemobench.inference.study",
+    "hemobench.io.reading",
+    "hemobench.volume",
 }
 
 

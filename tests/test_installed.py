@@ -59,7 +59,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (purelib / "borrowed.pth").write_text("\n".join(site.getsitepackages()) + "\n", encoding="utf-8")
     (purelib / "sitecustomize.py").write_text(
         "import sys\nsys.meta_path[:] = [one for one in sys.meta_path if 'editable' not in type(one).__name__.lower()"
-        " and 'editable' not in getattr(one, '__name__', '').lower()]\n", encoding="utf-8")
+        " and 'editable' not in getattr(one, '__name__', '').lower()]\n",
+        encoding="utf-8",
+    )
     return python
 
 
@@ -87,18 +89,33 @@ def test_predict_works_in_an_empty_folder(installed: Path, surroundings: dict[st
     study = generate_patient(PhantomSpec(patients=1, slices=8, matrix=96, healthy=0.0), 0)
     write_nifti(study.image, place / "head.nii.gz")
     where = subprocess.run(
-        [installed, "-c", "import hemobench; print(hemobench.__file__)"], cwd=place, env=surroundings,
-        capture_output=True, encoding="utf-8", check=True)
+        [installed, "-c", "import hemobench; print(hemobench.__file__)"],
+        cwd=place,
+        env=surroundings,
+        capture_output=True,
+        encoding="utf-8",
+        check=True,
+    )
     assert Path(where.stdout.strip()).is_relative_to(installed.parents[1])
     done = subprocess.run(
-        [installed, "-m", "hemobench", "predict", "head.nii.gz", "--output", "results"], cwd=place, env=surroundings,
-        capture_output=True, encoding="utf-8", check=False)
+        [installed, "-m", "hemobench", "predict", "head.nii.gz", "--output", "results"],
+        cwd=place,
+        env=surroundings,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(next((place / "results").rglob("report.json")).read_text(encoding="utf-8"))
     assert [one["name"] for one in report["model"]] == ["slice-classifier", "bleed", "ventricles-ct"]
     again = subprocess.run(
-        [installed, "-m", "hemobench", "evaluate", "ventricles", "--data", "phantom-t1:,patients=1"], cwd=place,
-        env=surroundings, capture_output=True, encoding="utf-8", check=False)
+        [installed, "-m", "hemobench", "evaluate", "ventricles", "--data", "phantom-t1:,patients=1"],
+        cwd=place,
+        env=surroundings,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
     assert again.returncode == 0, again.stderr
     assert "dice_ventricles" in again.stdout
 
@@ -115,8 +132,12 @@ def test_the_page_starts_in_an_empty_folder(installed: Path, surroundings: dict[
     output = tmp_path / "page.log"
     with output.open("wb") as file:
         page = subprocess.Popen(
-            [installed, "-u", "-m", "hemobench", "demo", "--host", "127.0.0.1", "--port", free_port()], cwd=tmp_path,
-            env=surroundings, stdout=file, stderr=subprocess.STDOUT)
+            [installed, "-u", "-m", "hemobench", "demo", "--host", "127.0.0.1", "--port", free_port()],
+            cwd=tmp_path,
+            env=surroundings,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+        )
     try:
         while page.poll() is None and not (told := re.search(rb"hemobench is at (http\S+)", output.read_bytes())):
             time.sleep(0.2)
@@ -130,8 +151,9 @@ def test_the_page_starts_in_an_empty_folder(installed: Path, surroundings: dict[
 
 
 def test_weights_are_stored_once_and_the_repository_stays_small() -> None:
-    listed = subprocess.run(["git", "ls-files", "checkpoints", "docs", "demo"], cwd=ROOT, capture_output=True,
-                            encoding="utf-8", check=False)
+    listed = subprocess.run(
+        ["git", "ls-files", "checkpoints", "docs", "demo"], cwd=ROOT, capture_output=True, encoding="utf-8", check=False
+    )
     if listed.returncode:
         pytest.skip("no git clone")
     files = [ROOT / name for name in listed.stdout.split("\n") if name and (ROOT / name).is_file()]

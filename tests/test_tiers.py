@@ -23,7 +23,8 @@ def run(place: Path, reason: str, *options: str, **variables: str) -> subprocess
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", ".", "-c", os.devnull]
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("HEMOBENCH_CI", "PYTEST_"))}
     return subprocess.run(
-        [*command, *options], cwd=place, env={**kept, **variables}, capture_output=True, encoding="utf-8", check=False)
+        [*command, *options], cwd=place, env={**kept, **variables}, capture_output=True, encoding="utf-8", check=False
+    )
 
 
 @pytest.mark.parametrize("options", [("-n", "0"), ("-n", "1")])
@@ -44,14 +45,18 @@ def test_a_listed_skip_passes(tmp_path: Path) -> None:
 def test_ci_sets_what_the_tiers_need() -> None:
     script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "export HEMOBENCH_CI=1" in script
-    assert '-n 2 --dist worksteal' in script
+    assert "-n 2 --dist worksteal" in script
     assert '"-n"' not in (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 
 
 def test_fast_collects_its_folders_alone() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", "-m", "fast", "--collect-only"],
-        cwd=ROOT, capture_output=True, encoding="utf-8", check=False)
+        cwd=ROOT,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
     files = {line.partition("::")[0] for line in done.stdout.splitlines() if "::" in line}
     wanted = runpy.run_path(str(ROOT / "conftest.py"))["FAST"]
     assert [one for one in wanted if not (ROOT / one).exists()] == []

@@ -18,9 +18,7 @@ from hemobench.errors import UserError
 from hemobench.volume import LABEL_MAP, Volume, display_affine
 
 ORIENTATIONS = [
-    "".join(letters)
-    for axes in itertools.permutations(("LR", "PA", "IS"))
-    for letters in itertools.product(*axes)
+    "".join(letters) for axes in itertools.permutations(("LR", "PA", "IS")) for letters in itertools.product(*axes)
 ]
 
 

@@ -74,8 +74,10 @@ def take_turns(peer: Any, networks: Sequence[Any], cases: Sequence[Case]) -> Rat
             for name, value in zip(seconds, (middle - start, end - middle), strict=True):
                 seconds[name].append(value)
     for name, values in seconds.items():
-        print(f"{name}: {np.median(values):.2f} s a study (median of {len(values)}; {min(values):.2f} to "
-              f"{max(values):.2f})")
+        print(
+            f"{name}: {np.median(values):.2f} s a study (median of {len(values)}; {min(values):.2f} to "
+            f"{max(values):.2f})"
+        )
     ratios = np.divide(*seconds.values())
     print(f"ratio, study by study: {np.median(ratios):.1f} ({ratios.min():.1f} to {ratios.max():.1f})")
     return ratio("a study outlined", "BLAST-CT, one network", seconds["hemobench"], seconds["BLAST-CT, one network"])

@@ -62,9 +62,7 @@ def viewer_value(
         "doubts": report.source.doubts,
         "complete": report.source.complete,
         "models": [
-            {
-                "role": one.role, "name": one.name, "revision": one.revision, "sha256": one.sha256, "engine": one.engine
-            }
+            {"role": one.role, "name": one.name, "revision": one.revision, "sha256": one.sha256, "engine": one.engine}
             for one in report.model
         ],
         "seconds": report.timing_s.get("total"),
@@ -82,8 +80,7 @@ def viewer_look() -> dict[str, Any]:
         "ventricle_colour": list(VENTRICLE_COLOUR),
         "ventricle_id": VENTRICLE_ID,
         "presets": [
-            {"name": name, "center": get_window(name).center_hu, "width": get_window(name).width_hu}
-            for name in PRESETS
+            {"name": name, "center": get_window(name).center_hu, "width": get_window(name).width_hu} for name in PRESETS
         ],
     }
 

@@ -41,8 +41,9 @@ def disagreement_rows(studies: Sequence[str], entrants: Sequence[Entrant], datas
             continue
         columns.append(_column(study, loaded, masks))
     names = ["truth", *(one.name for one in shown)]
-    return tuple(ExampleRow(name, tuple(column[place] for column in columns)) for place, name in enumerate(names)
-                 if columns)
+    return tuple(
+        ExampleRow(name, tuple(column[place] for column in columns)) for place, name in enumerate(names) if columns
+    )
 
 
 def outlined(entrant: Entrant, number: int, loaded: Loaded) -> NDArray[np.uint8]:

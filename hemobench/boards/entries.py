@@ -66,11 +66,14 @@ def parse_entry(text: str) -> Wanted:
     kind, colon, where = rest.partition(":")
     kind, where = (kind, where) if colon and kind in KINDS else (CHECKPOINT, rest)
     if not where.strip() or (equals and not name and rest != text):
-        raise UserError(f"--entry '{text}'; expected [NAME=]FOLDER, [NAME=]user/name, [NAME=]predictions:FOLDER or "
-                        "board:user/name; correct it")
+        raise UserError(
+            f"--entry '{text}'; expected [NAME=]FOLDER, [NAME=]user/name, [NAME=]predictions:FOLDER or "
+            "board:user/name; correct it"
+        )
     if kind == BOARD and name:
-        raise UserError(f"--entry '{text}': a board brings the names of its entries; expected board:WHERE; leave "
-                        f"'{name}=' out")
+        raise UserError(
+            f"--entry '{text}': a board brings the names of its entries; expected board:WHERE; leave '{name}=' out"
+        )
     return Wanted(kind, name, where.strip())
 
 
@@ -79,9 +82,7 @@ def open_checkpoints(wanted: Sequence[Wanted]) -> dict[int, Checkpoint]:
     return {place: open_checkpoint(one.where) for place, one in enumerate(wanted) if one.kind == CHECKPOINT}
 
 
-def without_known(
-    checkpoints: Sequence[Checkpoint], dataset: Dataset, *, allow: bool, leave_out: bool
-) -> Dataset:
+def without_known(checkpoints: Sequence[Checkpoint], dataset: Dataset, *, allow: bool, leave_out: bool) -> Dataset:
     """The data set that all entries are measured on: see `check_seen`, which is asked for each checkpoint."""
     for checkpoint in checkpoints:
         run.check_measurable(checkpoint, dataset)
@@ -90,8 +91,16 @@ def without_known(
 
 
 def ask_all(
-    wanted: Sequence[Wanted], checkpoints: Mapping[int, Checkpoint], dataset: Dataset, output: Path, *, missing: str,
-    engine: str, progress: SuiteProgress, left_out: Sequence[Case] = (), truths: bool = False,
+    wanted: Sequence[Wanted],
+    checkpoints: Mapping[int, Checkpoint],
+    dataset: Dataset,
+    output: Path,
+    *,
+    missing: str,
+    engine: str,
+    progress: SuiteProgress,
+    left_out: Sequence[Case] = (),
+    truths: bool = False,
 ) -> tuple[list[Entrant], Entrant | None]:
     """Every entry's answers to every case, and those of outlining nothing where some entry outlines, or where `truths`
     asks for them, since they hold the labels of every case.
@@ -139,18 +148,27 @@ def _ask_checkpoint(
     with Journal(folder, claim) as journal:
         before = len(journal.answers)
         if before < len(dataset.cases):
-            run.collect(
-                checkpoint, dataset, journal, folder, engine=engine, masks=outlines, progress=progress.reach
-            )
+            run.collect(checkpoint, dataset, journal, folder, engine=engine, masks=outlines, progress=progress.reach)
         answers = [journal.answers[number] for number in range(len(dataset.cases))]
     progress.line(f"{name}: {_counted(answers, before)}")
     seen = find_seen(checkpoint.people or People(), dataset)
     remarks = [f"{name}: {note}" for note in subject.notes] + ([f"{name}: {seen.doubt}"] if seen.doubt else [])
     config = checkpoint.config
-    told = {"kind": CHECKPOINT, **subject.told, "role": config.role, "model": config.model,
-            "thresholds": {level: dict(by_class) for level, by_class in config.thresholds.items()}}
-    return Entrant(_marked(name, seen.count), subject.rule, answers, told, tuple(remarks),
-                   _written(folder, dataset) if outlines else {})
+    told = {
+        "kind": CHECKPOINT,
+        **subject.told,
+        "role": config.role,
+        "model": config.model,
+        "thresholds": {level: dict(by_class) for level, by_class in config.thresholds.items()},
+    }
+    return Entrant(
+        _marked(name, seen.count),
+        subject.rule,
+        answers,
+        told,
+        tuple(remarks),
+        _written(folder, dataset) if outlines else {},
+    )
 
 
 def _written(folder: Path, dataset: Dataset) -> dict[int, MaskFile]:
@@ -180,8 +198,7 @@ def _read_predictions(
                 progress.line(f"{source.name}: {_counted(answers, known)}")
             told = {**subject.told, "thresholds": {level: list(row) for level, row in source.thresholds.items()}}
             remarks = tuple(f"{source.name}: {note}" for note in subject.notes)
-            found.append(Entrant(_marked(source.name, source.seen), subject.rule, answers, told, remarks,
-                                  source.masks))
+            found.append(Entrant(_marked(source.name, source.seen), subject.rule, answers, told, remarks, source.masks))
     return found
 
 

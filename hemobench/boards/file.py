@@ -35,8 +35,9 @@ def read_board_file(path: Path) -> BoardFile:
     content, source = read_yaml(path)
     fields = Fields(content, file=source)
     entries = tuple(_entry(item, source, number) for number, item in enumerate(fields.items("entries")))
-    file = BoardFile(entries, fields.text("data", ""), fields.one_of("missing", MISSING, "way to count missing answers",
-                                                                     COUNT))
+    file = BoardFile(
+        entries, fields.text("data", ""), fields.one_of("missing", MISSING, "way to count missing answers", COUNT)
+    )
     fields.done()
     return file
 

@@ -28,9 +28,7 @@ _SHOWN = ("dice", "nsd_2mm", "hd95_mm", "lesion_f1", "abs_volume_error_ml")
 _LISTED = 12
 
 
-def masks_board(
-    entrants: Sequence[Entrant], nothing: Entrant | None, dataset: Dataset, resamples: int
-) -> Task | None:
+def masks_board(entrants: Sequence[Entrant], nothing: Entrant | None, dataset: Dataset, resamples: int) -> Task | None:
     """The board of masks; None where no entry has any to compare."""
     common = in_common(entrants, dataset, lambda answer: answer.metrics is not None, "masks")
     if common is None:

@@ -87,8 +87,10 @@ class MixedBoards:
                     against.append(f"'{spec.title}': {found}")
             name = one.name or one.where
             if len(against) == len(boards):
-                raise UserError(f"entry '{name}' serves no board of this suite ({'; '.join(against)}); {_EXPECTED}; "
-                                "take it off, or choose another suite")
+                raise UserError(
+                    f"entry '{name}' serves no board of this suite ({'; '.join(against)}); {_EXPECTED}; "
+                    "take it off, or choose another suite"
+                )
             for line in against:
                 progress.line(f"{name} is not on board {line}")
         for guests, spec in zip(self._guests, boards, strict=True):
@@ -104,11 +106,16 @@ class MixedBoards:
         answering = frozenset[Wanted]().union(*(seated.wanted for seated in self._seated.values()))
         for guest in (guest for guests in self._guests for guest in guests):
             if guest.wanted not in answering:
-                raise UserError(f"entry '{guest.name}' has no answer about anybody who is tested; expected some about "
-                                "the test patients of a board; take it off")
+                raise UserError(
+                    f"entry '{guest.name}' has no answer about anybody who is tested; expected some about "
+                    "the test patients of a board; take it off"
+                )
 
     def rank(
-        self, board: PreparedBoard, facts: BoardFacts, runs: Mapping[str, Sequence[RunResult]],
+        self,
+        board: PreparedBoard,
+        facts: BoardFacts,
+        runs: Mapping[str, Sequence[RunResult]],
         references: Mapping[str, Predictions],
     ) -> Ranked | None:
         """A board of trained runs and of what exists, on the cases that all answer; None where nothing exists."""
@@ -142,8 +149,10 @@ def _check_names(guests: Sequence[Guest], spec: BoardSpec) -> None:
     taken = {slug(entry.name) for entry in spec.entries}
     for guest in guests:
         if slug(guest.name) in taken:
-            raise UserError(f"two entries '{guest.name}' on board '{spec.title}'; expected a name of its own for each; "
-                            "say --entry NAME=...")
+            raise UserError(
+                f"two entries '{guest.name}' on board '{spec.title}'; expected a name of its own for each; "
+                "say --entry NAME=..."
+            )
         taken.add(slug(guest.name))
 
 
@@ -155,11 +164,16 @@ def _seat(
     known = [guest.opened for guest in guests if isinstance(guest.opened, Checkpoint)]
     kept = without_known(known, tested, allow=terms.allow_seen, leave_out=terms.leave_out_seen)
     studies = {case.study_id for case in kept.cases}
-    cautions = [f"{guest.name} says nothing of those who are tested here and is not on this board."
-                for guest in guests if not guest.speaks_of(board.dataset, studies)]
+    cautions = [
+        f"{guest.name} says nothing of those who are tested here and is not on this board."
+        for guest in guests
+        if not guest.speaks_of(board.dataset, studies)
+    ]
     if len(kept.cases) < len(tested.cases):
-        cautions.append(f"{len(tested.cases) - len(kept.cases)} of {len(tested.cases)} cases are of people whom a "
-                        "checkpoint knows and are left out for every entry.")
+        cautions.append(
+            f"{len(tested.cases) - len(kept.cases)} of {len(tested.cases)} cases are of people whom a "
+            "checkpoint knows and are left out for every entry."
+        )
         progress.line(f"board '{board.spec.title}': {cautions[-1]}")
     guests = [guest for guest in guests if guest.speaks_of(board.dataset, studies)]
     if not guests:
@@ -173,8 +187,13 @@ def _seat(
         left_out=[case for case in board.dataset.cases if case.study_id not in studies],
     )  # fmt: skip
     outlines = isinstance(board.spec.view, SegmentationView)
-    common = in_common(entrants, kept, partial(_serves, outlines=outlines), "masks" if outlines else "answers by slice",
-                       asked=range(len(kept.cases)))
+    common = in_common(
+        entrants,
+        kept,
+        partial(_serves, outlines=outlines),
+        "masks" if outlines else "answers by slice",
+        asked=range(len(kept.cases)),
+    )
     if common is None:
         return None
     place = Place(board, kept, common.numbers)
@@ -220,8 +239,10 @@ def _ranked(
         blind[NOTHING] = nothing_scores(place)
     people = {place.dataset.cases[number].patient_id for number in place.numbers}
     facts = replace(facts, split={**facts.split, "test_patients": len(people), "cases": len(place.numbers)})
-    existing = {one.name: Existing(plain_settings(one.told), partial(_answered, one, seated.runs[one.name][0].test))
-                for one in seated.entrants}
+    existing = {
+        one.name: Existing(plain_settings(one.told), partial(_answered, one, seated.runs[one.name][0].test))
+        for one in seated.entrants
+    }
     board = build_board(facts, every, blind, folds=folds, existing=existing)
     order = [entry.name for entry in board.entries if entry.name in every]
     tests = {name: [joined([run.test for run in seed]) for seed in by_seed(every[name], folds)] for name in order}
@@ -254,7 +275,8 @@ def _how_measured(seated: Seated) -> str:
     """Who was not trained here, and that all are measured alike."""
     alike = (
         "masks were brought onto the board's grid as the true ones were and scored by the function that scores trained "
-        "networks" if isinstance(seated.place.examples.view, SegmentationView)
+        "networks"
+        if isinstance(seated.place.examples.view, SegmentationView)
         else "answers to the board's slices are scored as those of trained networks"
     )
     names = few([one.name for one in seated.entrants])

@@ -66,8 +66,9 @@ def studies_board(entrants: Sequence[Entrant], dataset: Dataset, resamples: int)
 def _single(common: Common) -> bool:
     """Whether every case is one picture, of which the board of slices tells all."""
     answers = [one.answers[number] for one in common.entrants for number in common.numbers]
-    return all(answer.study is None and answer.slices is not None and len(answer.slices.logits) == 1
-               for answer in answers)
+    return all(
+        answer.study is None and answer.slices is not None and len(answer.slices.logits) == 1 for answer in answers
+    )
 
 
 def _of_slices(entrant: Entrant, common: Common, dataset: Dataset) -> SlicePredictions:
@@ -104,16 +105,24 @@ def _study_row(answer: Answer, study_slices: int) -> tuple[NDArray[np.float64], 
 
 
 def _predictions(
-    probabilities: NDArray[np.float64], targets: NDArray[np.uint8], patient_ids: NDArray[np.str_],
-    study_ids: NDArray[np.str_], indices: NDArray[np.int64],
+    probabilities: NDArray[np.float64],
+    targets: NDArray[np.uint8],
+    patient_ids: NDArray[np.str_],
+    study_ids: NDArray[np.str_],
+    indices: NDArray[np.int64],
 ) -> SlicePredictions:
     # Not as float32, in which sure answers would be equal ones.
     return SlicePredictions(cast("NDArray[np.float32]", probabilities), targets, patient_ids, study_ids, indices)
 
 
 def _task(
-    title: str, unit: str, common: Common, tests: Mapping[str, SlicePredictions], dataset: Dataset,
-    references: Mapping[str, Predictions], resamples: int,
+    title: str,
+    unit: str,
+    common: Common,
+    tests: Mapping[str, SlicePredictions],
+    dataset: Dataset,
+    references: Mapping[str, Predictions],
+    resamples: int,
 ) -> Task:
     typed = _typed(common)
 
@@ -146,9 +155,7 @@ def _typed(common: Common) -> bool:
     return True
 
 
-def calls_table(
-    tests: Tests, order: Sequence[str], rules: Mapping[str, Rule], unit: str
-) -> tuple[Breakdown, ...]:
+def calls_table(tests: Tests, order: Sequence[str], rules: Mapping[str, Rule], unit: str) -> tuple[Breakdown, ...]:
     """Sensitivity and specificity for any haemorrhage at each entry's own threshold, the mean over seeds. order:
     entries as on the board."""
     rows = {}
@@ -163,8 +170,12 @@ def calls_table(
     targets = tests[order[0]][0].targets
     positive = int((targets[:, _ANY] > 0).sum())
     counts = {"sensitivity": positive, "specificity": len(targets) - positive}
-    table = by_group("Calls of any haemorrhage at each entry's own threshold", counts, rows,
-                     f"Cases are the {'slices' if unit == SLICE else 'studies'} with and without one.")
+    table = by_group(
+        "Calls of any haemorrhage at each entry's own threshold",
+        counts,
+        rows,
+        f"Cases are the {'slices' if unit == SLICE else 'studies'} with and without one.",
+    )
     return () if table is None else (table,)
 
 
@@ -185,8 +196,10 @@ def disagreements(tests: Tests, order: Sequence[str], rules: Mapping[str, Rule],
         place = f", slice {first.slice_indices[row]}" if unit == SLICE else ""
         answers = tuple(_told(seeds[:, row], rules[name], unit) for name, seeds in given.items())
         cases.append(Disagreement(f"{study}{place}", type_words(first.targets[row]), answers))
-    caption = (f"{'Slices, at most two a study,' if unit == SLICE else 'Studies'} by how far the entries' answers for "
-               "any haemorrhage are apart; calls at each entry's own threshold.")
+    caption = (
+        f"{'Slices, at most two a study,' if unit == SLICE else 'Studies'} by how far the entries' answers for "
+        "any haemorrhage are apart; calls at each entry's own threshold."
+    )
     return Disagreements(tuple(order), tuple(cases), caption)
 
 

@@ -77,9 +77,17 @@ class Record:
     def to_mapping(self) -> dict[str, Any]:
         """What `board.json` holds."""
         rows = [{**dataclasses.asdict(row), "rule": dataclasses.asdict(row.rule)} for row in self.rows]
-        return {"schema": SCHEMA, "data": self.data, "fingerprint": self.fingerprint, "phantom": self.phantom,
-                "cases": self.cases, "own_names": self.own_names, "pictures": self.pictures, "rows": rows,
-                "files": dict(self.files)}
+        return {
+            "schema": SCHEMA,
+            "data": self.data,
+            "fingerprint": self.fingerprint,
+            "phantom": self.phantom,
+            "cases": self.cases,
+            "own_names": self.own_names,
+            "pictures": self.pictures,
+            "rows": rows,
+            "files": dict(self.files),
+        }
 
 
 def open_record(where: str) -> Record:
@@ -88,8 +96,10 @@ def open_record(where: str) -> Record:
     if not folder.is_dir():
         repository, _, revision = where.partition("@")
         if not is_repository(repository):
-            raise UserError(f"board '{where}' is no folder; expected one that `compare --entry` wrote, or user/name on "
-                            "the Hub; correct it")
+            raise UserError(
+                f"board '{where}' is no folder; expected one that `compare --entry` wrote, or user/name on "
+                "the Hub; correct it"
+            )
         folder, _ = hub_copy(repository, revision or None, (RECORD, f"{ANSWERS}/*.jsonl"), dataset=True)
     return read_record(folder)
 
@@ -142,16 +152,16 @@ def read_record(folder: Path) -> Record:
     flags = [fields.value(name) for name in ("phantom", "own_names", "pictures")]
     if not all(isinstance(flag, bool) for flag in flags):
         raise fields.error("phantom", "true or false, as own_names and pictures")
-    rows = tuple(_row(Fields(item, file=Source(RECORD), where=f"rows[{number}]"))
-                 for number, item in enumerate(listed))
+    rows = tuple(_row(Fields(item, file=Source(RECORD), where=f"rows[{number}]")) for number, item in enumerate(listed))
     if len({slug(row.name) for row in rows}) < len(rows):
         raise fields.error("rows", "no name twice")
     data, fingerprint = _short(fields, "data"), _short(fields, "fingerprint")
     files = fields.mapping("files")
     if not all(isinstance(value, str) and _SHA256.fullmatch(value) for value in files.values()):
         raise fields.error("files", "SHA-256 by name")
-    return Record(folder, data, fingerprint, flags[0], fields.whole_number("cases", at_least=1), flags[1], flags[2],
-                  rows, files)
+    return Record(
+        folder, data, fingerprint, flags[0], fields.whole_number("cases", at_least=1), flags[1], flags[2], rows, files
+    )
 
 
 def contents_of(record: Record) -> dict[str, bytes]:
@@ -168,10 +178,12 @@ def contents_of(record: Record) -> dict[str, bytes]:
 def check_same_data(record: Record, dataset: Dataset) -> None:
     """Raise UserError where a board is of other cases than this data set has."""
     if (record.fingerprint, record.cases) != (dataset.fingerprint, len(dataset.cases)):
-        raise UserError(f"the board is of {record.cases} cases of '{record.data}', fingerprint "
-                        f"{record.fingerprint[:12]}, and these are {len(dataset.cases)} of '{dataset.info.name}', "
-                        f"{dataset.fingerprint[:12]}; expected the same files, nobody left out; take the same copy of "
-                        "the data, or rank without the board")
+        raise UserError(
+            f"the board is of {record.cases} cases of '{record.data}', fingerprint "
+            f"{record.fingerprint[:12]}, and these are {len(dataset.cases)} of '{dataset.info.name}', "
+            f"{dataset.fingerprint[:12]}; expected the same files, nobody left out; take the same copy of "
+            "the data, or rank without the board"
+        )
 
 
 def entrants_of(record: Record, truths: Sequence[Answer]) -> list[Entrant]:
@@ -242,9 +254,7 @@ def _line(answer: Answer) -> str:
     if answer.study is not None:
         content["study"] = answer.study.logits
     if answer.metrics is not None:
-        content["metrics"] = {
-            name: value if math.isfinite(value) else None for name, value in answer.metrics.items()
-        }
+        content["metrics"] = {name: value if math.isfinite(value) else None for name, value in answer.metrics.items()}
     return json.dumps(content, separators=(",", ":")) + "\n"
 
 
@@ -260,11 +270,14 @@ def _answers(content: bytes, row: Row, truths: Sequence[Answer]) -> list[Answer]
         except UserError:
             raise
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UserError(f"answers of '{row.name}' hold a line that is no answer to a case of this data; expected "
-                            f"one a case; {_REMEDY}") from error
+            raise UserError(
+                f"answers of '{row.name}' hold a line that is no answer to a case of this data; expected "
+                f"one a case; {_REMEDY}"
+            ) from error
     if len(found) < len(truths):
-        raise UserError(f"answers of '{row.name}' are to {len(found)} of {len(truths)} cases; expected one each; "
-                        f"{_REMEDY}")
+        raise UserError(
+            f"answers of '{row.name}' are to {len(found)} of {len(truths)} cases; expected one each; {_REMEDY}"
+        )
     return [found[number] for number in range(len(truths))]
 
 
@@ -273,8 +286,9 @@ def _answer(value: Mapping[str, Any], truth: Answer) -> Answer:
     slices = study = metrics = None
     labels = truth.slices
     if "slices" in value and labels is not None:
-        slices = SliceAnswer(_logits(value["slices"], len(labels.targets)), labels.targets, labels.typed,
-                             labels.by_slice)
+        slices = SliceAnswer(
+            _logits(value["slices"], len(labels.targets)), labels.targets, labels.typed, labels.by_slice
+        )
     if "study" in value and labels is not None:
         targets = tuple(max(column) for column in zip(*labels.targets, strict=True))
         study = StudyAnswer(_logits([value["study"]], 1)[0], targets, labels.typed)

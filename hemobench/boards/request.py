@@ -73,8 +73,10 @@ def rank(request: Request, output: Path | None = None, *, progress: bool = False
     """
     check_missing(request.missing or COUNT)
     if request.allow_seen and request.leave_out_seen:
-        raise UserError("allow_seen and leave_out_seen; expected one of them: people whom a checkpoint knows are kept "
-                        "and marked, or left out; leave one off")
+        raise UserError(
+            "allow_seen and leave_out_seen; expected one of them: people whom a checkpoint knows are kept "
+            "and marked, or left out; leave one off"
+        )
     notes = make_console(stderr=True) if progress else Console(quiet=True)
     consoles = (Console(quiet=True), notes)
     listed = request.suite is not None and is_board_file(request.suite)
@@ -111,6 +113,4 @@ def _rank_existing(
     wanted = [*file.entries, *(parse_entry(text) for text in request.entries)]
     folder = output or Path("hemobench-results") / f"{SUITE}-{slug(data.partition(':')[0])}"
     terms = replace(request.terms, missing=request.missing or file.missing)
-    return compare_entries(
-        wanted, data, folder, terms, command=request.call, clock=StageClock(), consoles=consoles
-    )
+    return compare_entries(wanted, data, folder, terms, command=request.call, clock=StageClock(), consoles=consoles)

@@ -52,8 +52,11 @@ class Guest:
 
     def claim(self, dataset: Dataset, engine: str, on: str) -> str:
         """Changes with whatever its answers about this data depend on, and with `on`, what they are made of."""
-        own = (measure.claim_of(self.opened, dataset) if isinstance(self.opened, Predictions)
-               else run.claim_of(self.opened, dataset, engine, masks=True))
+        own = (
+            measure.claim_of(self.opened, dataset)
+            if isinstance(self.opened, Predictions)
+            else run.claim_of(self.opened, dataset, engine, masks=True)
+        )
         return hashlib.sha256(f"{own} {on}".encode()).hexdigest()
 
 
@@ -63,12 +66,13 @@ def open_guest(wanted: Wanted, dataset: Dataset, missing: str) -> Guest:
         checkpoint = open_checkpoint(wanted.where)
         return Guest(Wanted(CHECKPOINT, wanted.name or checkpoint.name, wanted.where), checkpoint)
     if wanted.kind != PREDICTIONS:
-        raise UserError(f"{wanted.kind}:{wanted.where} beside a suite that trains; expected checkpoints and "
-                        "predictions; rank it without the suite, on --data")
+        raise UserError(
+            f"{wanted.kind}:{wanted.where} beside a suite that trains; expected checkpoints and "
+            "predictions; rank it without the suite, on --data"
+        )
     folder = Path(wanted.where).expanduser()
     name = wanted.name or folder.resolve().name
-    return Guest(Wanted(PREDICTIONS, name, wanted.where),
-                 open_predictions(folder, dataset, name=name, missing=missing))
+    return Guest(Wanted(PREDICTIONS, name, wanted.where), open_predictions(folder, dataset, name=name, missing=missing))
 
 
 def reason_against(guest: Guest, board: BoardSpec) -> str | None:

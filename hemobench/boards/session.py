@@ -63,7 +63,13 @@ class Terms:
 
 
 def compare_entries(
-    wanted: Sequence[Wanted], data: str, output: Path, terms: Terms, *, command: str, clock: StageClock,
+    wanted: Sequence[Wanted],
+    data: str,
+    output: Path,
+    terms: Terms,
+    *,
+    command: str,
+    clock: StageClock,
     consoles: tuple[Console, Console] | None = None,
 ) -> Leaderboard:
     """Rank entries on a data set under `output`; boards go to stdout, progress to stderr, or to `consoles`.
@@ -111,8 +117,15 @@ def rank_entries(
         progress.line(f"{len(left_out)} cases of people whom a checkpoint knows are left out for all entries")
     with clock.stage("answers"):
         entrants, nothing = ask_all(
-            own, checkpoints, kept, output, missing=terms.missing, engine=terms.engine, progress=progress,
-            left_out=left_out, truths=bool(records),
+            own,
+            checkpoints,
+            kept,
+            output,
+            missing=terms.missing,
+            engine=terms.engine,
+            progress=progress,
+            left_out=left_out,
+            truths=bool(records),
         )
         entrants += _shared(records, nothing, progress)
         _check_names(entrants)
@@ -124,8 +137,10 @@ def rank_entries(
         if skipped:
             raise UserError(skipped[0])
         errors = [answer.error for one in entrants for answer in one.answers if answer.error is not None]
-        raise UserError(f"no entry gave an answer that '{kept.info.name}' has labels for"
-                        f"{f' (first: {errors[0]})' if errors else ''}; expected some; check the entries and the data")
+        raise UserError(
+            f"no entry gave an answer that '{kept.info.name}' has labels for"
+            f"{f' (first: {errors[0]})' if errors else ''}; expected some; check the entries and the data"
+        )
     leaderboard = Leaderboard(
         suite=SUITE, title=f"What exists, on {kept.info.name}", description="",
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"), commit=package_commit() or "unknown",
@@ -151,8 +166,10 @@ def _check_names(entrants: Sequence[Entrant]) -> None:
     names: dict[str, str] = {}
     for one in entrants:
         if slug(one.name) in names:
-            raise UserError(f"two entries '{one.name}', one of them from a board; expected a name of its own for each; "
-                            "say --entry NAME=...")
+            raise UserError(
+                f"two entries '{one.name}', one of them from a board; expected a name of its own for each; "
+                "say --entry NAME=..."
+            )
         names[slug(one.name)] = one.name
 
 
@@ -197,8 +214,10 @@ def _opened(data: str, progress: SuiteProgress) -> Dataset:
 
 def _evidence(task: Task, examples: tuple[ExampleRow, ...] = ()) -> Evidence:
     """What the report shows of a board beside its table. examples: pictures, for the board of masks."""
-    board, runs = task.board, {entry.name: task.runs[entry.name] for entry in task.board.entries
-                               if entry.name in task.runs}
+    board, runs = (
+        task.board,
+        {entry.name: task.runs[entry.name] for entry in task.board.entries if entry.name in task.runs},
+    )
     sure = {name: group for name, group in runs.items() if _gives_probabilities(task, name)}
     notes: tuple[str, ...] = ()
     if any(entry.name == SLICE_POSITION for entry in board.entries):

@@ -46,7 +46,10 @@ class Task:
 
 
 def in_common(
-    entrants: Sequence[Entrant], dataset: Dataset, has: Callable[[Answer], bool], what: str,
+    entrants: Sequence[Entrant],
+    dataset: Dataset,
+    has: Callable[[Answer], bool],
+    what: str,
     asked: Collection[int] = (),
 ) -> Common | None:
     """Who answers for which cases; None where nobody does. has: whether an answer serves the board, in words `what`.
@@ -60,17 +63,22 @@ def in_common(
         return None
     every = set(asked).union(*having.values())
     shared = set(every).intersection(*(having[one.name] for one in taking))
-    cautions = [f"{one.name} says nothing of {what} and is not on this board." for one in entrants
-                if not having[one.name]]
+    cautions = [
+        f"{one.name} says nothing of {what} and is not on this board." for one in entrants if not having[one.name]
+    ]
     for one in taking:
         lost = [dataset.cases[number].study_id for number in sorted(every - having[one.name])]
         if lost:
-            cautions.append(f"MISSING: {one.name} has no {what} for {len(lost)} of {len(every)} cases, which are left "
-                            f"out for every entry: {few(lost)}.")
+            cautions.append(
+                f"MISSING: {one.name} has no {what} for {len(lost)} of {len(every)} cases, which are left "
+                f"out for every entry: {few(lost)}."
+            )
     people, there = ({dataset.cases[number].patient_id for number in numbers} for numbers in (shared, asked))
     if len(people) < min(2, len(there) or 2):
-        raise UserError(f"{what}: {len(shared)} cases that all of {few([one.name for one in taking])} answer; expected "
-                        "at least two patients; leave an entry out, or add --missing empty")
+        raise UserError(
+            f"{what}: {len(shared)} cases that all of {few([one.name for one in taking])} answer; expected "
+            "at least two patients; leave an entry out, or add --missing empty"
+        )
     return Common(taking, tuple(sorted(shared)), tuple(cautions))
 
 
@@ -88,8 +96,16 @@ def run_of(entrant: Entrant, test: Predictions, task: str, dataset: Dataset) -> 
 
 
 def ranked(
-    task: str, title: str, common: Common, tests: Mapping[str, Predictions], dataset: Dataset, *, shown: Sequence[str],
-    also: Sequence[str] | None, references: Mapping[str, Predictions], resamples: int,
+    task: str,
+    title: str,
+    common: Common,
+    tests: Mapping[str, Predictions],
+    dataset: Dataset,
+    *,
+    shown: Sequence[str],
+    also: Sequence[str] | None,
+    references: Mapping[str, Predictions],
+    resamples: int,
     answered: Callable[[Entrant, str], bool],
 ) -> tuple[Board, dict[str, list[RunResult]]]:
     """The board of these answers, ranked by the first of `shown`, without the metrics that an entry does not answer.
@@ -121,8 +137,9 @@ def ranked(
 def _measured_by(entrants: Sequence[Entrant]) -> list[str]:
     """Lines on who measured what, where that were several."""
     people = sorted({one.measured_by for one in entrants if one.measured_by})
-    lines = [f"Measured by {who}: {', '.join(one.name for one in entrants if one.measured_by == who)}."
-             for who in people]
+    lines = [
+        f"Measured by {who}: {', '.join(one.name for one in entrants if one.measured_by == who)}." for who in people
+    ]
     own = [one.name for one in entrants if not one.measured_by]
     return [*lines, f"Measured here: {', '.join(own)}."] if lines and own else lines
 

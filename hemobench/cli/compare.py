@@ -17,14 +17,20 @@ DEFAULT = "quick"
 
 Existing = Annotated[
     list[str] | None,
-    typer.Option(metavar="[NAME=]WHERE", help="What exists: a checkpoint's FOLDER or user/name, or predictions:FOLDER "
-                 "of another tool; repeat it. With a SUITE it stands beside what is trained, on each board that it can "
-                 "serve; without one it is ranked on --data."),
+    typer.Option(
+        metavar="[NAME=]WHERE",
+        help="What exists: a checkpoint's FOLDER or user/name, or predictions:FOLDER "
+        "of another tool; repeat it. With a SUITE it stands beside what is trained, on each board that it can "
+        "serve; without one it is ranked on --data.",
+    ),
 ]
 Missing = Annotated[
     str | None,
-    typer.Option(metavar="count|empty", help="Of what exists: cases that predictions lack are left out for all entries "
-                 "and named, or count as if nothing was found."),
+    typer.Option(
+        metavar="count|empty",
+        help="Of what exists: cases that predictions lack are left out for all entries "
+        "and named, or count as if nothing was found.",
+    ),
 ]
 AllowSeen = Annotated[bool, typer.Option("--allow-seen", help="Of what exists: with people that it knows, marked.")]
 LeaveOutSeen = Annotated[bool, typer.Option("--leave-out-seen", help="Of what exists: without them, for all.")]
@@ -55,8 +61,11 @@ def compare(
         int, typer.Option(min=1, help="Threads of each run. Results depend on it in the last digits, on --jobs never.")
     ] = 1,
     engine: Annotated[
-        str | None, typer.Option(metavar="local|ray", help="local: processes of this machine; ray: a Ray cluster. "
-                                 "Without a suite: auto, openvino or torch.")
+        str | None,
+        typer.Option(
+            metavar="local|ray",
+            help="local: processes of this machine; ray: a Ray cluster. Without a suite: auto, openvino or torch.",
+        ),
     ] = None,
     pictures: Annotated[
         bool, typer.Option(help="Example pictures in the report; leave them out of pages about patients to pass on.")
@@ -79,8 +88,14 @@ def compare(
     board = names_board_file(suite)
     asked = Asked(tuple(entry or ()), missing, allow_seen, leave_out_seen)
     if board or (entry and not _was_given(context, "suite")):
-        trained = {"--list": show, "--seeds": seeds, "--folds": folds, "--test": test, "--jobs": jobs,
-                   "--threads": threads != 1}
+        trained = {
+            "--list": show,
+            "--seeds": seeds,
+            "--folds": folds,
+            "--test": test,
+            "--jobs": jobs,
+            "--threads": threads != 1,
+        }
         rank_existing(suite if board else None, asked, data, output, engine, pictures, trained)
         return
     engine = engine or ENGINES[0]
@@ -100,8 +115,14 @@ def _was_given(context: typer.Context, parameter: str) -> bool:
 
 
 def _train_and_rank(
-    suite: str, data: str | None, numbers: Mapping[str, int | None], test: Sequence[str], asked: Asked,
-    work: tuple[str, int | None, int], pictures: bool, output: Path | None,
+    suite: str,
+    data: str | None,
+    numbers: Mapping[str, int | None],
+    test: Sequence[str],
+    asked: Asked,
+    work: tuple[str, int | None, int],
+    pictures: bool,
+    output: Path | None,
 ) -> None:
     """Train a suite and rank it. numbers: of --seeds and --folds; asked: what exists; work: engine, jobs and threads of
     each."""

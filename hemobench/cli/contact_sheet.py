@@ -29,8 +29,10 @@ def sheet_of(data: str | None, sheet: Path | None, others: Sequence[str]) -> tup
     if data is None:
         raise UserError(f"--sheet {sheet} without --data; expected a data set to draw; add --data NAME:PATH")
     if sheet is None:
-        raise UserError(f"--data {data} without --masks; expected where its answers go; add --masks FOLDER, or run "
-                        f"hemobench sheet {data} for a page of its cases")
+        raise UserError(
+            f"--data {data} without --masks; expected where its answers go; add --masks FOLDER, or run "
+            f"hemobench sheet {data} for a page of its cases"
+        )
     refuse_scans(data, others)
     return data, checked_name(sheet)
 
@@ -45,12 +47,19 @@ def checked_name(sheet: Path) -> Path:
 def refuse_scans(data: str, others: Sequence[str]) -> None:
     """Raise UserError where options that mean scans stand beside a data set."""
     if others:
-        raise UserError(f"--data {data} with {', '.join(others)}; expected a data set or scans, not both; leave "
-                        "one out")
+        raise UserError(
+            f"--data {data} with {', '.join(others)}; expected a data set or scans, not both; leave one out"
+        )
 
 
 def draw_cases(
-    data: str, sheet: Path, checkpoints: Mapping[str, Checkpoint], *, cases: int, engine: str, flip_tta: bool,
+    data: str,
+    sheet: Path,
+    checkpoints: Mapping[str, Checkpoint],
+    *,
+    cases: int,
+    engine: str,
+    flip_tta: bool,
     strangers: bool = False,
 ) -> None:
     """Open the data set, analyse some of its cases, draw them; cases without an answer are named at the end."""

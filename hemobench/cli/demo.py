@@ -27,8 +27,10 @@ def demo(
     """
     root = shipped_root()
     if not (root / "demo" / "app.py").is_file():
-        raise UserError(f"no demo in {root}; expected it beside the package; install hemobench from its wheel, or run "
-                        "this in a clone")
+        raise UserError(
+            f"no demo in {root}; expected it beside the package; install hemobench from its wheel, or run "
+            "this in a clone"
+        )
     if find_spec("gradio") is None:
         raise UserError("gradio is not installed; expected it for the page; pip install 'hemobench[demo]'")
     if host is not None:

@@ -38,8 +38,11 @@ app = typer.Typer(help="Measure a checkpoint, or another tool's predictions, on 
 @app.command()
 def evaluate(
     checkpoint: Annotated[
-        str, typer.Argument(metavar="FOLDER|USER/NAME|predictions:FOLDER", help="A checkpoint, here or on the Hub; or "
-                            "masks and tables that another tool wrote.")
+        str,
+        typer.Argument(
+            metavar="FOLDER|USER/NAME|predictions:FOLDER",
+            help="A checkpoint, here or on the Hub; or masks and tables that another tool wrote.",
+        ),
     ],
     data: Annotated[
         list[str], typer.Option(metavar="NAME:PATH", help="ct-ich:DIR, image-folder:DIR ...; repeat for more.")
@@ -57,12 +60,19 @@ def evaluate(
     again: Annotated[bool, typer.Option("--again", help="Measure once more what is finished.")] = False,
     name: Annotated[str | None, typer.Option(help="Of predictions: what to call them. Default: the folder.")] = None,
     ids: Annotated[
-        str | None, typer.Option(metavar="FILE|ID=NAME,...", help="Of predictions: what the ids of masks are, such as "
-                                 "1=intraparenchymal,2=blood,3=none. Default: the folder's ids.yaml.")
+        str | None,
+        typer.Option(
+            metavar="FILE|ID=NAME,...",
+            help="Of predictions: what the ids of masks are, such as "
+            "1=intraparenchymal,2=blood,3=none. Default: the folder's ids.yaml.",
+        ),
     ] = None,
     missing: Annotated[
-        str, typer.Option(metavar="count|empty", help="Of predictions: cases without an answer are left out and named, "
-                          "or count as if nothing was found.")
+        str,
+        typer.Option(
+            metavar="count|empty",
+            help="Of predictions: cases without an answer are left out and named, or count as if nothing was found.",
+        ),
     ] = "count",
 ) -> None:
     """Measure a checkpoint on data sets, with intervals by patient, beside what slices' positions alone would score.
@@ -81,7 +91,7 @@ def evaluate(
     if checkpoint.startswith(PREDICTIONS):
         told = {"--masks": masks, "--allow-seen": allow_seen, "--leave-out-seen": leave_out_seen}
         _refuse(told, "a checkpoint")
-        measure, called = _of_predictions(Path(checkpoint[len(PREDICTIONS):]).expanduser(), name, ids, missing, again)
+        measure, called = _of_predictions(Path(checkpoint[len(PREDICTIONS) :]).expanduser(), name, ids, missing, again)
     else:
         _refuse({"--name": name, "--ids": ids, "--missing": missing != "count"}, "predictions:FOLDER")
         measure, called = _of_checkpoint(checkpoint, engine, masks, again, (allow_seen, leave_out_seen))
@@ -97,9 +107,7 @@ def evaluate(
 _Measure = Callable[["Dataset", Path, "Progress"], "Evaluation"]
 
 
-def _of_checkpoint(
-    where: str, engine: str, masks: bool, again: bool, seen: tuple[bool, bool]
-) -> tuple[_Measure, str]:
+def _of_checkpoint(where: str, engine: str, masks: bool, again: bool, seen: tuple[bool, bool]) -> tuple[_Measure, str]:
     """What measures a checkpoint on one data set, and its name. seen: whether people it knows are allowed, or left
     out."""
     from hemobench.evaluation.run import check_measurable, check_seen
@@ -116,9 +124,7 @@ def _of_checkpoint(
     return run, opened.config.name
 
 
-def _of_predictions(
-    where: Path, name: str | None, ids: str | None, missing: str, again: bool
-) -> tuple[_Measure, str]:
+def _of_predictions(where: Path, name: str | None, ids: str | None, missing: str, again: bool) -> tuple[_Measure, str]:
     """What measures a folder of predictions on one data set, and its name."""
     from hemobench.compare.run_task import slug
     from hemobench.predictions.folder import check_missing, open_predictions
@@ -155,8 +161,9 @@ def column_options(
     name, _ = parse_spec(spec)
     given = {key: value for key, value in (("image", image_column), ("patient", patient_column)) if value is not None}
     if (given or labels) and name not in _COLUMN_OPTIONS:
-        raise UserError(f"columns for data set '{name}'; expected them for {' or '.join(_COLUMN_OPTIONS)} alone; "
-                        "leave them out")
+        raise UserError(
+            f"columns for data set '{name}'; expected them for {' or '.join(_COLUMN_OPTIONS)} alone; leave them out"
+        )
     options = {_COLUMN_OPTIONS[name][key]: value for key, value in given.items()}
     for text in labels:
         kind, equals, column = text.partition("=")
@@ -193,8 +200,10 @@ def print_evaluation(result: Evaluation, console: Console | None = None) -> None
     people = f"{result.patients} {kind}" if result.unit == "patient" else "unknown patients"
     slices = f", {result.slices} slices" if result.slices else ""
     told = result.checkpoint
-    title = (f"{told['name']} ({told['sha256'][:12]}) on {result.data}: {people}, {result.studies} "
-             f"{'images' if result.unit == 'image' else 'studies'}{slices}")
+    title = (
+        f"{told['name']} ({told['sha256'][:12]}) on {result.data}: {people}, {result.studies} "
+        f"{'images' if result.unit == 'image' else 'studies'}{slices}"
+    )
     rows = [_row(name, score) for name, score in result.metrics.items()]
     rows += [_row(f"{name} of slice position, no image", score) for name, score in result.position.items()]
     if console.is_terminal:

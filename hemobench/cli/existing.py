@@ -28,12 +28,20 @@ class Asked:
         """The same as words of a command."""
         words = [word for entry in self.entries for word in ("--entry", entry)]
         words += [] if self.missing in (None, "count") else ["--missing", str(self.missing)]
-        return [*words, *(["--allow-seen"] if self.allow_seen else []),
-                *(["--leave-out-seen"] if self.leave_out_seen else [])]
+        return [
+            *words,
+            *(["--allow-seen"] if self.allow_seen else []),
+            *(["--leave-out-seen"] if self.leave_out_seen else []),
+        ]
 
 
 def rank_existing(
-    suite: str | None, asked: Asked, data: str | None, output: Path | None, engine: str | None, pictures: bool,
+    suite: str | None,
+    asked: Asked,
+    data: str | None,
+    output: Path | None,
+    engine: str | None,
+    pictures: bool,
     trained: Mapping[str, object],
 ) -> None:
     """Rank entries on a data set: those of a board's YAML file `suite`, and those of the command line.
@@ -43,8 +51,9 @@ def rank_existing(
     """
     for option, given in trained.items():
         if given:
-            raise UserError(f"{option} with --entry; expected entries that exist or a suite to train, not both; leave "
-                            "one out")
+            raise UserError(
+                f"{option} with --entry; expected entries that exist or a suite to train, not both; leave one out"
+            )
     # Here, not above: --help and the errors above should not pay for loading torch.
     from hemobench.compare.costs import StageClock
 
@@ -98,8 +107,10 @@ def beside(suite: Suite, asked: Asked) -> MixedBoards | None:
 def check_seen_once(allow: bool, leave_out: bool) -> None:
     """Raise UserError where people whom a checkpoint knows are to be kept and left out."""
     if allow and leave_out:
-        raise UserError("--allow-seen and --leave-out-seen; expected one of them: people whom a checkpoint knows are "
-                        "kept and marked, or left out; leave one off")
+        raise UserError(
+            "--allow-seen and --leave-out-seen; expected one of them: people whom a checkpoint knows are "
+            "kept and marked, or left out; leave one off"
+        )
 
 
 def names_board_file(suite: str) -> bool:
@@ -113,8 +124,11 @@ def names_board_file(suite: str) -> bool:
 
 def refuse_existing(asked: Asked) -> None:
     """Raise UserError for options that mean entries and stand where there are none."""
-    given = {"--missing": asked.missing is not None, "--allow-seen": asked.allow_seen,
-             "--leave-out-seen": asked.leave_out_seen}
+    given = {
+        "--missing": asked.missing is not None,
+        "--allow-seen": asked.allow_seen,
+        "--leave-out-seen": asked.leave_out_seen,
+    }
     for option, used in given.items():
         if used:
             raise UserError(f"{option} without --entry; expected it with entries that exist; leave it out")

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from hemobench.case import Case, DatasetInfo
-from hemobench.datasets.cache import build_examples
+from hemobench.datasets.cache import Examples, build_examples
 from hemobench.datasets.opening import Dataset, dataset_info, open_dataset, parse_spec
 from hemobench.datasets.patient_hashes import People
 from hemobench.datasets.splits import Split, check_disjoint_cases, split_by_patient
@@ -22,7 +22,7 @@ from hemobench.io.json_files import read_json, write_json
 from hemobench.release.export import export_run
 from hemobench.release.recipes import Recipe, load_recipe, stream_of
 from hemobench.release.start import start_of
-from hemobench.training.crossfit import EVERYBODY, crossfit, everybody, train_folds
+from hemobench.training.crossfit import EVERYBODY, CrossFitted, crossfit, everybody, train_folds
 from hemobench.training.experiment import run_experiment
 from hemobench.training.logging import ConsoleReporter, counting
 from hemobench.training.problem import check_config
@@ -30,8 +30,16 @@ from hemobench.views.view import SegmentationView
 
 
 def make_checkpoint(
-    recipe_name: str, checkpoint: Path, *, data: str | None, tests: Sequence[str], seed: int | None, run: Path | None,
-    resume: bool, anatomies: str | None = None, start: Path | None = None,
+    recipe_name: str,
+    checkpoint: Path,
+    *,
+    data: str | None,
+    tests: Sequence[str],
+    seed: int | None,
+    run: Path | None,
+    resume: bool,
+    anatomies: str | None = None,
+    start: Path | None = None,
 ) -> None:
     """Train a recipe and write its checkpoint folder; stopped and started again, it goes on where it was.
 
@@ -59,40 +67,87 @@ def make_checkpoint(
         examples = build_examples(
             dataset, config.view, masks=config.locates, progress=counting(reporter, f"reading {dataset.info.name}")
         )
-        crossfitted = None
+        asked = _Training(recipe, dataset, examples, folder, material, begin)
         if recipe.folds:
-            fold_starts = listener if from_beside else None
-            if fold_starts is None:
-                _check_strangers(recipe, dataset.cases, begin)
-            crossfitted = crossfit(
-                config, examples, dataset.cases, folder, folds=recipe.folds, seed=recipe.split_seed,
-                stream=stream_of(recipe, material, None), start=begin, fold_starts=fold_starts, progress=reporter,
-            )
+            crossfitted = _trained_in_folds(asked, listener if from_beside else None, reporter)
             folder, split = folder / EVERYBODY, everybody(dataset.cases, recipe.split_seed)
         else:
-            split = split_by_patient(dataset.cases, fractions=recipe.fractions, seed=recipe.split_seed)
-            _check_strangers(recipe, [case for case in dataset.cases if case.patient_id in split.test], begin)
-            run_experiment(
-                config, examples, split, folder, resume=resume, name=recipe.name, progress=reporter,
-                # Elsewhere the same names are other people's heads.
-                stream=stream_of(recipe, material, _groups(dataset, split) if material == spec else None), start=begin,
-            )
+            crossfitted, split = None, _trained_once(asked, resume, reporter, own_heads=material == spec)
         split.save(folder / "split.json")
         people = _people(dataset, split, begin)
         write_json(folder / PEOPLE, people.to_mapping())
         reporter.say("fitting the decision rule, measuring, writing the card")
         written = export_run(
-            folder, checkpoint, recipe, examples, split, data=_without_path(spec), crossfitted=crossfitted,
-            command=_command(recipe_name, spec, tests, seed, anatomies), people=people,
+            folder,
+            checkpoint,
+            recipe,
+            examples,
+            split,
+            data=_without_path(spec),
+            crossfitted=crossfitted,
+            command=_command(recipe_name, spec, tests, seed, anatomies),
+            people=people,
             beside=_beside(recipe, material, dataset, people),
             others=[
                 build_examples(other, config.view, progress=counting(reporter, f"reading {other.info.name}"))
                 for other in others
             ],
-            datasets=(dataset, *others), progress=counting(reporter, "asking about patients unseen"),
+            datasets=(dataset, *others),
+            progress=counting(reporter, "asking about patients unseen"),
             beside_run=listener,
         )
     _announce(recipe, written, checkpoint)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Training:
+    """A recipe with what it is trained on, where, and what it begins with. material: what its stream is made of."""
+
+    recipe: Recipe
+    dataset: Dataset
+    examples: Examples
+    folder: Path
+    material: str
+    begin: Path | None
+
+
+def _trained_in_folds(asked: _Training, fold_starts: Path | None, reporter: ConsoleReporter) -> CrossFitted:
+    """A network for each fold's patients, and one of everybody."""
+    recipe, cases = asked.recipe, asked.dataset.cases
+    if fold_starts is None:
+        _check_strangers(recipe, cases, asked.begin)
+    return crossfit(
+        recipe.config,
+        asked.examples,
+        cases,
+        asked.folder,
+        folds=recipe.folds,
+        seed=recipe.split_seed,
+        stream=stream_of(recipe, asked.material, None),
+        start=asked.begin,
+        fold_starts=fold_starts,
+        progress=reporter,
+    )
+
+
+def _trained_once(asked: _Training, resume: bool, reporter: ConsoleReporter, *, own_heads: bool) -> Split:
+    """One network on a split by patient. own_heads: its stream's anatomies are those of the data set, of which it may
+    see the training patients' alone; elsewhere the same names are other people's heads."""
+    recipe, dataset = asked.recipe, asked.dataset
+    split = split_by_patient(dataset.cases, fractions=recipe.fractions, seed=recipe.split_seed)
+    _check_strangers(recipe, [case for case in dataset.cases if case.patient_id in split.test], asked.begin)
+    run_experiment(
+        recipe.config,
+        asked.examples,
+        split,
+        asked.folder,
+        resume=resume,
+        name=recipe.name,
+        progress=reporter,
+        stream=stream_of(recipe, asked.material, _groups(dataset, split) if own_heads else None),
+        start=asked.begin,
+    )
+    return split
 
 
 def _trained_beside(recipe: Recipe, dataset: Dataset, material: str, reporter: ConsoleReporter) -> Path | None:
@@ -112,8 +167,15 @@ def _trained_beside(recipe: Recipe, dataset: Dataset, material: str, reporter: C
     _check_strangers(other, dataset.cases, begin)
     train = train_folds if (shipped_folder() / other.name / MANIFEST).is_file() else crossfit
     train(
-        config, examples, dataset.cases, run, folds=recipe.folds, seed=recipe.split_seed,
-        stream=stream_of(other, material, None), start=begin, progress=reporter,
+        config,
+        examples,
+        dataset.cases,
+        run,
+        folds=recipe.folds,
+        seed=recipe.split_seed,
+        stream=stream_of(other, material, None),
+        start=begin,
+        progress=reporter,
     )
     if train is train_folds:
         return run
@@ -168,8 +230,10 @@ def _check_strangers(recipe: Recipe, cases: Sequence[Case], begin: Path | None) 
     known = _known_before(begin).known_in(cases)
     if known:
         count = len({case.patient_id for case in known})
-        raise UserError(f"recipe {recipe.name} begins with a network that {count} of the patients it is tested on have "
-                        "taught or chosen; expected strangers; begin with a network of others, or take other data")
+        raise UserError(
+            f"recipe {recipe.name} begins with a network that {count} of the patients it is tested on have "
+            "taught or chosen; expected strangers; begin with a network of others, or take other data"
+        )
 
 
 def _groups(dataset: Dataset, split: Split) -> tuple[str, ...] | None:

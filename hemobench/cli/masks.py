@@ -21,8 +21,16 @@ if TYPE_CHECKING:
 
 
 def of_data_set(
-    data: str | None, sheet: Path | None, masks: Path | None, others: Sequence[str],
-    checkpoints: Callable[[], Mapping[str, Checkpoint]], *, cases: int, engine: str, flip_tta: bool, strangers: bool,
+    data: str | None,
+    sheet: Path | None,
+    masks: Path | None,
+    others: Sequence[str],
+    checkpoints: Callable[[], Mapping[str, Checkpoint]],
+    *,
+    cases: int,
+    engine: str,
+    flip_tta: bool,
+    strangers: bool,
 ) -> None:
     """What `predict` does with --data: answer all cases into `masks`, or, in an old spelling, draw some to `sheet`.
 
@@ -55,8 +63,10 @@ def write_masks(
         )  # fmt: skip
     typer.echo(f"{done.answered} cases of {name} answered; {folder}")
     if done.seen:
-        typer.echo(f"SEEN: {done.seen} of these people taught the networks or helped to choose them: their scores are "
-                   "no test (--strangers leaves them out)")
+        typer.echo(
+            f"SEEN: {done.seen} of these people taught the networks or helped to choose them: their scores are "
+            "no test (--strangers leaves them out)"
+        )
     command = shlex.join(["hemobench", "evaluate", f"predictions:{folder}", "--data", data])
     typer.echo(f"to measure them: {command}")
     if done.left_out:

@@ -96,13 +96,26 @@ def predict(
         raise unknown_name("engine", engine, KINDS)
     if modality is not None and modality not in MODALITIES:
         raise unknown_name("modality", modality, MODALITIES)
-    asked = {"SCAN": scans, "--output": output, "--series": series, "--modality": modality, "--dicom-seg": dicom_seg,
-             "--again": again}
+    asked = {
+        "SCAN": scans,
+        "--output": output,
+        "--series": series,
+        "--modality": modality,
+        "--dicom-seg": dicom_seg,
+        "--again": again,
+    }
     if data is not None or sheet is not None or masks is not None:
         named = [name for name, value in asked.items() if value]
         of_data_set(
-            data, sheet, masks, named, lambda: checkpoints_by_role(checkpoint or None), cases=cases, engine=engine,
-            flip_tta=tta, strangers=strangers,
+            data,
+            sheet,
+            masks,
+            named,
+            lambda: checkpoints_by_role(checkpoint or None),
+            cases=cases,
+            engine=engine,
+            flip_tta=tta,
+            strangers=strangers,
         )
         return
     if strangers:

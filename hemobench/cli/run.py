@@ -80,5 +80,7 @@ def _complain(message: str) -> int:
 
 def say_new_spelling(old: str, new: str) -> None:
     """On stderr, how a command is spelt now that was run in its old way, which works for this release."""
-    typer.echo(f"hemobench: `{old}` is now `hemobench {new}`, its other options as before; the old spelling works "
-               "until 0.2", err=True)
+    typer.echo(
+        f"hemobench: `{old}` is now `hemobench {new}`, its other options as before; the old spelling works until 0.2",
+        err=True,
+    )

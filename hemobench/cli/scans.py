@@ -71,8 +71,9 @@ def _entries(folder: Path) -> tuple[list[Path], list[Path]]:
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith((".", "__MACOSX")))
     except OSError as error:
-        raise UserError(f"cannot read folder {folder} ({error.strerror}); expected one of scans; check its rights") \
-            from error
+        raise UserError(
+            f"cannot read folder {folder} ({error.strerror}); expected one of scans; check its rights"
+        ) from error
     paths = [folder / name for name in names]
     folders = [path for path in paths if path.is_dir() and not path.is_symlink()]
     return [path for path in paths if path.is_file()], folders

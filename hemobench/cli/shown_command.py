@@ -16,5 +16,6 @@ def told(words: Sequence[str]) -> str:
     >>> told(["compare", "--data", "ct-ich:/home/me/ct-ich", "--entry", "A=predictions:/x/answers", "user/name"])
     'compare --data ct-ich:ct-ich --entry A=predictions:answers user/name'
     """
-    return shlex.join(_PATH.sub(lambda found: found[1] + re.split(r"[\\/]", found[2].rstrip("\\/"))[-1], word)
-                      for word in words)
+    return shlex.join(
+        _PATH.sub(lambda found: found[1] + re.split(r"[\\/]", found[2].rstrip("\\/"))[-1], word) for word in words
+    )

@@ -51,8 +51,15 @@ def train(
 ) -> None:
     """Train one model, choose its best epoch on validation patients, and score it on test patients."""
     given = {
-        "model": model, "task": task, "weighting": weighting, "loss": loss, "epochs": epochs, "learning_rate": lr,
-        "batch_size": batch_size, "augment": augment, "seed": seed,
+        "model": model,
+        "task": task,
+        "weighting": weighting,
+        "loss": loss,
+        "epochs": epochs,
+        "learning_rate": lr,
+        "batch_size": batch_size,
+        "augment": augment,
+        "seed": seed,
     }
     named = {key: value for key, value in given.items() if value is not None}
     try:
@@ -61,13 +68,22 @@ def train(
             _refuse_beside_recipe({key: value for key, value in fixed.items() if key != "seed"})
             say_new_spelling(f"train --recipe {recipe}", f"recipe {recipe}")
             make_checkpoint(
-                recipe, checkpoint or Path("checkpoints") / Path(recipe).stem, data=data, tests=test or (), seed=seed,
-                run=output, resume=resume, anatomies=anatomies, start=start,
+                recipe,
+                checkpoint or Path("checkpoints") / Path(recipe).stem,
+                data=data,
+                tests=test or (),
+                seed=seed,
+                run=output,
+                resume=resume,
+                anatomies=anatomies,
+                start=start,
             )
             return
         if checkpoint is not None or test or anatomies is not None or start is not None:
-            raise UserError("--checkpoint, --test, --anatomies or --start in a single training; expected a recipe "
-                            "beside them; run hemobench recipe NAME with them")
+            raise UserError(
+                "--checkpoint, --test, --anatomies or --start in a single training; expected a recipe "
+                "beside them; run hemobench recipe NAME with them"
+            )
         options = ({} if config is None else read_options(config)) | named
         _train(options, data or "phantom", size, patients, split, resume, output)
     except KeyboardInterrupt:
@@ -78,12 +94,19 @@ def train(
 def _refuse_beside_recipe(options: Mapping[str, object]) -> None:
     given = [key.replace("_", "-") for key, value in options.items() if value is not None]
     if given:
-        raise UserError(f"--recipe with {', '.join(given)}; expected data, test, seed, output, checkpoint there; "
-                        "copy the recipe's YAML, change it there and give its path")
+        raise UserError(
+            f"--recipe with {', '.join(given)}; expected data, test, seed, output, checkpoint there; "
+            "copy the recipe's YAML, change it there and give its path"
+        )
 
 
 def _train(
-    options: dict[str, Any], data: str, size: int | None, patients: int | None, split_path: Path | None, resume: bool,
+    options: dict[str, Any],
+    data: str,
+    size: int | None,
+    patients: int | None,
+    split_path: Path | None,
+    resume: bool,
     output: Path | None,
 ) -> None:
     result = train_once(
@@ -102,8 +125,10 @@ def summary(result: RunResult) -> list[str]:
         overlap = ("dice", "nsd_2mm", "hd95_mm", "abs_volume_error_ml")
         names = (*(f"{name}_{suffix}" for name in overlap), "voxel_accuracy")
     source = "PHANTOM patients" if result.phantom else "patients"
-    lines = [f"{result.name}: best epoch {result.best_epoch}, on {result.patients['test']} test {source} of "
-             f"{result.dataset}, trained in {result.timings['train_seconds']:.1f} s"]
+    lines = [
+        f"{result.name}: best epoch {result.best_epoch}, on {result.patients['test']} test {source} of "
+        f"{result.dataset}, trained in {result.timings['train_seconds']:.1f} s"
+    ]
     for name in names:
         if name in result.metrics:
             missing = result.undefined.get(name, 0)

@@ -32,7 +32,11 @@ Runs = Mapping[str, Sequence[RunResult]]
 
 
 def board_evidence(
-    board: Board, runs: Runs, *, notes: Sequence[str] = (), pictures: bool = True,
+    board: Board,
+    runs: Runs,
+    *,
+    notes: Sequence[str] = (),
+    pictures: bool = True,
     disagreements: Disagreements | None = None,
 ) -> Evidence:
     """Everything the report needs of a board whose entries' runs are given, name to one run a seed.

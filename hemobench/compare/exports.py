@@ -43,8 +43,10 @@ def to_markdown(leaderboard: Leaderboard) -> str:
             rows = [[entry.name, *_scores(entry, board.also, "<br>")] for entry in board.entries]
             lines += [*_markdown_table(heads, rows), ""]
         for breakdown in board.breakdowns:
-            rows = [[group, str(cases), *(_score(row[place], "<br>") for row in breakdown.scores.values())]
-                    for place, (group, cases) in enumerate(zip(breakdown.groups, breakdown.cases, strict=True))]
+            rows = [
+                [group, str(cases), *(_score(row[place], "<br>") for row in breakdown.scores.values())]
+                for place, (group, cases) in enumerate(zip(breakdown.groups, breakdown.cases, strict=True))
+            ]
             table = _markdown_table(["group", "cases", *breakdown.scores], rows)
             lines += [f"**{_plain(breakdown.title)}**", "", *table, ""]
         lines += [f"- {_plain(line)}" for line in (*agreement_lines(board), *board.cautions)]
@@ -64,8 +66,15 @@ def _latex_table(board: Board) -> str:
     for entry in board.entries:
         cells = [_rank(entry), entry.name, *_scores(entry, board.shown, " ")]
         rows.append(" & ".join(_latex(cell) for cell in (*cells, gap_to_best(entry))) + r" \\")
-    caption = " ".join([f"{board.title}.", *(f"{mark}." for mark in board.marks), board.answer,
-                        *(question.answer for question in board.questions), _facts(board)])
+    caption = " ".join(
+        [
+            f"{board.title}.",
+            *(f"{mark}." for mark in board.marks),
+            board.answer,
+            *(question.answer for question in board.questions),
+            _facts(board),
+        ]
+    )
     columns = "rl" + "r" * (len(heads) - 2)
     return "\n".join([
         r"\begin{table}", r"\centering", rf"\caption{{{_latex(caption)}}}",

@@ -54,8 +54,9 @@ def open_elsewhere(
         dataset = open_dataset(spec)
         own = [data for board, data in zip(boards, datasets, strict=True) if _reason(dataset, board) is None]
         if not own:
-            raise UserError(f"--test {spec}: {_reason(dataset, boards[0])}; expected data for a board of this suite; "
-                            "choose another")
+            raise UserError(
+                f"--test {spec}: {_reason(dataset, boards[0])}; expected data for a board of this suite; choose another"
+            )
         for data in own:
             for line in _doubts(spec, data, dataset):
                 progress.line(f"note: {line}")
@@ -66,8 +67,14 @@ def open_elsewhere(
 
 
 def score_elsewhere(
-    spec: BoardSpec, learnt: Examples, folds: Sequence[Split], internal: Board, runs: Runs, other: Elsewhere,
-    output: Path, progress: SuiteProgress,
+    spec: BoardSpec,
+    learnt: Examples,
+    folds: Sequence[Split],
+    internal: Board,
+    runs: Runs,
+    other: Elsewhere,
+    output: Path,
+    progress: SuiteProgress,
 ) -> tuple[Board, dict[str, list[RunResult]]] | None:
     """The board of a board's networks on another data set, with the drop as a column, and the runs as scored there.
 
@@ -178,7 +185,5 @@ def _doubts(spec: str, own: Dataset, other: Dataset) -> list[str]:
         check_disjoint_cases(own.cases, other.cases)
     except UserError as error:
         raise UserError(f"--test {parse_spec(spec)[0]} against '{own.info.name}': {error}") from error
-    lines = [
-        check_unseen((), lineage, other) for lineage in sorted({case.lineage for case in own.cases})
-    ]
+    lines = [check_unseen((), lineage, other) for lineage in sorted({case.lineage for case in own.cases})]
     return [line for line in lines if line is not None]

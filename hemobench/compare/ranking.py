@@ -179,9 +179,7 @@ def _summaries(
     return dict(zip(asked, summarise_questions(questions, patient_ids, resamples=resamples), strict=True))
 
 
-def _question(
-    metric: str, entries: Sequence[Entry], summaries: Mapping[str, EntrySummary], patients: int
-) -> Asked:
+def _question(metric: str, entries: Sequence[Entry], summaries: Mapping[str, EntrySummary], patients: int) -> Asked:
     """What is settled in a metric beside that of the ranking, entries in the ranking's order."""
     names = list(summaries)
     gaps = {
@@ -209,9 +207,7 @@ def _statistic(metric: str, scored: Scored) -> WeightedStatistic:
     if predictions.exclusive:
         hits = predictions.probabilities.argmax(axis=1) == predictions.targets.argmax(axis=1)
         return case_mean(hits.astype(np.float64))
-    return classification_statistic(
-        metric, predictions.probabilities, predictions.targets, predictions.study_ids
-    )
+    return classification_statistic(metric, predictions.probabilities, predictions.targets, predictions.study_ids)
 
 
 def _is_exclusive(predictions: Predictions) -> bool:

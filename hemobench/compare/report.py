@@ -262,8 +262,7 @@ _DIFFERENCES = (
     "an open circle is tied with the best. Right: the entry's rank and the interval of its rank."
 )
 _ROC = (
-    "Any haemorrhage, by {0}, mean over seeds (the band, on boards of up to three entries, spans them). Dotted: "
-    "chance."
+    "Any haemorrhage, by {0}, mean over seeds (the band, on boards of up to three entries, spans them). Dotted: chance."
 )
 _RELIABILITY = (
     "Any haemorrhage: of what was given a probability, the share that had one; ten bins of equally many, by {0}, all "

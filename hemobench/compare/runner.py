@@ -83,7 +83,10 @@ class Guests(Protocol):
         """Their answers for all who are tested, before anything trains. Raises: UserError."""
 
     def rank(
-        self, board: PreparedBoard, facts: BoardFacts, runs: Mapping[str, Sequence[RunResult]],
+        self,
+        board: PreparedBoard,
+        facts: BoardFacts,
+        runs: Mapping[str, Sequence[RunResult]],
         references: Mapping[str, Predictions],
     ) -> Ranked | None:
         """A board with them beside the trained runs; None for one on which there are none."""
@@ -163,8 +166,10 @@ def run_suite(
     """
     workforce = workforce or Workforce()
     if guests is None and any(board.existing for board in suite.boards):
-        raise UserError(f"suite '{suite.name}' has entries that exist; expected somebody to ask them; rank it with "
-                        "`python -m hemobench.compare`")
+        raise UserError(
+            f"suite '{suite.name}' has entries that exist; expected somebody to ask them; rank it with "
+            "`python -m hemobench.compare`"
+        )
     if output.exists() and not output.is_dir():
         raise UserError(f"output {output} is a file; expected a folder, new or of an earlier run; give another one")
     with clock.stage("open data"):
@@ -207,16 +212,22 @@ def run_suite(
 
 
 def _elsewhere(
-    boards: Sequence[PreparedBoard], runs: Sequence[dict[str, list[RunResult]]], at_home: Sequence[Ranked],
-    elsewhere: Sequence[Elsewhere], output: Path, progress: SuiteProgress, clock: StageClock,
+    boards: Sequence[PreparedBoard],
+    runs: Sequence[dict[str, list[RunResult]]],
+    at_home: Sequence[Ranked],
+    elsewhere: Sequence[Elsewhere],
+    output: Path,
+    progress: SuiteProgress,
+    clock: StageClock,
 ) -> list[Ranked]:
     """The boards of the trained networks on other data."""
     found = []
     for board, group, internal in zip(boards, runs, at_home, strict=True):
         for other in elsewhere:
             with clock.stage(f"test on {other.name}"):
-                scored = score_elsewhere(board.spec, board.examples, board.folds, internal.board, group, other, output,
-                                         progress)
+                scored = score_elsewhere(
+                    board.spec, board.examples, board.folds, internal.board, group, other, output, progress
+                )
             if scored is not None:
                 found.append(Ranked(*scored))
     return found
@@ -271,9 +282,7 @@ def _prepare(
     first = board.folds[0]
     counts = ", ".join(f"{len(getattr(first, part))} {part}" for part in PARTS)
     which = f"fold 1 of {spec.folds}, " if spec.folds > 1 else ""
-    progress.line(
-        f"{name}: {len(examples)} examples of {len(dataset.cases)} studies; {which}{first.unit}s: {counts}"
-    )
+    progress.line(f"{name}: {len(examples)} examples of {len(dataset.cases)} studies; {which}{first.unit}s: {counts}")
     return board
 
 

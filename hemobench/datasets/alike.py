@@ -77,7 +77,8 @@ def prints_of(volume: Volume) -> Prints:
         scaled = _SCALE * (means - means.mean()) / means.std() if _shows(means, white) else np.zeros_like(means)
         blocks.append(np.clip(np.rint(scaled), -127, 127).astype(np.int8).ravel())
     return Prints(
-        np.asarray(kept, dtype=np.int64), np.asarray(digests, dtype=np.uint64),
+        np.asarray(kept, dtype=np.int64),
+        np.asarray(digests, dtype=np.uint64),
         np.asarray(blocks, dtype=np.int8).reshape(-1, _BLOCKS**2),
     )
 
@@ -125,9 +126,7 @@ def _identical(digests: NDArray[np.uint64]) -> Iterator[tuple[int, int]]:
         yield int(order[place]), int(order[place + 1])
 
 
-def _alike(
-    blocks: NDArray[np.int8], digests: NDArray[np.uint64], tolerance: float
-) -> Iterator[tuple[float, int, int]]:
+def _alike(blocks: NDArray[np.int8], digests: NDArray[np.uint64], tolerance: float) -> Iterator[tuple[float, int, int]]:
     """Difference of slices that look the same and are not identical; each pair once."""
     _, distinct = np.unique(digests, return_index=True)
     distinct = distinct[blocks[distinct].any(axis=1)]

@@ -169,8 +169,10 @@ def _check_dataset_json(path: Path) -> None:
         number, name = (key, value) if str(key).isdecimal() else (value, key)
         meant = _type_of(str(name))
         if meant is not None and str(number) != str(meant):
-            raise UserError(f"{path} gives id {printable(str(number))[:20]} to {printable(str(name))[:40]}; expected "
-                            f"{meant}; map the ids of the masks to 1..5 for {', '.join(SUBTYPES)}")
+            raise UserError(
+                f"{path} gives id {printable(str(number))[:20]} to {printable(str(name))[:40]}; expected "
+                f"{meant}; map the ids of the masks to 1..5 for {', '.join(SUBTYPES)}"
+            )
 
 
 def _type_of(name: str) -> int | None:
@@ -208,5 +210,3 @@ def _case(scan: str, info: DatasetInfo, warnings: list[str], load: partial[Loade
         warnings.append(f"{scan}: no name like ID_<patient>_ID_<study>; taken for a patient of its own")
     patient, study = (scan, scan) if match is None else (match[1], match[2])
     return Case(patient, study, info.name, info.lineage, None, load)
-
-

@@ -145,8 +145,10 @@ def _build(
         _sweep_stale(folder.parent)
         building = Path(tempfile.mkdtemp(prefix=".building-", dir=folder.parent))
     except OSError as error:
-        raise UserError(f"cache folder {folder.parent} cannot be written ({error.strerror}); expected a writable "
-                        "folder; set HEMOBENCH_HOME to one") from error
+        raise UserError(
+            f"cache folder {folder.parent} cannot be written ({error.strerror}); expected a writable "
+            "folder; set HEMOBENCH_HOME to one"
+        ) from error
     try:
         parts: list[_Part] = [_Part("", "", 0)] * len(dataset.cases)
         for done, (number, part) in enumerate(_rendered(dataset.cases, view, building, masks, jobs), start=1):
@@ -198,28 +200,29 @@ def _rendered_by_others(
 ) -> Iterator[tuple[int, _Part]]:
     method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
     pool = ProcessPoolExecutor(
-        min(jobs, len(cases)), mp_context=multiprocessing.get_context(method), initializer=_on_one_thread,
+        min(jobs, len(cases)),
+        mp_context=multiprocessing.get_context(method),
+        initializer=_on_one_thread,
     )
     try:
         pending: dict[Future[_Part], int] = {
-            pool.submit(_render_to_disk, number, case, view, building, masks): number
-            for number, case in cases
+            pool.submit(_render_to_disk, number, case, view, building, masks): number for number, case in cases
         }
         # Not `wait` again and again, which looks at all that is pending each time: minutes for RSNA's 21,744 studies.
         for future in as_completed(pending):
             yield pending.pop(future), future.result()
     except BrokenProcessPool as error:
-        raise UserError(f"a process that was reading cases died ({jobs} ran at once), probably of too little memory; "
-                        "expected all to finish; run again with fewer jobs") from error
+        raise UserError(
+            f"a process that was reading cases died ({jobs} ran at once), probably of too little memory; "
+            "expected all to finish; run again with fewer jobs"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _render_to_disk(number: int, case: Case, view: View, building: Path, masks: bool) -> _Part:
     loaded = case.load()
-    images, targets = render(
-        loaded, view, f"case {case.study_id} of {case.dataset}", spacing_known=case.spacing_known
-    )
+    images, targets = render(loaded, view, f"case {case.study_id} of {case.dataset}", spacing_known=case.spacing_known)
     np.save(building / f"images-{number}.npy", images)
     np.save(building / f"targets-{number}.npy", targets)
     if masks:
@@ -275,11 +278,14 @@ def _open(dataset: Dataset, view: View, key: str, folder: Path, masks: bool) -> 
             # "c": writes stay in memory, so torch may wrap the map without warning and the file is safe.
             arrays[name] = np.load(folder / f"{name}.npy", mmap_mode="c" if large else None, allow_pickle=False)
     except (OSError, ValueError) as error:
-        raise UserError(f"cache folder {folder} cannot be read ({error}); expected the arrays of a finished build; "
-                        "delete this folder and run again") from error
+        raise UserError(
+            f"cache folder {folder} cannot be read ({error}); expected the arrays of a finished build; "
+            "delete this folder and run again"
+        ) from error
     task = "classification" if isinstance(view, ClassificationView) else "segmentation"
-    return Examples(task=task, dataset=dataset.info.name, phantom=dataset.info.phantom, fingerprint=key, view=view,
-                    **arrays)
+    return Examples(
+        task=task, dataset=dataset.info.name, phantom=dataset.info.phantom, fingerprint=key, view=view, **arrays
+    )
 
 
 def _sweep_stale(folder: Path) -> None:

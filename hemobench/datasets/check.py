@@ -105,8 +105,16 @@ def _examine(case: Case, info: DatasetInfo) -> _Finding:
         counts = np.zeros(len(CLASSES), dtype=np.int64) if counts is None else counts
         counts[-1] = max(int(counts[-1]), int(loaded.any_labels.sum()))
     return _Finding(
-        loaded.image.shape[0], loaded.foreground is not None, counts, loaded.remarks, None, prints_of(loaded.image),
-        known_labels(loaded), tuple(contradictions(case, loaded, info)), oddity_of(loaded, info), loaded.study_any,
+        loaded.image.shape[0],
+        loaded.foreground is not None,
+        counts,
+        loaded.remarks,
+        None,
+        prints_of(loaded.image),
+        known_labels(loaded),
+        tuple(contradictions(case, loaded, info)),
+        oddity_of(loaded, info),
+        loaded.study_any,
     )
 
 
@@ -115,9 +123,7 @@ def _twin_lines(dataset: Dataset, findings: Sequence[_Finding]) -> tuple[list[st
     read = [number for number, finding in enumerate(findings) if finding.prints is not None]
     cases = [dataset.cases[number] for number in read]
     found = [findings[number] for number in read]
-    twins = find_twins(
-        cases, [one.prints for one in found if one.prints is not None], patients_known=not dataset.leaky
-    )
+    twins = find_twins(cases, [one.prints for one in found if one.prints is not None], patients_known=not dataset.leaky)
     where = "under two names" if dataset.leaky else "under two patients"
     kinds = (
         (f"have the same voxels {where}", [one for one in twins if one.identical and one.apart]),
@@ -166,8 +172,10 @@ def _contradiction_lines(cases: Sequence[Case], findings: Sequence[_Finding]) ->
     for (kind, of_study), names in by_kind.items():
         more = len(names) - _NAMED
         unit = ("study", "studies") if of_study else ("slice", "slices")
-        lines.append(f"{len(names)} {unit[len(names) != 1]} {kind}: {', '.join(names[:_NAMED])}"
-                     f"{f' and {more} more' if more > 0 else ''}")
+        lines.append(
+            f"{len(names)} {unit[len(names) != 1]} {kind}: {', '.join(names[:_NAMED])}"
+            f"{f' and {more} more' if more > 0 else ''}"
+        )
     return lines
 
 

@@ -51,7 +51,9 @@ def contradictions(case: Case, loaded: Loaded, info: DatasetInfo) -> Iterator[tu
         unlabelled, unmarked = marks.seen & (labels == 0), ~marks.touched & (labels == 1)
         types = (unlabelled | unmarked).any(axis=1) & ~unlabelled[:, -1] & ~unmarked[:, -1]
         for kind, wrong in (
-            (MASK_WITHOUT_LABEL, unlabelled[:, -1]), (LABEL_WITHOUT_MASK, unmarked[:, -1]), (OTHER_TYPES, types),
+            (MASK_WITHOUT_LABEL, unlabelled[:, -1]),
+            (LABEL_WITHOUT_MASK, unmarked[:, -1]),
+            (OTHER_TYPES, types),
         ):
             yield from ((kind, int(index)) for index in np.flatnonzero(wrong))
     study = loaded.study_labels or case.study_labels
@@ -70,9 +72,7 @@ def contradictions(case: Case, loaded: Loaded, info: DatasetInfo) -> Iterator[tu
         yield MASK_WITHOUT_LABEL, None
 
 
-def _types_of_study(
-    study: NDArray[np.int_], loaded: Loaded, marks: _Marks | None, phantom: bool
-) -> Iterator[str]:
+def _types_of_study(study: NDArray[np.int_], loaded: Loaded, marks: _Marks | None, phantom: bool) -> Iterator[str]:
     """What a study's types (5,) say against those of its slices; of its label map where slices have no labels."""
     shown, touched = np.zeros((2, len(SUBTYPES)), dtype=bool)
     if marks is not None and loaded.label_map is not None:

@@ -65,14 +65,19 @@ def load_freesurfer(scan: Path, labels: Path) -> Loaded:
 
 
 def _first(folder: Path, entries: list[str], names: tuple[str, ...]) -> Path | None:
-    return next((folder / f"{name}{ending}" for name in names for ending in ENDINGS if f"{name}{ending}" in entries),
-                None)
+    return next(
+        (folder / f"{name}{ending}" for name in names for ending in ENDINGS if f"{name}{ending}" in entries), None
+    )
 
 
 def _segmentation(folder: Path, entries: list[str]) -> Path | None:
     """FreeSurfer's own aseg first, else the first of those that carry the cortex's parcels too."""
-    found = [entry for entry in sorted(entries) for ending in ENDINGS
-             if entry.endswith(f"aseg{ending}") and (entry == f"aseg{ending}" or f"+aseg{ending}" in entry)]
+    found = [
+        entry
+        for entry in sorted(entries)
+        for ending in ENDINGS
+        if entry.endswith(f"aseg{ending}") and (entry == f"aseg{ending}" or f"+aseg{ending}" in entry)
+    ]
     plain = [entry for entry in found if entry.startswith("aseg.")]
     chosen = (plain or found)[:1]
     return folder / chosen[0] if chosen else None

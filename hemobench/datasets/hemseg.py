@@ -72,8 +72,10 @@ def open_hemseg(path: Path | None, *, rsna: Path | None = None) -> Dataset:
             people[part].append(scan.patient)
     if not cases:
         reason = f" ({lacking[0]})" if lacking else ""
-        raise UserError(f"{root} has no scan with all of its slices in {folder}{reason}; expected RSNA's "
-                        f"{IMAGES}; say hemseg:PATH,rsna=FOLDER")
+        raise UserError(
+            f"{root} has no scan with all of its slices in {folder}{reason}; expected RSNA's "
+            f"{IMAGES}; say hemseg:PATH,rsna=FOLDER"
+        )
     used = [mask for files in masks.values() for mask in files.values()]
     train, validation, test = (tuple(sorted(set(people[part]))) for part in PARTS)
     return Dataset(HEMSEG, tuple(cases), fingerprint(root, [*used, *tables], *(case.study_id for case in cases)),
@@ -91,8 +93,9 @@ def _mask_on(stack: Stack, path: Path) -> tuple[NDArray[np.bool_], list[str]]:
     """The mask laid on the stack slice by slice: both are the same slices in the order of their positions."""
     drawn, rounded = read_label_map_with_remarks(path)
     if drawn.shape != stack.volume.shape:
-        raise UserError(f"{path} is {drawn.shape}, its RSNA slices {stack.volume.shape}; expected one grid; copy both "
-                        "again")
+        raise UserError(
+            f"{path} is {drawn.shape}, its RSNA slices {stack.volume.shape}; expected one grid; copy both again"
+        )
     away_mm = float(np.abs(drawn.to_world([0, 0, 0]) - stack.volume.to_world([0, 0, 0])).max())
     remarks = [f"{path}: {line}" for line in rounded]
     if away_mm > _SAME_PLACE_MM:
@@ -115,8 +118,10 @@ def _read_scans(path: Path) -> Iterator[tuple[str, _Scan]]:
             keys = [_plain(fields["patient"]), _plain(fields["scan_"] if "scan_" in fields else fields["scan"])]
             images = tuple(f"ID_{_plain(name)}" for name in fields["slice_list"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise UserError(f"{path} line {number} is '{printable(line[:60])}'; expected an object with patient, scan_ "
-                            "and slice_list, ids of RSNA; correct it") from error
+            raise UserError(
+                f"{path} line {number} is '{printable(line[:60])}'; expected an object with patient, scan_ "
+                "and slice_list, ids of RSNA; correct it"
+            ) from error
         if not images:
             raise UserError(f"{path} line {number} has an empty slice_list; expected RSNA's image ids; correct it")
         yield keys[1], _Scan(f"ID_{keys[0]}", f"ID_{keys[1]}", images)

@@ -88,8 +88,10 @@ def open_image_folder(
         columns = find_columns(table, dict(zip(Columns.roles(), given, strict=True)), warnings)
         labelled = match_pictures(root, pictures, read_picture_labels(table, columns, warnings), table, warnings)
     if not labelled:
-        raise UserError(f"{root} has no picture with labels; expected PNG or JPEG and a CSV, or folders named after "
-                        f"{', '.join(SUBTYPES)}, normal or hemorrhage; check the path")
+        raise UserError(
+            f"{root} has no picture with labels; expected PNG or JPEG and a CSV, or folders named after "
+            f"{', '.join(SUBTYPES)}, normal or hemorrhage; check the path"
+        )
     found_masks = _match_masks(root, mask_folder, labelled, warnings)
     leaky = any(entry.patient is None for entry in labelled.values())
     if leaky:

@@ -94,15 +94,19 @@ def _columns(table: Path, header: tuple[str, ...], given: Mapping[str, str | Non
     for role in Columns.roles():
         name = given.get(role)
         if name is not None and name not in header:
-            raise UserError(f"{table} has no column '{name}' (its columns: {', '.join(header)[:200]}); expected that "
-                            f"of {role}; correct {role}_column")
+            raise UserError(
+                f"{table} has no column '{name}' (its columns: {', '.join(header)[:200]}); expected that "
+                f"of {role}; correct {role}_column"
+            )
         chosen[role] = name if name is not None else _guessed(table, header, role)
     types = tuple(chosen[name] for name in SUBTYPES)
     if chosen["id"] is None or (chosen["any"] is None and not any(types)):
         lacking = "pictures' ids" if chosen["id"] is None else "labels"
         option = "id_column" if chosen["id"] is None else "any_column, epidural_column …"
-        raise UserError(f"{table} has no column of {lacking} that is known by its name (its columns: "
-                        f"{', '.join(header)[:200]}); expected one; name it by {option}")
+        raise UserError(
+            f"{table} has no column of {lacking} that is known by its name (its columns: "
+            f"{', '.join(header)[:200]}); expected one; name it by {option}"
+        )
     return Columns(chosen["id"], chosen["patient"], chosen["any"], types)
 
 
@@ -110,8 +114,9 @@ def _guessed(table: Path, header: tuple[str, ...], role: str) -> str | None:
     for wanted in _NAMES[role]:
         matching = [name for name in header if _plain(name) == wanted]
         if len(matching) > 1:
-            raise UserError(f"{table} has the columns {' and '.join(matching)}; expected one of {role}; name it by "
-                            f"{role}_column")
+            raise UserError(
+                f"{table} has the columns {' and '.join(matching)}; expected one of {role}; name it by {role}_column"
+            )
         if matching:
             return matching[0]
     return None
@@ -215,9 +220,11 @@ def match_pictures(
             found[meant[0]] = entry
     if labels and pictures and not found:
         example, picture = printable(next(iter(labels))[:60]), next(iter(pictures))
-        raise UserError(f"{root} has no picture with labels: none of the {len(labels)} ids in {table.name} stands for "
-                        f"one picture (an id is '{example}', a picture '{picture}'); expected the pictures' names; "
-                        "correct them, or say id_column=")
+        raise UserError(
+            f"{root} has no picture with labels: none of the {len(labels)} ids in {table.name} stands for "
+            f"one picture (an id is '{example}', a picture '{picture}'); expected the pictures' names; "
+            "correct them, or say id_column="
+        )
     if loose.names:
         name, picture = next(iter(loose.names.items()))
         warnings.append(f"{table.name}: {len(loose.names)} ids were matched by what they have in common with a "

@@ -30,9 +30,7 @@ def by_image(examples: Examples) -> Examples:
     return dataclasses.replace(examples, unit_ids=np.asarray([f"{study}#{index}" for study, index in pairs]))
 
 
-def split_by_image(
-    examples: Examples, *, fractions: Sequence[float], seed: int, watch_test: bool = False
-) -> Split:
+def split_by_image(examples: Examples, *, fractions: Sequence[float], seed: int, watch_test: bool = False) -> Split:
     """Divide pictures at random, whoever they are of: the usual leak. `examples` as `by_image` gives them.
 
     Part sizes are the fractions of the number of pictures. Raises UserError for fractions that do not add up to 1.

@@ -26,8 +26,10 @@ def open_instance22(path: Path | None) -> Dataset:
     root = checked_folder(path, INSTANCE22, _LAYOUT)
     base = next((folder for folder in (root, *sorted(root.iterdir())) if (folder / IMAGES).is_dir()), None)
     if base is None or not (base / MASKS).is_dir():
-        raise UserError(f"{root} has no folders {IMAGES} and {MASKS}; expected {_LAYOUT}; check the path, or get it "
-                        f"({INSTANCE22.where})")
+        raise UserError(
+            f"{root} has no folders {IMAGES} and {MASKS}; expected {_LAYOUT}; check the path, or get it "
+            f"({INSTANCE22.where})"
+        )
     images, masks = list_nifti(base / IMAGES), list_nifti(base / MASKS)
     warnings = unmatched(images, masks, f"{IMAGES}/{{}}: no mask in {MASKS}; scan left out")
     warnings += unmatched(masks, images, f"{MASKS}/{{}}: no image in {IMAGES}; mask left out")

@@ -89,8 +89,10 @@ def open_nifti_folder(
     scans, drawn = _matching(root, files, settings.images, "images"), _matching(root, files, settings.masks, "masks")
     if not scans:
         seen = f"{len(files)} NIfTI files" + (f", the first {printable(files[0])}" if files else "")
-        raise UserError(f"{root} has no scan {printable(settings.images)}.nii.gz ({seen}); expected some; say "
-                        "nifti-folder:PATH,images=PATTERN")
+        raise UserError(
+            f"{root} has no scan {printable(settings.images)}.nii.gz ({seen}); expected some; say "
+            "nifti-folder:PATH,images=PATTERN"
+        )
     table = root / settings.labels
     warnings: list[str] = []
     rows: dict[str, TableRow] = {}
@@ -141,8 +143,10 @@ def load_scan(
         remarks += [f"{image_path}: {line}" for line in lines]
     for rows in (slices, slices_bleed):
         if rows is not None and len(rows) != image.shape[0]:
-            raise UserError(f"{image_path} has {image.shape[0]} slices, the table {len(rows)}; expected a row a "
-                            "slice; correct the table")
+            raise UserError(
+                f"{image_path} has {image.shape[0]} slices, the table {len(rows)}; expected a row a "
+                "slice; correct the table"
+            )
     if slices is not None:
         slice_labels = np.array(slices, dtype=np.uint8)
     if slices_bleed is not None:
@@ -152,7 +156,10 @@ def load_scan(
 
 
 def _case(
-    name: str, scan: tuple[str | None, Path], mask: tuple[str | None, Path] | None, row: TableRow | None,
+    name: str,
+    scan: tuple[str | None, Path],
+    mask: tuple[str | None, Path] | None,
+    row: TableRow | None,
     settings: Settings,
 ) -> Case:
     patient = (row.patient if row is not None else None) or scan[0] or name
@@ -169,7 +176,9 @@ def _case(
 
 
 def _defects(
-    scans: dict[str, tuple[str | None, Path]], drawn: dict[str, tuple[str | None, Path]], rows: dict[str, TableRow],
+    scans: dict[str, tuple[str | None, Path]],
+    drawn: dict[str, tuple[str | None, Path]],
+    rows: dict[str, TableRow],
     settings: Settings,
 ) -> tuple[list[str], list[str]]:
     """Warnings about what has no counterpart, and a note where patients or types are unknown."""
@@ -182,8 +191,10 @@ def _defects(
     gaps = [name for name, row in rows.items() for numbers in (row.slices, row.slices_bleed)
             if sorted(numbers) != list(range(len(numbers)))]  # fmt: skip
     if gaps:
-        raise UserError(f"{settings.labels} does not number the slices of {printable(gaps[0])} 0, 1, 2 ...; expected "
-                        "each once, 0 the lowest; correct it")
+        raise UserError(
+            f"{settings.labels} does not number the slices of {printable(gaps[0])} 0, 1, 2 ...; expected "
+            "each once, 0 the lowest; correct it"
+        )
     known = "{patient}" in settings.images or any(row.patient for row in rows.values())
     notes = [] if known else ["no patient ids: each scan counts as a patient of its own"]
     if any(row.bleeds is not None or row.slices_bleed for row in rows.values()):
@@ -203,7 +214,7 @@ def _kept_settings(root: Path) -> Settings:
         raise UserError(f"{path} is no JSON ({kind}); expected an object of options; correct it") from error
     known = [field.name for field in fields(Settings)]
     if not isinstance(document, dict) or not all(isinstance(value, str) for value in document.values()):
-        raise UserError(f"{path} is no object of texts; expected options like {{\"mask_ids\": \"types\"}}; correct it")
+        raise UserError(f'{path} is no object of texts; expected options like {{"mask_ids": "types"}}; correct it')
     for key in document:
         if key not in known:
             raise unknown_name(f"option in {path}", printable(key[:40]), known)
@@ -235,8 +246,10 @@ def _matching(root: Path, files: list[str], pattern: str, option: str) -> dict[s
         patient = groups.get("patient")
         study = "/".join(part for part in (patient, groups.get("study")) if part)
         if study in found:
-            raise UserError(f"{root / file} and {found[study][1].name} are both {option} of {printable(study)}; "
-                            f"expected one; make {option}={printable(pattern)} narrower")
+            raise UserError(
+                f"{root / file} and {found[study][1].name} are both {option} of {printable(study)}; "
+                f"expected one; make {option}={printable(pattern)} narrower"
+            )
         found[study] = (patient, root / file)
     return found
 
@@ -257,9 +270,13 @@ def _expression(pattern: str, option: str) -> re.Pattern[str]:
     # Every wildcard of a name multiplies the ways to match it.
     busiest = max(component.count("*") + component.count("{") for component in bare.split("/"))
     if busiest > _MOST_WILDCARDS:
-        raise UserError(f"{option}={printable(pattern[:80])} has {busiest} wildcards in one name; expected at most "
-                        f"{_MOST_WILDCARDS}; simplify it")
+        raise UserError(
+            f"{option}={printable(pattern[:80])} has {busiest} wildcards in one name; expected at most "
+            f"{_MOST_WILDCARDS}; simplify it"
+        )
     if not named:
-        raise UserError(f"{option}={printable(pattern[:80])} has no {{study}}; expected a pattern such as "
-                        f"{option}/{{study}}; put it where the scan's name stands")
+        raise UserError(
+            f"{option}={printable(pattern[:80])} has no {{study}}; expected a pattern such as "
+            f"{option}/{{study}}; put it where the scan's name stands"
+        )
     return re.compile(text)

@@ -46,8 +46,10 @@ def read_mask_on(image: Volume, image_path: Path, mask_path: Path) -> tuple[NDAr
         return mask.voxels, remarks
     own, target = read_space(mask_path), read_space(image_path)
     if own.shape != target.shape:
-        raise UserError(f"{mask_path} is {own.shape}, its image {image_path} is {target.shape}; expected one grid; "
-                        "resample the mask onto the image")
+        raise UserError(
+            f"{mask_path} is {own.shape}, its image {image_path} is {target.shape}; expected one grid; "
+            "resample the mask onto the image"
+        )
     stored = mask.reoriented("".join(nib.aff2axcodes(own.affine))).voxels
     laid = Volume(stored, target.affine, LABEL_MAP).reoriented(DISPLAY_ORIENTATION)
     remarks.append(f"{mask_path}: its header puts it elsewhere than its image; laid on it voxel for voxel")
@@ -58,8 +60,10 @@ def typed(ids: NDArray[np.integer], path: Path) -> NDArray[np.uint8]:
     """Ids of a label map of the five types. Raises UserError for ids outside 0..5, naming the file."""
     low, high = int(ids.min()), int(ids.max())
     if low < 0 or high > len(SUBTYPES):
-        raise UserError(f"{path} has ids {low}..{high}; expected 0 for background and 1..{len(SUBTYPES)} for "
-                        f"{', '.join(SUBTYPES)}; map the ids first")
+        raise UserError(
+            f"{path} has ids {low}..{high}; expected 0 for background and 1..{len(SUBTYPES)} for "
+            f"{', '.join(SUBTYPES)}; map the ids first"
+        )
     return ids.astype(np.uint8, copy=False)
 
 
@@ -69,8 +73,10 @@ def binary(ids: NDArray[np.integer], path: Path) -> NDArray[np.bool_]:
     values = ids[mask]
     if len(values) and (values[0] < 0 or (values != values[0]).any()):
         present = np.unique(ids)[:6].tolist()
-        raise UserError(f"{path} has ids {', '.join(map(str, present))}; expected 0 and 1; use a data set reader for "
-                        "typed masks, or merge the ids")
+        raise UserError(
+            f"{path} has ids {', '.join(map(str, present))}; expected 0 and 1; use a data set reader for "
+            "typed masks, or merge the ids"
+        )
     return mask
 
 
@@ -146,8 +152,10 @@ def csv_rows(path: Path, needed: Sequence[str], layout: Layout = PLAIN) -> Itera
     except FileNotFoundError as error:
         raise UserError(f"no file {path}; expected a CSV with {', '.join(needed)}; check the path") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"{path} is no CSV in UTF-8 ({type(error).__name__}); expected columns {', '.join(needed)}; "
-                        "save it as UTF-8") from error
+        raise UserError(
+            f"{path} is no CSV in UTF-8 ({type(error).__name__}); expected columns {', '.join(needed)}; "
+            "save it as UTF-8"
+        ) from error
 
 
 def _parsed(
@@ -158,8 +166,9 @@ def _parsed(
     missing = [name for name in needed if name not in header]
     if missing:
         shown = ", ".join(header[:12])[:200] or "none"
-        raise UserError(f"{path} has no column {', '.join(missing)} (it has: {printable(shown)}); expected them; "
-                        "correct the header")
+        raise UserError(
+            f"{path} has no column {', '.join(missing)} (it has: {printable(shown)}); expected them; correct the header"
+        )
     for row in reader:
         if not any(field.strip() for field in row):
             continue

@@ -62,12 +62,16 @@ def read_table(table: Path, columns: tuple[str, str, str], warnings: list[str]) 
         row = rows.setdefault(study, TableRow(patient, None if by_slice else types, {}, None if by_slice else bleeds))
         number = whole(values.get(slice_column, ""))
         if by_slice and not re.fullmatch(r"\d{1,6}", number, re.ASCII):
-            raise UserError(f"{table} line {line} has slice '{printable(number[:40])}'; expected a number from 0, the "
-                            "lowest slice; correct it")
+            raise UserError(
+                f"{table} line {line} has slice '{printable(number[:40])}'; expected a number from 0, the "
+                "lowest slice; correct it"
+            )
         again = int(number) in row.slices or int(number) in row.slices_bleed if by_slice else known
         if again or row.patient != patient:
-            raise UserError(f"{table} line {line} has {printable(study)} again or with another patient; expected one "
-                            f"row a {'slice' if by_slice else 'study'}; delete one")
+            raise UserError(
+                f"{table} line {line} has {printable(study)} again or with another patient; expected one "
+                f"row a {'slice' if by_slice else 'study'}; delete one"
+            )
         if by_slice and types is not None:
             row.slices[int(number)] = types
         if by_slice and bleeds is not None:

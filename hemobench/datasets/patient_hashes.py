@@ -61,15 +61,23 @@ class People:
 
     def to_mapping(self) -> dict[str, Any]:
         """JSON-able form; `from_mapping` reads it back."""
-        return {"schema": SCHEMA, "hash": HASH, "lineages": list(self.lineages), "taught": list(self.taught),
-                "chose": list(self.chose), "signed": list(self.signed)}
+        return {
+            "schema": SCHEMA,
+            "hash": HASH,
+            "lineages": list(self.lineages),
+            "taught": list(self.taught),
+            "chose": list(self.chose),
+            "signed": list(self.signed),
+        }
 
     @classmethod
     def from_mapping(cls, mapping: Mapping[str, Any]) -> People:
         """People from JSON. Raises: UserError for another schema and for what are no lists of texts."""
         if mapping.get("schema") != SCHEMA:
-            raise UserError(f"list of people has schema {mapping.get('schema')!r}; expected {SCHEMA}; use the "
-                            "hemobench that wrote it")
+            raise UserError(
+                f"list of people has schema {mapping.get('schema')!r}; expected {SCHEMA}; use the "
+                "hemobench that wrote it"
+            )
         parts = [mapping.get(name) for name in ("taught", "chose", "lineages")] + [mapping.get("signed", [])]
         for part in parts:
             if not isinstance(part, list) or not all(isinstance(one, str) for one in part):
@@ -110,13 +118,17 @@ def find_seen(people: People, dataset: Dataset) -> Seen:
     shared = sorted({case.lineage for case in dataset.cases} & set(people.lineages))
     doubt = None
     if dataset.leaky and shared:
-        doubt = (f"'{dataset.info.name}' shows patients of {', '.join(shared)}, as the network's training did, and "
-                 "does not say who they are: some may be the same people")
+        doubt = (
+            f"'{dataset.info.name}' shows patients of {', '.join(shared)}, as the network's training did, and "
+            "does not say who they are: some may be the same people"
+        )
     numbers = {person_hash(case.lineage, case.patient_id) for case in dataset.cases}
     others = len(numbers & {*people.taught, *people.chose}) - len(there)
     if others:
-        doubt = (f"{others} people of '{dataset.info.name}' have the numbers of people who taught the network and "
-                 "other labels: taken for others; if this is a changed copy of the same data, the scores are too good")
+        doubt = (
+            f"{others} people of '{dataset.info.name}' have the numbers of people who taught the network and "
+            "other labels: taken for others; if this is a changed copy of the same data, the scores are too good"
+        )
     return Seen(len(taught), len(chose - taught), doubt)
 
 

@@ -30,9 +30,9 @@ def slice_masks(loaded: Loaded, view: ClassificationView, targets: NDArray[np.ui
     if not len(bleeding):
         return found
     maps = loaded.label_map[bleeding]
-    shares = np.stack([
-        square_slices(np.asarray(maps == label, dtype=np.float32), loaded.image, view) for label in labels
-    ]).astype(np.int64)
+    shares = np.stack(
+        [square_slices(np.asarray(maps == label, dtype=np.float32), loaded.image, view) for label in labels]
+    ).astype(np.int64)
     filled = shares.sum(axis=0) >= _HALF
     found[bleeding, 0] = np.where(filled, labels[shares.argmax(axis=0)], 0)
     return found

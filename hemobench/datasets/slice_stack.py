@@ -71,8 +71,10 @@ def read_stack(paths: Sequence[Path], expected_repairs: frozenset[str] = frozens
     heights = np.array([one.position @ normal for one in slices])
     steps = np.diff(heights)
     if len(steps) and steps.max() > 1.1 * np.median(steps) + 0.05:
-        remarks.append(f"{slices[0].path}: steps between the study's slices are {steps.min():.1f} to "
-                       f"{steps.max():.1f} mm; taken as even, nothing is interpolated")
+        remarks.append(
+            f"{slices[0].path}: steps between the study's slices are {steps.min():.1f} to "
+            f"{steps.max():.1f} mm; taken as even, nothing is interpolated"
+        )
     remarks += [f"{path}: {REPAIRS[key]}" for path, key in repairs if key not in expected_repairs]
     voxels = np.stack([one.hu for one in slices])
     volume = Volume(voxels, _affine(slices, normal)).reoriented()
@@ -113,8 +115,9 @@ def _geometry(
     """Position, step along a row, step down a column (L-P-S mm), and thickness."""
     frame = instance.frames[0]
     if len(instance.frames) != 1 or instance.samples != 1:
-        raise UserError(f"{path} has {len(instance.frames)} frames of {instance.samples} samples; expected one slice; "
-                        "copy it again")
+        raise UserError(
+            f"{path} has {len(instance.frames)} frames of {instance.samples} samples; expected one slice; copy it again"
+        )
     if frame.position is None or frame.orientation is None or frame.spacing is None:
         raise UserError(f"{path} does not say where it lies; expected position, orientation, spacing; copy it again")
     # Plain numbers: numpy's calls on three of them would be a tenth of the time of reading a slice.

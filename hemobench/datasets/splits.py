@@ -77,8 +77,10 @@ class Split:
         train, validation, test = (_patient_list(document.get(part, []), part, path) for part in PARTS)
         unit, watch_test = document.get("unit", UNITS[0]), document.get("watch_test", False)
         if unit not in UNITS or not isinstance(watch_test, bool):
-            raise UserError(f"split {path} has unit {unit!r}, watch_test {watch_test!r}; expected "
-                            f"{' or '.join(UNITS)}, true or false; correct the file")
+            raise UserError(
+                f"split {path} has unit {unit!r}, watch_test {watch_test!r}; expected "
+                f"{' or '.join(UNITS)}, true or false; correct the file"
+            )
         split = cls(train, validation, test, seed, unit, watch_test)
         if document.get("fingerprint", split.fingerprint) != split.fingerprint:
             raise UserError(
@@ -164,8 +166,9 @@ def official_split(dataset: Dataset) -> Split:
 
 def no_official_split(name: str) -> UserError:
     """What is raised where a data set has none."""
-    return UserError(f"data set '{name}' has no official split; expected one of its authors; "
-                     "leave it out to draw one by patient")
+    return UserError(
+        f"data set '{name}' has no official split; expected one of its authors; leave it out to draw one by patient"
+    )
 
 
 def check_disjoint(split: Split) -> None:
@@ -202,11 +205,15 @@ def check_unseen(patients: Iterable[str], lineage: str, dataset: Dataset) -> str
     known = set(patients)
     shared = sorted({case.patient_id for case in dataset.cases if case.lineage == lineage} & known)
     if shared:
-        raise UserError(f"'{dataset.info.name}' holds patients of {lineage} that the network was made with: "
-                        f"{_some(shared)}; expected people it never saw; take them out, or use the network's test part")
+        raise UserError(
+            f"'{dataset.info.name}' holds patients of {lineage} that the network was made with: "
+            f"{_some(shared)}; expected people it never saw; take them out, or use the network's test part"
+        )
     if dataset.leaky and any(case.lineage == lineage for case in dataset.cases):
-        return (f"'{dataset.info.name}' shows patients of {lineage}, as the network's training did, and does not say "
-                "who they are: some may be the same people")
+        return (
+            f"'{dataset.info.name}' shows patients of {lineage}, as the network's training did, and does not say "
+            "who they are: some may be the same people"
+        )
     return None
 
 

@@ -156,8 +156,10 @@ def _records(path: Path, columns: Sequence[str] | None, layout: Layout) -> Itera
                     yield reader.line_num + layout.above, take(fields)
                 else:
                     line = reader.line_num + layout.above
-                    raise UserError(f"{path} line {line} has {len(fields)} fields; expected {width} like the header; "
-                                    "correct the line")
+                    raise UserError(
+                        f"{path} line {line} has {len(fields)} fields; expected {width} like the header; "
+                        "correct the line"
+                    )
     except FileNotFoundError as error:
         raise UserError(f"no file {path}; expected a CSV; check the path") from error
     except UnicodeDecodeError as error:

@@ -80,8 +80,10 @@ class ExampleDataset(TorchDataset[tuple[Tensor, Tensor]]):
         wanted = tuple(patients)
         unknown = sorted(set(wanted) - set(self.patient_ids.tolist()))
         if unknown:
-            raise UserError(f"patients {', '.join(unknown[:5])} are not in data set '{self.examples.dataset}'; "
-                            "expected its own; make the split from this data set")
+            raise UserError(
+                f"patients {', '.join(unknown[:5])} are not in data set '{self.examples.dataset}'; "
+                "expected its own; make the split from this data set"
+            )
         kept = np.isin(self.patient_ids, np.asarray(wanted, dtype=np.str_))
         return ExampleDataset(self.examples, self.rows[kept], self.transform)
 
@@ -112,8 +114,9 @@ def torch_dataset(
     """
     if isinstance(data, Dataset):
         if options:
-            raise UserError(f"options {', '.join(options)} for an opened data set; expected them where it is opened; "
-                            "leave them out")
+            raise UserError(
+                f"options {', '.join(options)} for an opened data set; expected them where it is opened; leave them out"
+            )
         opened = data
     else:
         opened = open_dataset(str(data), **options)

@@ -61,8 +61,10 @@ def open_ventricles(path: Path | None, *, crop: str = "none") -> Dataset:
             load=partial(load_ventricles, scans[stem], masks[stem], crop),
         ))  # fmt: skip
     if not cases:
-        raise UserError(f"{root} has no pair X.npz and X{MASK_ENDING}.npz (or npy); expected OASIS-1 scans and masks; "
-                        "check the path")
+        raise UserError(
+            f"{root} has no pair X.npz and X{MASK_ENDING}.npz (or npy); expected OASIS-1 scans and masks; "
+            "check the path"
+        )
     fingerprint = hashlib.sha256(f"{crop} {digest}".encode()).hexdigest()
     return Dataset(VENTRICLES, tuple(cases), fingerprint, tuple(sorted(warnings)))
 
@@ -71,8 +73,10 @@ def load_ventricles(scan: Path, mask: Path, crop: str) -> Loaded:
     """Decode one pair: T1 without unit, and 1 where the mask is above 0. UserError where the two do not fit."""
     voxels, marked = read_plain_array(scan), read_plain_array(mask)
     if voxels.ndim != 3 or voxels.shape != marked.shape:
-        raise UserError(f"{mask} has shape {marked.shape}, the scan {voxels.shape}; expected one shape of three axes; "
-                        "check the pair")
+        raise UserError(
+            f"{mask} has shape {marked.shape}, the scan {voxels.shape}; expected one shape of three axes; "
+            "check the pair"
+        )
     remarks = []
     if voxels.shape != SHAPE:
         remarks.append(f"{scan}: shape {voxels.shape}, not {SHAPE}; axes are taken as right, anterior, superior")

@@ -150,13 +150,9 @@ def _slice_answers(engine: Engine, waiting: Sequence[tuple[int, Any]], context_m
         yield Answer(number, slices=_slice_answer(in_context(own, result[2], context_mm), *result[1]))
 
 
-def _slice_answer(
-    logits: NDArray[np.floating], targets: NDArray[np.uint8], typed: bool, by_slice: bool
-) -> SliceAnswer:
+def _slice_answer(logits: NDArray[np.floating], targets: NDArray[np.uint8], typed: bool, by_slice: bool) -> SliceAnswer:
     rounded = np.round(logits.astype(np.float64), 6)
-    return SliceAnswer(
-        tuple(map(tuple, rounded.tolist())), tuple(map(tuple, targets.tolist())), typed, by_slice
-    )
+    return SliceAnswer(tuple(map(tuple, rounded.tolist())), tuple(map(tuple, targets.tolist())), typed, by_slice)
 
 
 def _outlined(

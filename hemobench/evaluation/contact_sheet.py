@@ -35,8 +35,15 @@ class SheetDone:
 
 
 def write_sheet(
-    dataset: Dataset, checkpoints: Sequence[Checkpoint], path: Path, *, cases: int = 12, engine: str = "auto",
-    flip_tta: bool = False, strangers: bool = False, progress: Progress | None = None,
+    dataset: Dataset,
+    checkpoints: Sequence[Checkpoint],
+    path: Path,
+    *,
+    cases: int = 12,
+    engine: str = "auto",
+    flip_tta: bool = False,
+    strangers: bool = False,
+    progress: Progress | None = None,
 ) -> SheetDone:
     """Analyse some cases of a data set and draw them on one PNG page, which appears whole or not at all. strangers:
     only people who neither taught nor chose one of the networks.
@@ -47,8 +54,10 @@ def write_sheet(
         raise UserError(f"sheet {path}; expected a name ending in .png; rename it")
     pool = [case for case in dataset.cases if not (strangers and is_known(case, checkpoints))]
     if not pool:
-        raise UserError(f"all people of '{dataset.info.name}' are known to the networks; expected strangers; leave out "
-                        "--strangers, or choose other data")
+        raise UserError(
+            f"all people of '{dataset.info.name}' are known to the networks; expected strangers; leave out "
+            "--strangers, or choose other data"
+        )
     chosen = choose_cases(pool, cases)
     panels: list[SheetPanel] = []
     left_out: list[str] = []
@@ -66,8 +75,10 @@ def write_sheet(
         if progress is not None:
             progress(number, len(chosen))
     if not panels:
-        raise UserError(f"none of {len(chosen)} cases of '{dataset.info.name}' gave an answer (first: {left_out[0]}); "
-                        "expected some; check the data")
+        raise UserError(
+            f"none of {len(chosen)} cases of '{dataset.info.name}' gave an answer (first: {left_out[0]}); "
+            "expected some; check the data"
+        )
     title = f"contact sheet: {len(panels)} of {len(dataset.cases)} cases of {dataset.info.name}"
     page = draw_sheet(panels, title, tuple(models.values()), _notes(dataset.info, chosen, known))
     with replacing(path) as temporary:
@@ -153,9 +164,12 @@ def _notes(info: DatasetInfo, chosen: Sequence[Case], known: Sequence[Case]) -> 
     if info.phantom:
         notes.append("PHANTOMS: these patients are generated")
     if known:
-        notes.append(f"{len(known)} of these {len(chosen)} patients taught the networks or helped to choose them: "
-                     "what is shown of them is no test")
+        notes.append(
+            f"{len(known)} of these {len(chosen)} patients taught the networks or helped to choose them: "
+            "what is shown of them is no test"
+        )
     if any(not case.spacing_known for case in chosen):
-        notes.append("without millimetres no volume can be given in mL; the heads were scaled to an average one for "
-                     "the networks")
+        notes.append(
+            "without millimetres no volume can be given in mL; the heads were scaled to an average one for the networks"
+        )
     return notes

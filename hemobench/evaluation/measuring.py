@@ -18,8 +18,15 @@ PREDICTIONS = "predictions:"
 
 
 def measure_on(
-    where: str | Path | Checkpoint, dataset: Dataset, folder: Path, *, engine: str = "auto", masks: bool = False,
-    seen: tuple[bool, bool] = (False, False), again: bool = False, progress: bool = False,
+    where: str | Path | Checkpoint,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    engine: str = "auto",
+    masks: bool = False,
+    seen: tuple[bool, bool] = (False, False),
+    again: bool = False,
+    progress: bool = False,
 ) -> Evaluation:
     """Measure what `where` names on a data set, its files under `folder`.
 
@@ -29,13 +36,17 @@ def measure_on(
     if engine not in KINDS:
         raise unknown_name("engine", engine, KINDS)
     if all(seen):
-        raise UserError("allow_seen and leave_out_seen; expected one of them: people whom a checkpoint knows are kept "
-                        "and marked, or left out; leave one off")
+        raise UserError(
+            "allow_seen and leave_out_seen; expected one of them: people whom a checkpoint knows are kept "
+            "and marked, or left out; leave one off"
+        )
     if isinstance(where, str) and where.startswith(PREDICTIONS):
         if masks or any(seen):
-            raise UserError("masks, allow_seen or leave_out_seen for predictions; expected them with a checkpoint "
-                            "alone; leave them out")
-        answers = open_predictions(Path(where[len(PREDICTIONS):]).expanduser(), dataset)
+            raise UserError(
+                "masks, allow_seen or leave_out_seen for predictions; expected them with a checkpoint "
+                "alone; leave them out"
+            )
+        answers = open_predictions(Path(where[len(PREDICTIONS) :]).expanduser(), dataset)
         with ConsoleReporter() as reporter:
             counted = counting(reporter, f"measuring on {dataset.info.name}") if progress else None
             return evaluate_predictions(answers, dataset, folder, again=again, progress=counted)

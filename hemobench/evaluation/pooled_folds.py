@@ -20,8 +20,9 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
         return first
     people = np.concatenate([np.unique(part.patient_ids) for part in parts])
     if len(np.unique(people)) < len(people):
-        raise UserError("a patient was tested in two folds; expected each in one; train the board again in an empty "
-                        "--output folder")
+        raise UserError(
+            "a patient was tested in two folds; expected each in one; train the board again in an empty --output folder"
+        )
     patient_ids = np.concatenate([part.patient_ids for part in parts])
     study_ids = np.concatenate([part.study_ids for part in parts])
     if isinstance(first, CaseScores):

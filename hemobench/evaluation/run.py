@@ -57,8 +57,13 @@ class Subject:
     @classmethod
     def of(cls, checkpoint: Checkpoint, dataset: Dataset) -> Subject:
         """A checkpoint whose answers are measured on a data set."""
-        told = {"name": checkpoint.name, "revision": checkpoint.revision, "sha256": checkpoint.sha256,
-                "commit": checkpoint.commit, "version": hemobench.__version__}
+        told = {
+            "name": checkpoint.name,
+            "revision": checkpoint.revision,
+            "sha256": checkpoint.sha256,
+            "commit": checkpoint.commit,
+            "version": hemobench.__version__,
+        }
         notes = []
         if checkpoint.people is None and not checkpoint.config.training.get("phantom") and not dataset.info.phantom:
             notes.append("the checkpoint does not say who taught it: whether it saw these people cannot be checked")
@@ -115,8 +120,10 @@ def check_seen(checkpoint: Checkpoint, dataset: Dataset, *, allow: bool = False,
         )
     cases = unseen_cases(people, dataset)
     if not cases:
-        raise UserError(f"all people of '{dataset.info.name}' made checkpoint {checkpoint.name}; expected some it "
-                        "never saw; choose other data")
+        raise UserError(
+            f"all people of '{dataset.info.name}' made checkpoint {checkpoint.name}; expected some it "
+            "never saw; choose other data"
+        )
     left = hashlib.sha256("\0".join([dataset.fingerprint, *(case.study_id for case in cases)]).encode()).hexdigest()
     return replace(dataset, cases=cases, fingerprint=left)
 
@@ -124,18 +131,28 @@ def check_seen(checkpoint: Checkpoint, dataset: Dataset, *, allow: bool = False,
 def check_measurable(checkpoint: Checkpoint, dataset: Dataset) -> None:
     """Raise UserError where a data set has nothing to compare this network's answers with."""
     info, role = dataset.info, checkpoint.config.role
-    fits = "ventricles" in info.masks if role in VENTRICLE_ROLES else (
-        "classification" in info.tasks or any(mask in info.masks for mask in _BLOOD)
+    fits = (
+        "ventricles" in info.masks
+        if role in VENTRICLE_ROLES
+        else ("classification" in info.tasks or any(mask in info.masks for mask in _BLOOD))
     )
     if not fits:
         held = ", ".join(info.masks) or "none"
-        raise UserError(f"data set '{info.name}' is for {', '.join(info.tasks)} (masks: {held}) and {checkpoint.name} "
-                        f"is for {role}; expected data that knows of it; choose another data set or checkpoint")
+        raise UserError(
+            f"data set '{info.name}' is for {', '.join(info.tasks)} (masks: {held}) and {checkpoint.name} "
+            f"is for {role}; expected data that knows of it; choose another data set or checkpoint"
+        )
 
 
 def evaluate(
-    checkpoint: Checkpoint, dataset: Dataset, folder: Path, *, engine: str = "auto", masks: bool = False,
-    again: bool = False, progress: Progress | None = None,
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    engine: str = "auto",
+    masks: bool = False,
+    again: bool = False,
+    progress: Progress | None = None,
 ) -> Evaluation:
     """Measure a checkpoint on a data set; writes metrics.json and predictions.csv into `folder`.
 
@@ -159,8 +176,14 @@ def evaluate(
 
 
 def collect(
-    checkpoint: Checkpoint, dataset: Dataset, journal: Journal, folder: Path, *, engine: str = "auto",
-    masks: bool = False, progress: Progress | None = None,
+    checkpoint: Checkpoint,
+    dataset: Dataset,
+    journal: Journal,
+    folder: Path,
+    *,
+    engine: str = "auto",
+    masks: bool = False,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Ask a checkpoint about the cases that a journal lacks, and keep its answers there; gives how fast it was."""
     runner = shared_engine(checkpoint, engine)
@@ -174,8 +197,13 @@ def collect(
         if progress is not None:
             progress(len(journal.answers), len(dataset.cases))
     seconds = time.perf_counter() - start
-    return {"engine": runner.description, "seconds": round(seconds, 3), "cases": len(waiting), "slices": sliced,
-            "cases_before": before}
+    return {
+        "engine": runner.description,
+        "seconds": round(seconds, 3),
+        "cases": len(waiting),
+        "slices": sliced,
+        "cases_before": before,
+    }
 
 
 def score_answers(
@@ -185,8 +213,10 @@ def score_answers(
     left_out = tuple(answer.error for answer in answers if answer.error is not None)
     given = [answer for answer in answers if answer.error is None]
     if not given:
-        raise UserError(f"none of {len(answers)} cases of '{dataset.info.name}' gave an answer (first: {left_out[0]}); "
-                        "expected some; check the data")
+        raise UserError(
+            f"none of {len(answers)} cases of '{dataset.info.name}' gave an answer (first: {left_out[0]}); "
+            "expected some; check the data"
+        )
     table, studies = SliceTable.of(dataset.cases, given), StudyTable.of(dataset.cases, given)
     metrics: Scores = {}
     position: Scores = {}
@@ -202,11 +232,21 @@ def score_answers(
         metrics |= study_scores(studies, subject.rule)
     seen = find_seen(subject.people or People(), dataset)
     return Evaluation(
-        checkpoint=subject.told, data=dataset.info.name, phantom=dataset.info.phantom, fingerprint=dataset.fingerprint,
-        unit="image" if dataset.leaky else "patient", patients=len({case.patient_id for case in cases}),
-        studies=len({case.study_id for case in cases}), slices=0 if table is None else len(table.logits),
-        metrics=metrics, position=position, notes=tuple(_notes(subject, dataset, table, seen)),
-        seen={"taught": seen.taught, "chose": seen.chose}, left_out=left_out, speed=speed, claim=claim,
+        checkpoint=subject.told,
+        data=dataset.info.name,
+        phantom=dataset.info.phantom,
+        fingerprint=dataset.fingerprint,
+        unit="image" if dataset.leaky else "patient",
+        patients=len({case.patient_id for case in cases}),
+        studies=len({case.study_id for case in cases}),
+        slices=0 if table is None else len(table.logits),
+        metrics=metrics,
+        position=position,
+        notes=tuple(_notes(subject, dataset, table, seen)),
+        seen={"taught": seen.taught, "chose": seen.chose},
+        left_out=left_out,
+        speed=speed,
+        claim=claim,
     )
 
 
@@ -214,8 +254,10 @@ def _notes(subject: Subject, dataset: Dataset, table: SliceTable | None, seen: S
     """What a reader of the scores must know."""
     notes = []
     if seen.count:
-        notes.append(f"SEEN: {seen.taught} of these people taught the network and {seen.chose} helped to choose it; "
-                     "these scores are no test")
+        notes.append(
+            f"SEEN: {seen.taught} of these people taught the network and {seen.chose} helped to choose it; "
+            "these scores are no test"
+        )
     if seen.doubt is not None:
         notes.append(seen.doubt)
     if dataset.info.phantom:
@@ -263,9 +305,7 @@ def finished_in(folder: Path, claim: str) -> Evaluation | None:
     return Evaluation(**known)
 
 
-def write_files(
-    folder: Path, rule: Rule, cases: Sequence[Case], answers: Sequence[Answer], result: Evaluation
-) -> None:
+def write_files(folder: Path, rule: Rule, cases: Sequence[Case], answers: Sequence[Answer], result: Evaluation) -> None:
     """The predictions, then metrics.json, so that a folder with it is whole."""
     (folder / METRICS).unlink(missing_ok=True)
     columns = _case_columns(answers)
@@ -299,12 +339,20 @@ def _write_slices(path: Path, table: SliceTable, rule: Rule) -> None:
         for row in range(len(probabilities)):
             # What labels do not tell stays empty.
             known = [bool(table.typed[row])] * (len(CLASSES) - 1) + [True]
-            targets = [int(value) if told and table.by_slice[row] else ""
-                       for value, told in zip(table.targets[row], known, strict=True)]
-            writer.writerow([
-                table.patient_ids[row], table.study_ids[row], int(table.slice_indices[row]), *targets,
-                *(f"{value:.6f}" for value in probabilities[row, columns]), *map(int, called[row, columns]),
-            ])
+            targets = [
+                int(value) if told and table.by_slice[row] else ""
+                for value, told in zip(table.targets[row], known, strict=True)
+            ]
+            writer.writerow(
+                [
+                    table.patient_ids[row],
+                    table.study_ids[row],
+                    int(table.slice_indices[row]),
+                    *targets,
+                    *(f"{value:.6f}" for value in probabilities[row, columns]),
+                    *map(int, called[row, columns]),
+                ]
+            )
 
 
 def _write_studies(path: Path, table: StudyTable, rule: Rule) -> None:
@@ -317,11 +365,15 @@ def _write_studies(path: Path, table: StudyTable, rule: Rule) -> None:
         kinds = ("target", "probability", "called")
         writer.writerow(["patient", "study", *(f"{kind}_{name}" for kind in kinds for name in names)])
         for row, targets in enumerate(table.targets):
-            writer.writerow([
-                table.patient_ids[row], table.study_ids[row],
-                *(int(targets[one]) if table.typed[row] or one == columns[-1] else "" for one in columns),
-                *(f"{value:.6f}" for value in probabilities[row, columns]), *map(int, called[row, columns]),
-            ])
+            writer.writerow(
+                [
+                    table.patient_ids[row],
+                    table.study_ids[row],
+                    *(int(targets[one]) if table.typed[row] or one == columns[-1] else "" for one in columns),
+                    *(f"{value:.6f}" for value in probabilities[row, columns]),
+                    *map(int, called[row, columns]),
+                ]
+            )
 
 
 def _cell(value: float) -> str:

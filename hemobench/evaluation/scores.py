@@ -122,7 +122,9 @@ class Rule:
 
     @classmethod
     def plain(
-        cls, thresholds: Mapping[str, tuple[float, ...]], classes: Mapping[str, tuple[str, ...]],
+        cls,
+        thresholds: Mapping[str, tuple[float, ...]],
+        classes: Mapping[str, tuple[str, ...]],
         probabilities_given: bool,
     ) -> Rule:
         """That of numbers which are taken as they are."""
@@ -133,8 +135,9 @@ class Rule:
     def of(cls, config: CheckpointConfig) -> Rule:
         """A checkpoint's own; of a segmenter without any, whose voxels stand for slices, its threshold for blood."""
         if config.task == "classification" or "slice" in config.calibration:
-            levels = {level: tuple(threshold_of(config, level, name) for name in CLASSES)
-                      for level in ("slice", "study")}
+            levels = {
+                level: tuple(threshold_of(config, level, name) for name in CLASSES) for level in ("slice", "study")
+            }
             calibration = {level: tuple(config.calibrated(level, name) for name in CLASSES) for level in levels}
             return cls(calibration, levels, config.study_slices)
         threshold = threshold_of(config, "voxel", "any")
@@ -164,8 +167,9 @@ def slice_scores(table: SliceTable, rule: Rule, *, grouped: bool = True) -> tupl
     rows = table.by_slice
     if rows.any():
         probabilities = rule.probabilities("slice", table.logits)
-        scores |= _level(probabilities[rows], table.targets[rows], table.typed[rows], table.patient_ids[rows], rule,
-                         "slice")
+        scores |= _level(
+            probabilities[rows], table.targets[rows], table.typed[rows], table.patient_ids[rows], rule, "slice"
+        )
         heights = table.heights
         if heights is not None:
             upper = rows & (heights >= LOWEST_LEFT_OUT)
@@ -193,8 +197,12 @@ def case_scores(values: Mapping[str, NDArray[np.float64]], patient_ids: NDArray[
 
 
 def _level(
-    probabilities: NDArray[np.float64], targets: NDArray[np.uint8], typed: NDArray[np.bool_],
-    patient_ids: NDArray[np.str_], rule: Rule, level: str,
+    probabilities: NDArray[np.float64],
+    targets: NDArray[np.uint8],
+    typed: NDArray[np.bool_],
+    patient_ids: NDArray[np.str_],
+    rule: Rule,
+    level: str,
 ) -> Scores:
     """Every score of one level: rows are slices, studies or patients."""
     thresholds = rule.thresholds[level]
@@ -240,9 +248,7 @@ def _rate(right: NDArray[np.bool_], among: NDArray[np.bool_]) -> WeightedStatist
     return WeightedStatistic(partial(_share, right.astype(np.float64), among.astype(np.float64)), len(right))
 
 
-def _share(
-    right: NDArray[np.float64], among: NDArray[np.float64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _share(right: NDArray[np.float64], among: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     total = weights @ among
     return np.divide(weights @ right, total, out=np.full(total.shape, np.nan), where=total > 0)
 
@@ -300,8 +306,13 @@ def scored(statistics: Mapping[str, WeightedStatistic], patient_ids: NDArray[np.
     for (name, statistic), draws in zip(statistics.items(), resampled, strict=True):
         low, high, _ = percentile_interval(np.full(1, np.nan) if alone else draws)
         mean = float(statistic.evaluate(everything)[0])
-        scores[name] = {"mean": mean, "ci": [low, high], "sd_seeds": None, "n": len(patient_ids),
-                        "undefined": statistic.undefined}
+        scores[name] = {
+            "mean": mean,
+            "ci": [low, high],
+            "sd_seeds": None,
+            "n": len(patient_ids),
+            "undefined": statistic.undefined,
+        }
     return scores
 
 

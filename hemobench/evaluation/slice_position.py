@@ -24,10 +24,12 @@ def slice_position_predictions(examples: Examples, folds: Sequence[Split]) -> Pr
     on the training patients' slices. A class that is never or always present there keeps its base rate. With several
     folds each is answered by a regression of its own, as the board's networks answer it.
     """
-    return joined([
-        position_predictions(examples, examples.rows_of(split.train), examples, examples.rows_of(split.test))
-        for split in folds
-    ])
+    return joined(
+        [
+            position_predictions(examples, examples.rows_of(split.train), examples, examples.rows_of(split.test))
+            for split in folds
+        ]
+    )
 
 
 def position_predictions(

@@ -29,7 +29,11 @@ _WITH_PICTURES = (
 
 
 def push_board(
-    folder: str | Path, repository: str, *, private: bool = False, names_are_public: bool = False,
+    folder: str | Path,
+    repository: str,
+    *,
+    private: bool = False,
+    names_are_public: bool = False,
     token: str | None = None,
 ) -> Pushed:
     """Put the board in a folder on the Hub as the data set repository `user/name`, in one commit.
@@ -62,8 +66,10 @@ def push_board(
             raise ValueError("the repository is public already and --private was asked for; make it private or rename")
         there = [one.rfilename for one in info.siblings or ()]
         if RECORD in there and not grows:
-            raise UserError(f"{repository} holds a board that others add to, and {directory} has no {RECORD}; expected "
-                            "what `compare --entry` wrote; push to another repository")
+            raise UserError(
+                f"{repository} holds a board that others add to, and {directory} has no {RECORD}; expected "
+                "what `compare --entry` wrote; push to another repository"
+            )
         if RECORD in there:
             _check_grows(read_record(_fetched(api, repository, RECORD, str(info.sha)).parent), record, who)
         elif LEADERBOARD in there:
@@ -73,47 +79,60 @@ def push_board(
         written = {LEADERBOARD: _sha256(named), REPORT: _sha256(report)}
         claimed = dataclasses.replace(claimed, files=written)
         contents = {
-            **answers, **({RECORD: _text(claimed.to_mapping())} if grows else {}), REPORT: report, LEADERBOARD: named,
+            **answers,
+            **({RECORD: _text(claimed.to_mapping())} if grows else {}),
+            REPORT: report,
+            LEADERBOARD: named,
             CARD: _card(claimed, tables.decode("utf-8", "replace"), repository if grows else "").encode(),
         }
         return _commit(api, repository, contents, there, str(info.sha), len(record.rows))
     except hub_errors() as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"the board in {directory} was not pushed to {repository} ({type(error).__name__}: {reason}); "
-                        "expected a Hub that takes it; log in by `hf auth login`, check name and network, and push "
-                        "again") from error
+        raise UserError(
+            f"the board in {directory} was not pushed to {repository} ({type(error).__name__}: {reason}); "
+            "expected a Hub that takes it; log in by `hf auth login`, check name and network, and push "
+            "again"
+        ) from error
 
 
 def _check_shareable(record: Record, names_are_public: bool) -> None:
     if record.pictures:
         raise UserError(_WITH_PICTURES)
     if record.own_names and not names_are_public:
-        raise UserError(f"leaderboard and report of '{record.data}' name cases, or answers that fit none, as your "
-                        "files are named; expected that no name says who a patient is; look, and add "
-                        "--names-are-public")
+        raise UserError(
+            f"leaderboard and report of '{record.data}' name cases, or answers that fit none, as your "
+            "files are named; expected that no name says who a patient is; look, and add "
+            "--names-are-public"
+        )
 
 
 def _check_grows(before: Record, now: Record, who: str) -> None:
     """Raise UserError where a push would lose or change what others measured."""
     if (before.fingerprint, before.cases) != (now.fingerprint, now.cases):
-        raise UserError(f"the repository's board is of {before.cases} cases of '{before.data}' (fingerprint "
-                        f"{before.fingerprint[:_SHORT]}), this one of {now.cases} of '{now.data}' "
-                        f"({now.fingerprint[:_SHORT]}); expected the same data; push to another repository")
+        raise UserError(
+            f"the repository's board is of {before.cases} cases of '{before.data}' (fingerprint "
+            f"{before.fingerprint[:_SHORT]}), this one of {now.cases} of '{now.data}' "
+            f"({now.fingerprint[:_SHORT]}); expected the same data; push to another repository"
+        )
     rows = {row.name: row for row in now.rows}
     known = {row.name for row in before.rows}
     forged = [row for row in now.rows if row.name not in known and row.measured_by not in ("", who)]
     if forged:
-        raise UserError(f"'{forged[0].name}' is said to be measured by {forged[0].measured_by}, and the repository's "
-                        f"board does not have it; expected new rows to be {who}'s own; run `compare` again with "
-                        "--entry board:USER/NAME, or push to a repository of your own")
+        raise UserError(
+            f"'{forged[0].name}' is said to be measured by {forged[0].measured_by}, and the repository's "
+            f"board does not have it; expected new rows to be {who}'s own; run `compare` again with "
+            "--entry board:USER/NAME, or push to a repository of your own"
+        )
     for row in before.rows:
         mine = rows.get(row.name)
         if row.measured_by == who and (mine is None or not mine.measured_by or mine == row):
             continue  # whoever measured a row may measure it again, or take it back
         if mine != row:
-            raise UserError(f"the repository's board has '{row.name}', measured by {row.measured_by}, and this one "
-                            f"{'lacks it' if mine is None else 'has another'}; expected it as it is; run `compare` "
-                            "again with --entry board:USER/NAME")
+            raise UserError(
+                f"the repository's board has '{row.name}', measured by {row.measured_by}, and this one "
+                f"{'lacks it' if mine is None else 'has another'}; expected it as it is; run `compare` "
+                "again with --entry board:USER/NAME"
+            )
 
 
 def _check_own(leaderboard: Path, repository: str, who: str) -> None:
@@ -122,8 +141,10 @@ def _check_own(leaderboard: Path, repository: str, who: str) -> None:
     people = {entry["config"].get(MEASURED_BY) for board in boards for entry in board["entries"] if entry["rank"]}
     others = sorted(map(str, people - {who}))
     if others:
-        raise UserError(f"{repository} holds a leaderboard that {', '.join(others)} measured; expected a repository of "
-                        "your own; push to another")
+        raise UserError(
+            f"{repository} holds a leaderboard that {', '.join(others)} measured; expected a repository of "
+            "your own; push to another"
+        )
 
 
 def _fetched(api: Any, repository: str, name: str, commit: str) -> Path:
@@ -151,8 +172,9 @@ def _named(leaderboard: bytes, record: Record) -> bytes:
 
 def _people_lines(record: Record) -> list[str]:
     people = dict.fromkeys(row.measured_by for row in record.rows)
-    return [f"Measured by {who}: {', '.join(row.name for row in record.rows if row.measured_by == who)}."
-            for who in people]
+    return [
+        f"Measured by {who}: {', '.join(row.name for row in record.rows if row.measured_by == who)}." for who in people
+    ]
 
 
 def _card(record: Record, tables: str, repository: str) -> str:
@@ -163,8 +185,11 @@ def _card(record: Record, tables: str, repository: str) -> str:
     below = [line for line in below if not line.startswith(f"- {_MEASURED}")]
     front = {"tags": [*TAGS, *(["phantom"] if record.phantom else [])], "pretty_name": title}
     kind = "generated phantoms, no patients: not a clinical score" if record.phantom else "real patients"
-    rows = [f"| {_cell(row.name)} | {_cell(row.measured_by)} | {_told(row, 'kind')} "
-            f"| `{_told(row, 'sha256')[:_SHORT]}` | `{row.sha256[:_SHORT]}` |" for row in record.rows]
+    rows = [
+        f"| {_cell(row.name)} | {_cell(row.measured_by)} | {_told(row, 'kind')} "
+        f"| `{_told(row, 'sha256')[:_SHORT]}` | `{row.sha256[:_SHORT]}` |"
+        for row in record.rows
+    ]
     return "\n".join([
         f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---", f"# {title}", "",
         f"A leaderboard of hemobench: {record.cases} cases of {record.data}, {kind}. Every entry of a board answered "
@@ -207,11 +232,13 @@ def _commit(
     if dangerous:
         raise ValueError(f"the repository holds {dangerous[0]}, which can run code; delete it there, or push elsewhere")
     operations: list[Any] = [CommitOperationAdd(path, content) for path, content in contents.items()]
-    operations += [CommitOperationDelete(name) for name in there
-                   if name.startswith(f"{ANSWERS}/") and name not in contents]
+    operations += [
+        CommitOperationDelete(name) for name in there if name.startswith(f"{ANSWERS}/") and name not in contents
+    ]
     # Refused by the Hub where somebody else has pushed since the rows were compared.
-    done = api.create_commit(repository, operations, commit_message=f"board of {rows} entries", repo_type="dataset",
-                             parent_commit=parent)
+    done = api.create_commit(
+        repository, operations, commit_message=f"board of {rows} entries", repo_type="dataset", parent_commit=parent
+    )
     return Pushed(repository, str(done.oid), str(done.commit_url))
 
 
@@ -220,12 +247,15 @@ def _read(path: Path, record: Record) -> bytes:
     try:
         content = path.read_bytes()
         if record.files and record.files.get(path.name) != _sha256(content):
-            raise UserError(f"{path} is not what {RECORD} says; expected it as `compare` wrote it; run `compare` "
-                            "again, which keeps all answers")
+            raise UserError(
+                f"{path} is not what {RECORD} says; expected it as `compare` wrote it; run `compare` "
+                "again, which keeps all answers"
+            )
         return content
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({type(error).__name__}); expected what `compare --entry` wrote; run "
-                        "it again") from error
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}); expected what `compare --entry` wrote; run it again"
+        ) from error
 
 
 def _text(content: Any) -> bytes:

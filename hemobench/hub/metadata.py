@@ -86,9 +86,7 @@ def with_front_matter(card: str, config: CheckpointConfig, metrics: Mapping[str,
     return front_matter(config, metrics) + _FRONT.sub("", card, count=1)
 
 
-def eval_result_files(
-    config: CheckpointConfig, metrics: Mapping[str, Any], repository: str
-) -> dict[str, str]:
+def eval_result_files(config: CheckpointConfig, metrics: Mapping[str, Any], repository: str) -> dict[str, str]:
     """`.eval_results/*.yaml` of a repository `user/name`, text by path: a file for each data set that was measured.
 
     The Hub wants a data set's id there. One that lives elsewhere gets an id in the user's own namespace,
@@ -126,18 +124,30 @@ def check_shareable(card: str, config: CheckpointConfig, metrics: Mapping[str, A
     body = _FRONT.sub("", card, count=1)
     section = re.search(r"^##+ +intended use *\n(.*?)(?=^#|\Z)", body, re.IGNORECASE | re.MULTILINE | re.DOTALL)
     if section is None or not section[1].strip():
-        raise UserError(f"card of {config.name} does not say its intended use; expected a section 'Intended use' with "
-                        "text; add it to README.md and run `hemobench hub card FOLDER`")
-    lacking = sorted({name for part in _parts(metrics) for name, score in part["metrics"].items()
-                      if _finite(score.get("mean")) and not _has_interval(score)})
+        raise UserError(
+            f"card of {config.name} does not say its intended use; expected a section 'Intended use' with "
+            "text; add it to README.md and run `hemobench hub card FOLDER`"
+        )
+    lacking = sorted(
+        {
+            name
+            for part in _parts(metrics)
+            for name, score in part["metrics"].items()
+            if _finite(score.get("mean")) and not _has_interval(score)
+        }
+    )
     scored = any(_finite(score.get("mean")) for part in _parts(metrics) for score in part["metrics"].values())
     if lacking or not scored:
         what = f"{', '.join(lacking[:5])} without interval" if lacking else "no scores at all"
-        raise UserError(f"metrics of {config.name} have {what}; expected scores with 95% intervals from two or more "
-                        "patients; measure it and export it again")
+        raise UserError(
+            f"metrics of {config.name} have {what}; expected scores with 95% intervals from two or more "
+            "patients; measure it and export it again"
+        )
     if not card.startswith(front_matter(config, metrics)):
-        raise UserError(f"card of {config.name} has other metadata than its metrics; expected the front matter that "
-                        "they make; run `hemobench hub card FOLDER`, which leaves the text as it is")
+        raise UserError(
+            f"card of {config.name} has other metadata than its metrics; expected the front matter that "
+            "they make; run `hemobench hub card FOLDER`, which leaves the text as it is"
+        )
 
 
 def _model_index_results(config: CheckpointConfig, metrics: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -152,8 +162,12 @@ def _model_index_results(config: CheckpointConfig, metrics: Mapping[str, Any]) -
             "task": {"type": task},
             "dataset": {"type": name, "name": f"{data}: {scores[0].patients} {kind}"},
             "metrics": [
-                {"type": _HUB_METRICS.get(one.metric.partition("_")[0], one.metric), "name": one.metric,
-                 "value": round(one.value, 4), "args": {"ci95": [round(one.low, 4), round(one.high, 4)]}}
+                {
+                    "type": _HUB_METRICS.get(one.metric.partition("_")[0], one.metric),
+                    "name": one.metric,
+                    "value": round(one.value, 4),
+                    "args": {"ci95": [round(one.low, 4), round(one.high, 4)]},
+                }
                 for one in scores
             ],
         }

@@ -69,8 +69,15 @@ class PretrainedNetwork(nn.Module):
             return directory
         card = f"{with_front_matter(files.get(CARD, b'').decode('utf-8'), self.config, {}).rstrip()}\n\n{CHANGED}\n"
         write_checkpoint(
-            directory, self.network, self.config, {}, card, commit=checkpoint.commit,
-            command=f"changed from weights {checkpoint.sha256}", people=checkpoint.people, half=False,
+            directory,
+            self.network,
+            self.config,
+            {},
+            card,
+            commit=checkpoint.commit,
+            command=f"changed from weights {checkpoint.sha256}",
+            people=checkpoint.people,
+            half=False,
             attached={name: files[name] for name in ATTACHED if name in files},
         )
         return directory

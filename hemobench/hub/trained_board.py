@@ -41,8 +41,9 @@ def trained_record(folder: Path) -> Record:
     rows = tuple(Row(name, "", {"kind": "trained"}, rule, (), "", hashes.get(name, "")) for name in names)
     report = (folder / REPORT).read_bytes() if (folder / REPORT).is_file() else b""
     yours = any(name not in known_datasets() or dataset_info(name).yours for name in data)
-    return Record(folder, " and ".join(data), prints, phantom, patients, yours,
-                  not phantom and shows_pictures(report), rows)
+    return Record(
+        folder, " and ".join(data), prints, phantom, patients, yours, not phantom and shows_pictures(report), rows
+    )
 
 
 def shows_pictures(report: bytes) -> bool:

@@ -55,7 +55,11 @@ class Pushed:
 
 
 def push(
-    folder: str | Path, repository: str, *, private: bool = False, revision: str | None = None,
+    folder: str | Path,
+    repository: str,
+    *,
+    private: bool = False,
+    revision: str | None = None,
     token: str | None = None,
 ) -> Pushed:
     """Put a checkpoint's folder on the Hub as `user/name`, in one commit: all of it appears, or nothing.
@@ -82,9 +86,11 @@ def push(
         return _commit(repository, contents, checkpoint, private=private, revision=revision, token=token)
     except hub_errors() as error:
         reason = " ".join(str(error).split())[:200]
-        raise UserError(f"checkpoint {checkpoint.name} was not pushed to {repository} ({type(error).__name__}: "
-                        f"{reason}); expected a Hub that takes it; log in by `hf auth login`, check name and network, "
-                        "and push again") from error
+        raise UserError(
+            f"checkpoint {checkpoint.name} was not pushed to {repository} ({type(error).__name__}: "
+            f"{reason}); expected a Hub that takes it; log in by `hf auth login`, check name and network, "
+            "and push again"
+        ) from error
 
 
 def pull(
@@ -117,8 +123,9 @@ def refresh_card(folder: str | Path) -> Checkpoint:
     manifest = read_manifest(directory)
     files = verified_files(directory)
     if CARD not in files:
-        raise UserError(f"{directory} has no {CARD}, or its manifest says nothing about it; expected a card; export it "
-                        "again")
+        raise UserError(
+            f"{directory} has no {CARD}, or its manifest says nothing about it; expected a card; export it again"
+        )
     config = CheckpointConfig.from_mapping(without_timm_keys(read_json(directory / CONFIG)))
     text = with_front_matter(files[CARD].decode("utf-8"), config, read_json(directory / METRICS)).encode()
     # In place, for the folder may be a clone with git's own in it; between the two writes it opens as well.
@@ -133,8 +140,9 @@ def check_replaceable(directory: Path) -> None:
     if not directory.exists() or (directory / MANIFEST).is_file():
         return
     if not directory.is_dir() or any(directory.iterdir()):
-        raise UserError(f"{directory} exists and is no checkpoint; expected a new folder or a checkpoint's; "
-                        "name another")
+        raise UserError(
+            f"{directory} exists and is no checkpoint; expected a new folder or a checkpoint's; name another"
+        )
 
 
 def verified_files(directory: Path, *, strangers: bool = False, edited: bool = True) -> dict[str, bytes]:
@@ -150,14 +158,18 @@ def verified_files(directory: Path, *, strangers: bool = False, edited: bool = T
         raise UserError(f"manifest of {directory} lists no files; expected a checkpoint's; export it again")
     for name in listed:
         if Path(name).name != name or name.startswith(".") or not name.endswith(ENDINGS):
-            raise UserError(f"{directory} lists {name[:80]!r}; expected {', '.join(ENDINGS)} beside the manifest, and "
-                            "no file that can run code; take it out and export it again")
+            raise UserError(
+                f"{directory} lists {name[:80]!r}; expected {', '.join(ENDINGS)} beside the manifest, and "
+                "no file that can run code; take it out and export it again"
+            )
     known = (*listed, MANIFEST, *_OF_THE_CLONE)
     unknown = sorted(path.name for path in directory.iterdir() if path.name not in known)
     if unknown and not strangers:
         what = "a pickle" if unknown[0].endswith(PICKLES) else "no part of the checkpoint"
-        raise UserError(f"{directory} holds {unknown[0]}, which is {what}; expected what its manifest lists: "
-                        f"{', '.join(sorted(listed))}; take it out")
+        raise UserError(
+            f"{directory} holds {unknown[0]}, which is {what}; expected what its manifest lists: "
+            f"{', '.join(sorted(listed))}; take it out"
+        )
     contents = {}
     for name, entry in listed.items():
         if name == WEIGHTS and not (directory / name).is_file() and "part_of" in entry:
@@ -184,8 +196,9 @@ def _content_of(path: Path, sha256: str, edited: bool) -> bytes | None:
     except OSError as error:
         if edited:
             return None
-        raise UserError(f"{path} cannot be read ({type(error).__name__}); expected it beside {MANIFEST}; fetch the "
-                        "checkpoint again") from error
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}); expected it beside {MANIFEST}; fetch the checkpoint again"
+        ) from error
     written = as_written(path.name, content, sha256)
     if written is not None:
         return written
@@ -199,7 +212,12 @@ def _content_of(path: Path, sha256: str, edited: bool) -> bytes | None:
 
 
 def _commit(
-    repository: str, contents: Mapping[str, bytes], checkpoint: Checkpoint, *, private: bool, revision: str | None,
+    repository: str,
+    contents: Mapping[str, bytes],
+    checkpoint: Checkpoint,
+    *,
+    private: bool,
+    revision: str | None,
     token: str | None,
 ) -> Pushed:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi

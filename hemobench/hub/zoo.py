@@ -73,8 +73,10 @@ def _overview(checkpoints: list[Checkpoint]) -> str:
         learnt = str(config.training.get("data", "?"))
         taught_by = config.training.get("taught_by", "phantoms alone" if config.training.get("phantom") else "")
         learnt += f" ({taught_by})" if taught_by else ""
-        rows.append(f"| [{config.name}]({_link(one)}) | {config.model} | {_input(one)} | {learnt} | {size:.1f} | "
-                    f"`{one.sha256[:12]}` | `{one.commit[:12]}` |")
+        rows.append(
+            f"| [{config.name}]({_link(one)}) | {config.model} | {_input(one)} | {learnt} | {size:.1f} | "
+            f"`{one.sha256[:12]}` | `{one.commit[:12]}` |"
+        )
     return "\n".join(rows)
 
 
@@ -87,8 +89,10 @@ def _scores(checkpoints: list[Checkpoint]) -> str:
 
 def _score_row(checkpoint: Checkpoint, score: Headline) -> str:
     kind = "phantoms" if score.phantom else "real"
-    return (f"| {checkpoint.config.name} | {score.data} | {score.patients} {kind} | {score.metric} | "
-            f"{score.value:.3f} | {score.low:.3f} to {score.high:.3f} |")
+    return (
+        f"| {checkpoint.config.name} | {score.data} | {score.patients} {kind} | {score.metric} | "
+        f"{score.value:.3f} | {score.low:.3f} to {score.high:.3f} |"
+    )
 
 
 def _choices(checkpoints: list[Checkpoint]) -> str:
@@ -105,15 +109,18 @@ def _choices(checkpoints: list[Checkpoint]) -> str:
         names = [f"`{one.config.name}`" for one in checkpoints if one.config.role == role]
         lines.append(f"- {question}: {', '.join(names) if names else 'none yet'}.")
     if baselines:
-        lines.append("- The 2021 paper's network, to be compared with and not to be relied on: "
-                     f"{', '.join(baselines)}.")
+        lines.append(
+            f"- The 2021 paper's network, to be compared with and not to be relied on: {', '.join(baselines)}."
+        )
     clean = [f"`{one.config.name}`" for one in checkpoints if one.config.training.get("phantom")]
     if clean:
         lines.append(f"- A starting point without patient data, for training on your own patients: {', '.join(clean)}.")
     timm_like = [f"`{one.config.name}`" for one in checkpoints if one.config.model.startswith("timm:")]
     if timm_like:
-        lines.append(f"- In code that knows timm alone, from the Hub: {', '.join(timm_like)}, by "
-                     '`timm.create_model("hf-hub:user/name", pretrained=True)`.')
+        lines.append(
+            f"- In code that knows timm alone, from the Hub: {', '.join(timm_like)}, by "
+            '`timm.create_model("hf-hub:user/name", pretrained=True)`.'
+        )
     return "\n".join(lines)
 
 

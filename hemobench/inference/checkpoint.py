@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["FILES", "Checkpoint", "CheckpointConfig", "open_checkpoint", "write_checkpoint"]
 
 WEIGHTS, CONFIG, CARD, METRICS, MANIFEST = (
-    "model.safetensors", "config.json", "README.md", "metrics.json", _places.MANIFEST,
+    "model.safetensors",
+    "config.json",
+    "README.md",
+    "metrics.json",
+    _places.MANIFEST,
 )
 FILES = (WEIGHTS, CONFIG, CARD, METRICS, MANIFEST)
 _NEEDED = (CONFIG, METRICS)
@@ -74,15 +78,21 @@ class Checkpoint:
         config = self.config
         content = weights_of(self.directory, self.sha256)
         model = create_model(
-            config.model, task=config.task, in_channels=config.in_channels, num_outputs=len(config.outputs),
-            image_size=config.view.image_size, **config.model_options,
+            config.model,
+            task=config.task,
+            in_channels=config.in_channels,
+            num_outputs=len(config.outputs),
+            image_size=config.view.image_size,
+            **config.model_options,
         )
         try:
             load_plain(model, load(content))
         except (RuntimeError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:200]
-            raise UserError(f"weights of checkpoint {self.name} do not fit {config.model} ({reason}); expected the "
-                            "state dict of the config's model; export it again") from error
+            raise UserError(
+                f"weights of checkpoint {self.name} do not fit {config.model} ({reason}); expected the "
+                "state dict of the config's model; export it again"
+            ) from error
         return model.float().eval().requires_grad_(False)
 
 
@@ -112,16 +122,26 @@ def open_checkpoint(where: str | Path, *, local_files_only: bool = False) -> Che
     match = _HUB_ID.fullmatch(str(where))
     if match is None:
         shipped = ", ".join(_places.shipped_names()) or "none here"
-        raise UserError(f"checkpoint '{where}' is neither a folder nor a Hub id; expected a checkpoint's folder, "
-                        f"user/name, user/name@revision, or a shipped one ({shipped}); check the path")
+        raise UserError(
+            f"checkpoint '{where}' is neither a folder nor a Hub id; expected a checkpoint's folder, "
+            f"user/name, user/name@revision, or a shipped one ({shipped}); check the path"
+        )
     repository = match["repository"]
     directory, commit = hub_copy(repository, match["revision"], FETCHED, local_files_only=local_files_only)
     return _open_folder(directory, repository, commit)
 
 
 def write_checkpoint(
-    directory: Path, model: nn.Module, config: CheckpointConfig, metrics: Mapping[str, Any], card: str, *,
-    commit: str, command: str, half: bool = True, people: People | None = None,
+    directory: Path,
+    model: nn.Module,
+    config: CheckpointConfig,
+    metrics: Mapping[str, Any],
+    card: str,
+    *,
+    commit: str,
+    command: str,
+    half: bool = True,
+    people: People | None = None,
     attached: Mapping[str, bytes] | None = None,
 ) -> None:
     """Write a checkpoint's files under a temporary name, then move the folder in place.
@@ -134,8 +154,9 @@ def write_checkpoint(
     Raises: UserError where `directory` holds something else.
     """
     if directory.exists() and not _replaceable(directory):
-        raise UserError(f"{directory} exists and is no checkpoint; expected a new folder or a checkpoint's; "
-                        "name another")
+        raise UserError(
+            f"{directory} exists and is no checkpoint; expected a new folder or a checkpoint's; name another"
+        )
     from safetensors.torch import save
 
     directory.parent.mkdir(parents=True, exist_ok=True)
@@ -160,8 +181,9 @@ def write_checkpoint(
 def _open_folder(directory: Path, repository: str | None, revision: str | None) -> Checkpoint:
     name = repository or str(directory)
     if not (directory / MANIFEST).is_file():
-        raise UserError(f"checkpoint {name} has no {MANIFEST}; expected {', '.join(FILES)}; check the path or fetch it "
-                        "again")
+        raise UserError(
+            f"checkpoint {name} has no {MANIFEST}; expected {', '.join(FILES)}; check the path or fetch it again"
+        )
     manifest = read_manifest(directory)
     contents: dict[str, bytes] = {}
     weights_of(directory, _hash_of(manifest, WEIGHTS, name), _size_of(manifest, WEIGHTS))
@@ -173,9 +195,14 @@ def _open_folder(directory: Path, repository: str | None, revision: str | None) 
         people = People.from_mapping(_json_object(listed, directory / PEOPLE))
     config = CheckpointConfig.from_mapping(without_timm_keys(_json_object(contents[CONFIG], directory / CONFIG)))
     return Checkpoint(
-        config=config, directory=directory.resolve(), name=repository or config.name, revision=revision,
-        sha256=_hash_of(manifest, WEIGHTS, name), commit=str(manifest.get("commit", "")),
-        metrics=_json_object(contents[METRICS], directory / METRICS), people=people,
+        config=config,
+        directory=directory.resolve(),
+        name=repository or config.name,
+        revision=revision,
+        sha256=_hash_of(manifest, WEIGHTS, name),
+        commit=str(manifest.get("commit", "")),
+        metrics=_json_object(contents[METRICS], directory / METRICS),
+        people=people,
     )
 
 
@@ -200,13 +227,17 @@ def weights_of(directory: Path, sha256: str, size: object = None) -> bytes:
     try:
         whole = (directory.parent / other / WEIGHTS).read_bytes()
     except OSError as error:
-        raise UserError(f"the weights of {directory.name} are a part of {other}'s, which is not beside it; expected "
-                        "its folder there; fetch it too") from error
+        raise UserError(
+            f"the weights of {directory.name} are a part of {other}'s, which is not beside it; expected "
+            "its folder there; fetch it too"
+        ) from error
     refuse_pointer(directory.parent / other / WEIGHTS, whole, "weights")
     content = part_of(whole, prefix)
     if hashlib.sha256(content).hexdigest() != sha256:
-        raise UserError(f"the weights of {directory.name}, cut from {other}, are others than its manifest says; "
-                        f"expected SHA-256 {sha256[:12]}...; fetch both again")
+        raise UserError(
+            f"the weights of {directory.name}, cut from {other}, are others than its manifest says; "
+            f"expected SHA-256 {sha256[:12]}...; fetch both again"
+        )
     return content
 
 
@@ -214,8 +245,10 @@ def _hash_of(manifest: Mapping[str, Any], file: str, name: str) -> str:
     try:
         return str(manifest["files"][file]["sha256"])
     except (KeyError, TypeError) as error:
-        raise UserError(f"manifest of checkpoint {name} says nothing about {file}; expected its sha256 and bytes; "
-                        "export or fetch the checkpoint again") from error
+        raise UserError(
+            f"manifest of checkpoint {name} says nothing about {file}; expected its sha256 and bytes; "
+            "export or fetch the checkpoint again"
+        ) from error
 
 
 def _size_of(manifest: Mapping[str, Any], file: str) -> object:
@@ -227,8 +260,9 @@ def _checked(path: Path, sha256: str, size: object = None) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({type(error).__name__}); expected it beside {MANIFEST}; fetch the "
-                        "checkpoint again") from error
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}); expected it beside {MANIFEST}; fetch the checkpoint again"
+        ) from error
     written = as_written(path.name, content, sha256)
     if written is not None:
         return written

@@ -72,28 +72,39 @@ class CheckpointConfig:
         task, outputs = ROLES[self.role]
         object.__setattr__(self, "outputs", tuple(self.outputs))
         if (self.task, self.outputs) != (task, outputs):
-            raise UserError(f"checkpoint {self.name} does {self.task} of {', '.join(self.outputs)}; expected {task} of "
-                            f"{', '.join(outputs)} from a {self.role}; correct task or outputs")
+            raise UserError(
+                f"checkpoint {self.name} does {self.task} of {', '.join(self.outputs)}; expected {task} of "
+                f"{', '.join(outputs)} from a {self.role}; correct task or outputs"
+            )
         if isinstance(self.view, ClassificationView) != (task == "classification"):
-            raise UserError(f"checkpoint {self.name} has a {type(self.view).__name__}; expected one for {task}; "
-                            "correct view")
+            raise UserError(
+                f"checkpoint {self.name} has a {type(self.view).__name__}; expected one for {task}; correct view"
+            )
         if self.in_channels != self.view.channels:
-            raise UserError(f"checkpoint {self.name} has in_channels {self.in_channels}; expected its view's "
-                            f"{self.view.channels}; correct one of them")
+            raise UserError(
+                f"checkpoint {self.name} has in_channels {self.in_channels}; expected its view's "
+                f"{self.view.channels}; correct one of them"
+            )
         for option in self.model_options:
             if option in _FOREIGN_WEIGHTS and self.model_options[option]:
-                raise UserError(f"model option '{option}' of checkpoint {self.name}; expected options without other "
-                                "weights, the checkpoint has its own; leave it out")
+                raise UserError(
+                    f"model option '{option}' of checkpoint {self.name}; expected options without other "
+                    "weights, the checkpoint has its own; leave it out"
+                )
         if not (isinstance(self.context_mm, (int, float)) and 0 <= self.context_mm <= 100):
-            raise UserError(f"context_mm of checkpoint {self.name} is {self.context_mm!r}; expected 0 to 100 mm; "
-                            "export it again")
+            raise UserError(
+                f"context_mm of checkpoint {self.name} is {self.context_mm!r}; expected 0 to 100 mm; export it again"
+            )
         if isinstance(self.study_slices, bool) or not (isinstance(self.study_slices, int) and self.study_slices >= 1):
-            raise UserError(f"study_slices of checkpoint {self.name} is {self.study_slices!r}; expected a whole number "
-                            "from 1; export it again")
+            raise UserError(
+                f"study_slices of checkpoint {self.name} is {self.study_slices!r}; expected a whole number "
+                "from 1; export it again"
+            )
         share = self.classifier_share
         if isinstance(share, bool) or not (isinstance(share, (int, float)) and 0 <= share <= 1):
-            raise UserError(f"classifier_share of checkpoint {self.name} is {share!r}; expected 0 to 1; export it "
-                            "again")
+            raise UserError(
+                f"classifier_share of checkpoint {self.name} is {share!r}; expected 0 to 1; export it again"
+            )
         self._check_numbers()
 
     def _check_numbers(self) -> None:
@@ -112,8 +123,10 @@ class CheckpointConfig:
     def _by_level(self, attribute: str) -> dict[str, dict[str, Any]]:
         levels = getattr(self, attribute)
         if not isinstance(levels, Mapping) or not all(isinstance(part, Mapping) for part in levels.values()):
-            raise UserError(f"{attribute} of checkpoint {self.name} is {levels!r}; expected numbers by level and "
-                            "class; export it again")
+            raise UserError(
+                f"{attribute} of checkpoint {self.name} is {levels!r}; expected numbers by level and "
+                "class; export it again"
+            )
         for level, by_class in levels.items():
             if level not in LEVELS:
                 raise unknown_name(f"level of {attribute}", str(level), LEVELS)
@@ -146,8 +159,10 @@ class CheckpointConfig:
     def from_mapping(cls, mapping: Mapping[str, Any]) -> CheckpointConfig:
         """Config from JSON. Raises: UserError on unknown or missing keys, another schema, or values that do not fit."""
         if mapping.get("schema") != SCHEMA:
-            raise UserError(f"checkpoint config has schema {mapping.get('schema')!r}; expected {SCHEMA}; use the "
-                            "hemobench that wrote it")
+            raise UserError(
+                f"checkpoint config has schema {mapping.get('schema')!r}; expected {SCHEMA}; use the "
+                "hemobench that wrote it"
+            )
         values = {key: value for key, value in mapping.items() if key != "schema"}
         known = [item.name for item in dataclasses.fields(cls)]
         for key in values:
@@ -170,9 +185,19 @@ class CheckpointConfig:
 
 _TEXT, _OPTIONS = (str, "text"), (Mapping, "a mapping")
 _KINDS: dict[str, tuple[type, str]] = {
-    "name": _TEXT, "joint_with": _TEXT, "role": _TEXT, "task": _TEXT, "model": _TEXT, "threshold_rule": _TEXT,
-    "model_options": _OPTIONS, "view": _OPTIONS, "training": _OPTIONS, "calibration": _OPTIONS, "thresholds": _OPTIONS,
-    "in_channels": (int, "a whole number"), "outputs": (list, "a list of class names"),
+    "name": _TEXT,
+    "joint_with": _TEXT,
+    "role": _TEXT,
+    "task": _TEXT,
+    "model": _TEXT,
+    "threshold_rule": _TEXT,
+    "model_options": _OPTIONS,
+    "view": _OPTIONS,
+    "training": _OPTIONS,
+    "calibration": _OPTIONS,
+    "thresholds": _OPTIONS,
+    "in_channels": (int, "a whole number"),
+    "outputs": (list, "a list of class names"),
 }
 
 

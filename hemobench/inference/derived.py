@@ -44,11 +44,13 @@ def described(entry: Mapping[str, Any]) -> tuple[str, str] | None:
     try:
         checkpoint, prefix = str(told["checkpoint"]), str(told["prefix"])
     except (KeyError, TypeError) as error:
-        raise UserError(f"manifest says part_of {told!r}; expected a checkpoint and a prefix; fetch it again") \
-            from error
+        raise UserError(
+            f"manifest says part_of {told!r}; expected a checkpoint and a prefix; fetch it again"
+        ) from error
     if "/" in checkpoint or "\\" in checkpoint or checkpoint in ("", ".", ".."):
-        raise UserError(f"manifest says part_of '{checkpoint}'; expected the name of a folder beside it; do not trust "
-                        "it")
+        raise UserError(
+            f"manifest says part_of '{checkpoint}'; expected the name of a folder beside it; do not trust it"
+        )
     return checkpoint, prefix
 
 
@@ -58,5 +60,6 @@ def _divided(content: bytes) -> tuple[dict[str, Any], memoryview]:
         header = json.loads(content[8 : 8 + length])
         return dict(header), memoryview(content)[8 + length :]
     except (struct.error, ValueError, TypeError) as error:
-        raise UserError("weights that others are cut from are no safetensors file; expected one; fetch it again") \
-            from error
+        raise UserError(
+            "weights that others are cut from are no safetensors file; expected one; fetch it again"
+        ) from error

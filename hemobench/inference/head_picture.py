@@ -173,7 +173,9 @@ def _grain(whole: _Grey) -> dict[str, float]:
     one, other = whole[:, 1:][pair], whole[:, :-1][pair]
     step = np.abs(one - other)
     return {
-        "equal": float((step < 1e-4).mean()), "alike": _alike(one, other), "between": share,
+        "equal": float((step < 1e-4).mean()),
+        "alike": _alike(one, other),
+        "between": share,
         "step": float(np.median(step)) / max(1e-3, float(whole[between].std())),
         "levels": len(np.unique(np.round(whole[between] * 255))) / 255,
     }

@@ -19,7 +19,11 @@ def is_repository(name: str) -> bool:
 
 
 def hub_copy(
-    repository: str, revision: str | None, files: Sequence[str], *, local_files_only: bool = False,
+    repository: str,
+    revision: str | None,
+    files: Sequence[str],
+    *,
+    local_files_only: bool = False,
     dataset: bool = False,
 ) -> tuple[Path, str]:
     """Folder with these files of a model repository, or of a `dataset` one, which holds a board, and the commit that
@@ -35,16 +39,22 @@ def hub_copy(
     try:
         # The endpoint is named because the client reads its variable only once, when it is imported.
         folder = snapshot_download(
-            repository, revision=revision, allow_patterns=list(files), endpoint=hub_endpoint(),
-            local_files_only=local_files_only, repo_type="dataset" if dataset else None,
+            repository,
+            revision=revision,
+            allow_patterns=list(files),
+            endpoint=hub_endpoint(),
+            local_files_only=local_files_only,
+            repo_type="dataset" if dataset else None,
         )
     except hub_errors() as error:
         where = f"{repository}@{revision}" if revision else repository
         reason = (str(error).strip().splitlines() or [""])[0][:160]
         what, kind = ("board", "dataset") if dataset else ("checkpoint", "model")
-        raise UserError(f"{what} {where} is no folder here and cannot be fetched ({type(error).__name__}: {reason})"
-                        f"; expected a {kind} repository on the Hub or in its cache; check the name, the revision "
-                        "and the network") from error
+        raise UserError(
+            f"{what} {where} is no folder here and cannot be fetched ({type(error).__name__}: {reason})"
+            f"; expected a {kind} repository on the Hub or in its cache; check the name, the revision "
+            "and the network"
+        ) from error
     return Path(folder), Path(folder).name
 
 

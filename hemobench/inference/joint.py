@@ -17,9 +17,7 @@ from hemobench.labels import CLASSES
 _SURE = 1e-6
 
 
-def pooled(
-    classifier: NDArray[np.floating], segmenter: NDArray[np.floating], share: float
-) -> NDArray[np.float64]:
+def pooled(classifier: NDArray[np.floating], segmenter: NDArray[np.floating], share: float) -> NDArray[np.float64]:
     """Logits of two calibrated probabilities of one shape, the classifier's counting `share`.
 
     >>> pooled(np.array([0.5]), np.array([0.9]), 0.5).round(3)  # half of ln 9

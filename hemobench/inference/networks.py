@@ -91,9 +91,7 @@ def classify(
     return judged(config, smoothed, np.asarray(study_logits(smoothed, config.study_slices), dtype=np.float64))
 
 
-def judged(
-    config: CheckpointConfig, logits: NDArray[np.float64], of_study: NDArray[np.float64]
-) -> ClassProbabilities:
+def judged(config: CheckpointConfig, logits: NDArray[np.float64], of_study: NDArray[np.float64]) -> ClassProbabilities:
     """Logits (D, 6) of slices and (6,) of their study, calibrated as a checkpoint says."""
     return ClassProbabilities(
         {name: _calibrated(config, "slice", name, logits[:, place]) for place, name in enumerate(CLASSES)},

@@ -103,15 +103,19 @@ class OpenVinoEngine:
                 del self._graphs[next(iter(self._graphs))]
             model, kept = self._model(sizes), self._folder(sizes)
             model.reshape([-1, self._checkpoint.config.in_channels, *sizes])
-            self._graphs[sizes] = self._core.compile_model(model, "CPU", {
-                # Compiled once for this CPU, precision and number of threads; of another, OpenVINO makes its own.
-                **({"CACHE_DIR": str(kept / _COMPILED)} if kept.is_dir() else {}),
-                "INFERENCE_PRECISION_HINT": PRECISIONS[self._precision],
-                "INFERENCE_NUM_THREADS": self._threads,
-                "PERFORMANCE_HINT": "LATENCY",
-                "NUM_STREAMS": 1,
-                "ENABLE_CPU_PINNING": False,  # another process may need the core more
-            })
+            self._graphs[sizes] = self._core.compile_model(
+                model,
+                "CPU",
+                {
+                    # Compiled once for this CPU, precision and number of threads; of another, OpenVINO makes its own.
+                    **({"CACHE_DIR": str(kept / _COMPILED)} if kept.is_dir() else {}),
+                    "INFERENCE_PRECISION_HINT": PRECISIONS[self._precision],
+                    "INFERENCE_NUM_THREADS": self._threads,
+                    "PERFORMANCE_HINT": "LATENCY",
+                    "NUM_STREAMS": 1,
+                    "ENABLE_CPU_PINNING": False,  # another process may need the core more
+                },
+            )
         return self._graphs[sizes]
 
     def _model(self, sizes: tuple[int, ...]) -> Any:

@@ -53,7 +53,9 @@ class Source:
         ordered = by_gravity(lines)
         grades = [grade_of(line) for line in ordered]
         return dataclasses.replace(
-            self, warnings=ordered, doubts=sum(grade >= Grade.MENDED for grade in grades),
+            self,
+            warnings=ordered,
+            doubts=sum(grade >= Grade.MENDED for grade in grades),
             complete=Grade.PART not in grades,
         )
 
@@ -275,7 +277,9 @@ def _report_from(content: Mapping[str, Any]) -> StudyReport:
         source=_built(Source, content["source"]),
         model=tuple(_built(ModelUsed, one) for one in content["model"]),
         study=StudyFinding(
-            _numbers(study["probabilities"]), calls, _built_if(Verdict, study.get("verdict")),
+            _numbers(study["probabilities"]),
+            calls,
+            _built_if(Verdict, study.get("verdict")),
             _built_if(Worth, study.get("worth")),
         ),
         slices=tuple(_built(SliceFinding, one) for one in content["slices"]),

@@ -43,9 +43,7 @@ def ventricles_in_mr(mask: Volume, *, spacing_known: bool) -> Ventricles:
     return Ventricles(volume_ml, voxels, validated_on={} if volume_ml is None else {"volume_ml": ON_MR})
 
 
-def ventricles_in_ct(
-    head: Volume, mask: Volume, blood: NDArray[np.uint8] | None, *, spacing_known: bool
-) -> Ventricles:
+def ventricles_in_ct(head: Volume, mask: Volume, blood: NDArray[np.uint8] | None, *, spacing_known: bool) -> Ventricles:
     """All measures of a mask (D, H, W) of the ventricles in a head, CT in HU or grey pictures, on the same grid.
 
     blood: label map (D, H, W) of haemorrhage, None where nobody looked for it. Without millimetres nothing but the
@@ -55,7 +53,8 @@ def ventricles_in_ct(
     plain = Ventricles(voxels * mask.voxel_volume_ml if spacing_known else None, voxels)
     share = None if blood is None else blood_share(blood > 0, mask.voxels > 0)
     measured = dataclasses.replace(
-        plain, blood_share=share,
+        plain,
+        blood_share=share,
         blood_ml=None if share is None or plain.volume_ml is None else share * plain.volume_ml,
     )
     plane = midplane_of(head) if spacing_known and plain.voxels else None
@@ -94,8 +93,9 @@ def readings(found: Ventricles, millilitres: Callable[[float], str]) -> tuple[Re
         where = "" if found.evans_slice is None else f"slice {slice_number(found.evans_slice)}"
         lines.append(Reading("Evans' index", f"{found.evans_index:.2f}", where, held.get("evans_index", "")))
     if found.midline_shift_mm is not None:
-        lines.append(Reading("midline shift", shift_words(found.midline_shift_mm), "septum",
-                             held.get("midline_shift_mm", "")))
+        lines.append(
+            Reading("midline shift", shift_words(found.midline_shift_mm), "septum", held.get("midline_shift_mm", ""))
+        )
     return tuple(lines)
 
 

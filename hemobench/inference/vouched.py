@@ -46,8 +46,10 @@ def is_pointer(content: bytes) -> bool:
 def refuse_pointer(path: Path, content: bytes, wanted: str) -> None:
     """Raise UserError where the file is a pointer in place of `wanted`."""
     if is_pointer(content):
-        raise UserError(f"{path} is a Git LFS pointer, not the {wanted}; expected what it points to; run `git lfs "
-                        "pull` in its folder, or fetch the checkpoint again")
+        raise UserError(
+            f"{path} is a Git LFS pointer, not the {wanted}; expected what it points to; run `git lfs "
+            "pull` in its folder, or fetch the checkpoint again"
+        )
 
 
 def restated(manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> dict[str, Any]:

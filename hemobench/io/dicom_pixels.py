@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +28,7 @@ from pydicom.uid import (
 from scipy import ndimage
 
 from hemobench.errors import UserError
+from hemobench.io.codestreams import codestream_size, frame_marker
 from hemobench.io.dicom_headers import BROKEN_DICOM, Coding, Frame, Instance, damaged, quiet, read_dataset
 from hemobench.volume import AIR_HU
 
@@ -51,8 +51,6 @@ _PLAIN_SYNTAXES = (
 )  # fmt: skip
 _ITEM = b"\xfe\xff\x00\xe0"
 _HT_J2K_PREFIX = "1.2.840.10008.1.2.4.20"
-# Markers of JPEG that start a frame: C0 to CF without the tables C4, C8, CC; F7 is JPEG-LS.
-_START_OF_FRAME = (*range(0xC0, 0xC4), *range(0xC5, 0xC8), *range(0xC9, 0xCC), *range(0xCD, 0xD0), 0xF7)
 
 
 @dataclass(frozen=True, eq=False)
@@ -342,7 +340,7 @@ def _compression_of(codestream: bytes) -> UID | None:
     if codestream[:4] == b"\xff\x4f\xff\x51" or codestream[4:8] == b"jP  ":
         return JPEG2000Lossless
     if codestream[:2] == b"\xff\xd8":
-        marker = next((kind for kind, _ in _segments(codestream) if kind in _START_OF_FRAME), None)
+        marker = frame_marker(codestream)
         return {0xF7: JPEGLSLossless, 0xC3: JPEGLosslessSV1, 0xC1: JPEGExtended12Bit}.get(marker or 0, JPEGBaseline8Bit)
     segments = int.from_bytes(codestream[:4], "little")
     offset = int.from_bytes(codestream[4:8], "little")
@@ -368,32 +366,9 @@ def _check_codestreams(dataset: Dataset, instance: Instance, syntax: UID) -> Non
     if syntax == RLELossless:
         return
     for codestream in generate_frames(dataset.PixelData, number_of_frames=len(instance.frames)):
-        size = _codestream_size(codestream)
+        size = codestream_size(codestream)
         if size != (instance.rows, instance.columns):
-            raise UserError(f"{instance.entry.path} declares {instance.rows} x {instance.columns} pixels, its "
-                            f"compressed picture {size or 'none'}; expected the same; export it again")
-
-
-def _codestream_size(content: bytes) -> tuple[int, int] | None:
-    """(rows, columns) that a JPEG, JPEG-LS or JPEG 2000 codestream declares, None where none is found."""
-    if content[:4] == b"\xff\x4f\xff\x51" and len(content) >= 24:
-        right, bottom, left, top = struct.unpack(">4I", content[8:24])
-        return bottom - top, right - left
-    for marker, place in _segments(content):
-        if marker in _START_OF_FRAME and place + 9 <= len(content):
-            rows, columns = struct.unpack(">HH", content[place + 5 : place + 9])
-            return rows, columns
-    return None
-
-
-def _segments(content: bytes) -> Iterator[tuple[int, int]]:
-    """Markers of a JPEG or JPEG-LS codestream up to the frame's start, each with the place of its 0xFF."""
-    place = 2
-    while content[:2] == b"\xff\xd8" and place + 4 <= len(content) and content[place] == 0xFF:
-        marker, (length,) = content[place + 1], struct.unpack(">H", content[place + 2 : place + 4])
-        if marker != 0xFF:
-            yield marker, place
-        if marker in _START_OF_FRAME:
-            return
-        # 0xFF before a marker is filling; all other markers up to the frame's start carry a length.
-        place += 1 if marker == 0xFF else 2 + length
+            raise UserError(
+                f"{instance.entry.path} declares {instance.rows} x {instance.columns} pixels, its "
+                f"compressed picture {size or 'none'}; expected the same; export it again"
+            )

@@ -37,8 +37,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read ({type(error).__name__}); expected a JSON file that hemobench wrote; "
-                        "check the path") from error
+        raise UserError(
+            f"{path} cannot be read ({type(error).__name__}); expected a JSON file that hemobench wrote; check the path"
+        ) from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds a {type(content).__name__}; expected a JSON object; check the path")
     return content

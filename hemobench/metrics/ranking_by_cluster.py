@@ -63,9 +63,7 @@ class ClusteredScores:
     """Positive and negative rows of each cluster, (2, C)."""
 
     @classmethod
-    def of(
-        cls, scores: ArrayLike, targets: ArrayLike, cluster: NDArray[np.intp], clusters: int
-    ) -> ClusteredScores:
+    def of(cls, scores: ArrayLike, targets: ArrayLike, cluster: NDArray[np.intp], clusters: int) -> ClusteredScores:
         """Sort scores (N,) with targets (N,) of 0 and 1; rows belong to cluster (N,) of 0..clusters-1.
 
         UserError as for RankedScores.

@@ -36,9 +36,7 @@ class Decoder(nn.Module):
     finer features (narrowed first), one convolution. widths: channels at strides 2, 4, 8 and 16. size: of the last
     convolution's kernel."""
 
-    def __init__(
-        self, channels: Sequence[int], outputs: int, widths: Sequence[int] = _WIDTHS, size: int = 1
-    ) -> None:
+    def __init__(self, channels: Sequence[int], outputs: int, widths: Sequence[int] = _WIDTHS, size: int = 1) -> None:
         super().__init__()
         coarser = [*widths[1:], channels[-1]]
         self.narrow = nn.ModuleList(nn.Conv2d(skip, width, 1) for skip, width in zip(channels, widths, strict=False))
@@ -123,8 +121,16 @@ class TimmUNet(nn.Module):
     """
 
     def __init__(
-        self, name: str, backbone: nn.Module, decoder: Decoder, in_channels: int, *, mirrored: bool = False,
-        context: int = 0, fine: bool = False, labelled: bool = False,
+        self,
+        name: str,
+        backbone: nn.Module,
+        decoder: Decoder,
+        in_channels: int,
+        *,
+        mirrored: bool = False,
+        context: int = 0,
+        fine: bool = False,
+        labelled: bool = False,
     ) -> None:
         super().__init__()
         self.name, self.backbone, self.decoder, self.in_channels = name, backbone, decoder, in_channels
@@ -197,8 +203,16 @@ def create_locating_classifier(
 
 
 def create_timm_unet(
-    name: str, in_channels: int, num_outputs: int, *, mirrored: bool = False, context: int = 0, fine: bool = False,
-    labelled: bool = False, prior: float | Sequence[float] | None = None, **options: Any,
+    name: str,
+    in_channels: int,
+    num_outputs: int,
+    *,
+    mirrored: bool = False,
+    context: int = 0,
+    fine: bool = False,
+    labelled: bool = False,
+    prior: float | Sequence[float] | None = None,
+    **options: Any,
 ) -> TimmUNet:
     """timm's `name` as the descending half of a U-Net; options as for `create_backbone` and `TimmUNet`.
 
@@ -224,8 +238,10 @@ def _decoder(name: str, backbone: Any, outputs: int, *, fine: bool = False) -> D
     stages = info if isinstance(info, list) else []
     strides = [stage["reduction"] for stage in stages]
     if strides != [2, 4, 8, 16, _STRIDE] or not hasattr(backbone, "forward_intermediates"):
-        raise UserError(f"{FAMILY}:{name} has features at strides {strides}; expected 2, 4, 8, 16, 32; take a "
-                        "convolutional backbone such as resnet10t")
+        raise UserError(
+            f"{FAMILY}:{name} has features at strides {strides}; expected 2, 4, 8, 16, 32; take a "
+            "convolutional backbone such as resnet10t"
+        )
     of_blood = _SUBPIXELS if fine else 1
     decoder = Decoder([stage["num_chs"] for stage in stages], outputs - 1 + of_blood, size=3 if fine else 1)
     nn.init.normal_(decoder.final.weight, std=0.01)

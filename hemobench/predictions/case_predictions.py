@@ -36,8 +36,7 @@ _MOST_PROCESSES = 6
 def answer_all(
     sources: Sequence[Predictions], dataset: Dataset, waiting: Sequence[int], jobs: int | None = None
 ) -> Iterator[tuple[int, list[Answer]]]:
-    """(place of a case, one answer a source) of the cases `waiting`, each read once, on all cores where there are many.
-    """
+    """(place of a case, one answer a source) of the cases `waiting`, each read once, on all cores where many."""
     jobs = min(usable_cores(), _MOST_PROCESSES) if jobs is None else jobs
     parts = ([source.part(number) for source in sources] for number in waiting)
     cases = [dataset.cases[number] for number in waiting]
@@ -54,8 +53,10 @@ def answer_all(
             found = pool.map(_answers, waiting, cases, parts)
             yield from zip(waiting, found, strict=True)
         except BrokenProcessPool as error:
-            raise UserError(f"a process that was measuring cases died ({jobs} ran at once), probably of too little "
-                            "memory; expected all to finish; run the command again, it goes on") from error
+            raise UserError(
+                f"a process that was measuring cases died ({jobs} ran at once), probably of too little "
+                "memory; expected all to finish; run the command again, it goes on"
+            ) from error
         except BaseException:
             # An interrupt should not wait for the cases that are still queued.
             pool.shutdown(wait=False, cancel_futures=True)
@@ -65,7 +66,9 @@ def answer_all(
 def lacking(source: Predictions, dataset: Dataset) -> dict[str, list[str]]:
     """By kind of answer, the studies that have none of it."""
     held: Mapping[str, Mapping[int, object]] = {
-        "masks": source.masks, "slices": source.slices, "studies": source.studies,
+        "masks": source.masks,
+        "slices": source.slices,
+        "studies": source.studies,
     }
     return {
         kind: [case.study_id for number, case in enumerate(dataset.cases) if number not in held[kind]]
@@ -81,8 +84,10 @@ def classes_of(source: Predictions) -> dict[str, tuple[str, ...]]:
         "slice": source.slice_classes or source.study_classes or outlined,
         "study": source.study_classes or source.slice_classes or outlined,
     }
-    return {level: tuple(name for name in CLASSES if name in names or (name == "any" and names))
-            for level, names in known.items()}
+    return {
+        level: tuple(name for name in CLASSES if name in names or (name == "any" and names))
+        for level, names in known.items()
+    }
 
 
 def _answers(number: int, case: Case, sources: Sequence[Predictions]) -> list[Answer]:
@@ -98,9 +103,7 @@ def _has_names(source: Predictions, number: int) -> bool:
     return any(not name.isdecimal() for name in source.slices.get(number, ()))
 
 
-def _answer(
-    number: int, case: Case, loaded: Loaded, source: Predictions, order: Sequence[str] | None
-) -> Answer:
+def _answer(number: int, case: Case, loaded: Loaded, source: Predictions, order: Sequence[str] | None) -> Answer:
     """One source's answer to a case; an error where it has none, or none that can be compared with anything."""
     fill = source.kinds if source.missing == EMPTY else frozenset[str]()
     try:
@@ -169,12 +172,16 @@ def _slices(
         names = [str(index) for index in range(1, depth + 1)]
     lost = [name for name in names if name not in rows]
     if lost:
-        raise UserError(f"{len(lost)} of {depth} slices have no answer (first: {lost[0]}); expected each, 0 the "
-                        "lowest; complete the table")
+        raise UserError(
+            f"{len(lost)} of {depth} slices have no answer (first: {lost[0]}); expected each, 0 the "
+            "lowest; complete the table"
+        )
     beyond = [name for name in rows if name not in names]
     if beyond and order is None:
-        raise UserError(f"answers for slice {beyond[0]} of {depth} slices; expected 0, the lowest, to {depth - 1}; "
-                        "correct the table")
+        raise UserError(
+            f"answers for slice {beyond[0]} of {depth} slices; expected 0, the lowest, to {depth - 1}; "
+            "correct the table"
+        )
     return np.stack([_in_classes(rows[name], source.slice_classes) for name in names])
 
 
@@ -199,8 +206,9 @@ def _outlined(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """What a mask says of its slices (D, 6) and of the study (6,): 0 where nothing is outlined, else from a half on the
     higher the more it is, so that what is outlined is called, and more of it ranks before less."""
-    counts = np.stack([(labels == label).sum(axis=(1, 2)) for label in LABEL_IDS.values()]
-                      + [(labels > 0).sum(axis=(1, 2))], axis=1)
+    counts = np.stack(
+        [(labels == label).sum(axis=(1, 2)) for label in LABEL_IDS.values()] + [(labels > 0).sum(axis=(1, 2))], axis=1
+    )
     amounts = counts * (loaded.image.voxel_volume_ml if spacing_known else _NOMINAL_ML)
 
     def score(millilitres: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -41,8 +41,10 @@ def read_dicom_seg(path: Path, ids: IdMap | None) -> Volume:
     except UserError:
         raise  # another object, or a segment that nobody can name
     except BROKEN_DICOM as error:
-        raise UserError(f"{path} cannot be read as a DICOM SEG ({type(error).__name__}); expected a whole one with "
-                        "positions; write it again, or as NIfTI") from error
+        raise UserError(
+            f"{path} cannot be read as a DICOM SEG ({type(error).__name__}); expected a whole one with "
+            "positions; write it again, or as NIfTI"
+        ) from error
 
 
 def seg_header(path: Path, ids: IdMap | None) -> tuple[list[str], set[int]]:
@@ -57,22 +59,28 @@ def seg_header(path: Path, ids: IdMap | None) -> tuple[list[str], set[int]]:
     except UserError:
         raise  # another object, or a segment that nobody can name
     except BROKEN_DICOM as error:
-        raise UserError(f"{path} cannot be read as DICOM ({type(error).__name__}); expected a whole DICOM SEG; write "
-                        "it again, or leave it out of the folder") from error
+        raise UserError(
+            f"{path} cannot be read as DICOM ({type(error).__name__}); expected a whole DICOM SEG; write "
+            "it again, or leave it out of the folder"
+        ) from error
 
 
 def _check_seg(dataset: Dataset, path: Path) -> None:
     if dataset.get("SOPClassUID") != SegmentationStorage:
-        raise UserError(f"{path} is a DICOM file but no segmentation; expected a DICOM SEG or NIfTI; leave it out of "
-                        "the folder")
+        raise UserError(
+            f"{path} is a DICOM file but no segmentation; expected a DICOM SEG or NIfTI; leave it out of the folder"
+        )
 
 
 def _meaning(segment: Dataset, ids: IdMap | None, path: Path) -> int:
     number = int(segment.SegmentNumber)
     if ids is not None:
         return int(ids.apply(np.asarray([number]), path)[0])
-    codes = [item for name in ("SegmentedPropertyTypeCodeSequence", "AnatomicRegionSequence")
-             for item in segment.get(name, [])]
+    codes = [
+        item
+        for name in ("SegmentedPropertyTypeCodeSequence", "AnatomicRegionSequence")
+        for item in segment.get(name, [])
+    ]
     words = " ".join([str(segment.get("SegmentLabel", "")), *(str(code.get("CodeMeaning", "")) for code in codes)])
     words = words.lower()
     named = [label for name, label in LABEL_IDS.items() if name in words]
@@ -80,8 +88,10 @@ def _meaning(segment: Dataset, ids: IdMap | None, path: Path) -> int:
         return named[0]
     if any(word in words for word in _BLOOD_WORDS):
         return UNTYPED
-    raise UserError(f"{path} has a segment {number} whose words name no haemorrhage; expected some; say what it stands "
-                    f"for in {IDS_FILE} or with --ids, by its number")
+    raise UserError(
+        f"{path} has a segment {number} whose words name no haemorrhage; expected some; say what it stands "
+        f"for in {IDS_FILE} or with --ids, by its number"
+    )
 
 
 def _label_map(dataset: Dataset, meanings: dict[int, int], path: Path) -> Volume:
@@ -99,8 +109,10 @@ def _label_map(dataset: Dataset, meanings: dict[int, int], path: Path) -> Volume
     places, step = _places(positions, np.cross(across, down), between, path)
     rows, columns = filled.shape[1:]
     if (places.max() + 1) * rows * columns > _MOST_VOXELS:
-        raise UserError(f"{path} spans {places.max() + 1} slices of {rows} x {columns}; expected at most "
-                        f"{_MOST_VOXELS:,} voxels; write it as NIfTI on the scan's grid")
+        raise UserError(
+            f"{path} spans {places.max() + 1} slices of {rows} x {columns}; expected at most "
+            f"{_MOST_VOXELS:,} voxels; write it as NIfTI on the scan's grid"
+        )
     labels = np.zeros((int(places.max()) + 1, rows, columns), dtype=np.uint8)
     for frame, group, place in zip(filled, own, places, strict=True):
         number = int(_group(group, shared, "SegmentIdentificationSequence").ReferencedSegmentNumber)
@@ -142,6 +154,8 @@ def _places(
     step = (final - first) / last
     away = np.linalg.norm(positions - first - places[:, None] * step, axis=1)
     if away.max() > _UNEVEN * spacing:
-        raise UserError(f"{path} has frames that lie {away.max():.1f} mm beside an even grid of {spacing:.1f} mm; "
-                        "expected even slices; write it as NIfTI on the scan's grid")
+        raise UserError(
+            f"{path} has frames that lie {away.max():.1f} mm beside an even grid of {spacing:.1f} mm; "
+            "expected even slices; write it as NIfTI on the scan's grid"
+        )
     return places, step

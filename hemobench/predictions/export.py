@@ -54,8 +54,14 @@ class Exported:
 
 
 def write_predictions(
-    dataset: Dataset, checkpoints: Sequence[Checkpoint], folder: Path, *, engine: str = "auto", flip_tta: bool = False,
-    strangers: bool = False, progress: Progress | None = None,
+    dataset: Dataset,
+    checkpoints: Sequence[Checkpoint],
+    folder: Path,
+    *,
+    engine: str = "auto",
+    flip_tta: bool = False,
+    strangers: bool = False,
+    progress: Progress | None = None,
 ) -> Exported:
     """Analyse every case of a data set and write the answers into `folder`, which `open_predictions` reads.
 
@@ -65,8 +71,10 @@ def write_predictions(
     """
     cases = _unknown_to(checkpoints, dataset) if strangers else dataset.cases
     if not cases:
-        raise UserError(f"all people of '{dataset.info.name}' are known to the networks; expected strangers; leave out "
-                        "--strangers, or choose other data")
+        raise UserError(
+            f"all people of '{dataset.info.name}' are known to the networks; expected strangers; leave out "
+            "--strangers, or choose other data"
+        )
     made_by = _made_by(dataset, cases, checkpoints, engine, flip_tta)
     claim = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode()).hexdigest()
     _check_folder(folder, made_by)
@@ -80,15 +88,22 @@ def write_predictions(
         answers = [journal.answers[number] for number in range(len(cases))]
     left_out = tuple(answer.error for answer in answers if answer.error is not None)
     if len(left_out) == len(cases):
-        raise UserError(f"none of {len(cases)} cases of '{dataset.info.name}' gave an answer (first: {left_out[0]}); "
-                        "expected some; check the data")
+        raise UserError(
+            f"none of {len(cases)} cases of '{dataset.info.name}' gave an answer (first: {left_out[0]}); "
+            "expected some; check the data"
+        )
     _write_tables(folder, cases, answers)
     _write_readings(folder, checkpoints)
     return Exported(len(cases) - len(left_out), left_out, int(made_by["seen"]))
 
 
 def _answer(
-    number: int, case: Case, loaded: Loaded | UserError, checkpoints: Sequence[Checkpoint], folder: Path, engine: str,
+    number: int,
+    case: Case,
+    loaded: Loaded | UserError,
+    checkpoints: Sequence[Checkpoint],
+    folder: Path,
+    engine: str,
     flip_tta: bool,
 ) -> Answer:
     """Analyse a case; its mask goes to disk, its probabilities into the answer, without any target."""
@@ -103,8 +118,9 @@ def _answer(
     if not report.study.probabilities:
         return Answer(number)
     slices = tuple(_logits(one.probabilities) for one in report.slices)
-    return Answer(number, SliceAnswer(slices, (), False, False),
-                  study=StudyAnswer(_logits(report.study.probabilities), (), False))
+    return Answer(
+        number, SliceAnswer(slices, (), False, False), study=StudyAnswer(_logits(report.study.probabilities), (), False)
+    )
 
 
 def _logits(probabilities: Mapping[str, float]) -> tuple[float, ...]:
@@ -114,13 +130,21 @@ def _logits(probabilities: Mapping[str, float]) -> tuple[float, ...]:
 
 def _write_tables(folder: Path, cases: Sequence[Case], answers: Sequence[Answer]) -> None:
     columns = [f"probability_{name}" for name in CLASSES]
-    by_slice = [[case.patient_id, case.study_id, index, *_written(row)]
-                for case, answer in zip(cases, answers, strict=True) if answer.slices is not None
-                for index, row in enumerate(answer.slices.logits)]
-    by_study = [[case.patient_id, case.study_id, *_written(answer.study.logits)]
-                for case, answer in zip(cases, answers, strict=True) if answer.study is not None]
-    for name, head, rows in ((SLICES, ["patient", "study", "slice"], by_slice),
-                             (STUDIES, ["patient", "study"], by_study)):
+    by_slice = [
+        [case.patient_id, case.study_id, index, *_written(row)]
+        for case, answer in zip(cases, answers, strict=True)
+        if answer.slices is not None
+        for index, row in enumerate(answer.slices.logits)
+    ]
+    by_study = [
+        [case.patient_id, case.study_id, *_written(answer.study.logits)]
+        for case, answer in zip(cases, answers, strict=True)
+        if answer.study is not None
+    ]
+    for name, head, rows in (
+        (SLICES, ["patient", "study", "slice"], by_slice),
+        (STUDIES, ["patient", "study"], by_study),
+    ):
         if rows:
             with replacing(folder / name) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([[*head, *columns], *rows])
@@ -145,8 +169,9 @@ def _thresholds(by_role: Mapping[str, Checkpoint]) -> dict[str, dict[str, float]
     classifier, segmenter = by_role.get("slice-classifier"), by_role.get("haemorrhage")
     if classifier is not None and segmenter is not None and segmenter.config.joint_with == classifier.config.name:
         joint = dict(zip(LEVELS, (JOINT_SLICE, JOINT_STUDY), strict=True))
-        return {level: {name: threshold_of(segmenter.config, own, name) for name in CLASSES}
-                for level, own in joint.items()}
+        return {
+            level: {name: threshold_of(segmenter.config, own, name) for name in CLASSES} for level, own in joint.items()
+        }
     decides = classifier or segmenter
     if decides is None:
         return {}
@@ -165,8 +190,14 @@ def _made_by(
     """Whose answers these are: networks, data, and how many of the people the networks know."""
     known = {case.patient_id for one in checkpoints for case in _known(one, dataset, cases)}
     return {
-        "schema": _SCHEMA, "version": hemobench.__version__, "data": dataset.info.name,
-        "fingerprint": dataset.fingerprint, "cases": len(cases), "engine": engine, "tta": flip_tta, "seen": len(known),
+        "schema": _SCHEMA,
+        "version": hemobench.__version__,
+        "data": dataset.info.name,
+        "fingerprint": dataset.fingerprint,
+        "cases": len(cases),
+        "engine": engine,
+        "tta": flip_tta,
+        "seen": len(known),
         "checkpoints": [{"role": one.config.role, "name": one.name, "sha256": one.sha256} for one in checkpoints],
     }
 
@@ -191,5 +222,7 @@ def _check_folder(folder: Path, made_by: Mapping[str, Any]) -> None:
         return
     held = read_json(folder / MADE_BY) if (folder / MADE_BY).is_file() else None
     if held != dict(made_by):
-        raise UserError(f"--masks {folder} holds other files, or answers of other networks or data; expected a new "
-                        "folder, or one of the same command; name another")
+        raise UserError(
+            f"--masks {folder} holds other files, or answers of other networks or data; expected a new "
+            "folder, or one of the same command; name another"
+        )

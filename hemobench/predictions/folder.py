@@ -84,14 +84,22 @@ class Predictions:
 
     def part(self, number: int) -> Predictions:
         """The same with the answers to one case alone: what a worker needs of it."""
-        return replace(self, **{
-            kind: {number: held[number]} if number in held else {}
-            for kind, held in (("masks", self.masks), ("slices", self.slices), ("studies", self.studies))
-        })  # type: ignore[arg-type]
+        return replace(
+            self,
+            **{
+                kind: {number: held[number]} if number in held else {}
+                for kind, held in (("masks", self.masks), ("slices", self.slices), ("studies", self.studies))
+            },
+        )  # type: ignore[arg-type]
 
 
 def open_predictions(
-    folder: Path, dataset: Dataset, *, name: str | None = None, ids: str | None = None, missing: str = COUNT,
+    folder: Path,
+    dataset: Dataset,
+    *,
+    name: str | None = None,
+    ids: str | None = None,
+    missing: str = COUNT,
     left_out: Sequence[Case] = (),
 ) -> Predictions:
     """The answers in a folder to the cases of a data set. ids: see `read_ids`. name: how they are called, by default
@@ -115,8 +123,9 @@ def open_predictions(
     masks, types, strangers, remarks = _match_masks(folder, found, names, dataset.cases, given)
     by_slice, by_study, strange_rows, more = _match_tables(tables, names, dataset)
     strangers += strange_rows
-    remarks += more + [f"{path.name} holds no probabilities and is left out" for path, table in read.items()
-                       if table is None]
+    remarks += more + [
+        f"{path.name} holds no probabilities and is left out" for path, table in read.items() if table is None
+    ]
     if not masks and by_slice is None and by_study is None:
         raise NothingFitsError(
             f"nothing in {folder} fits a case of '{dataset.info.name}' (there: {few(strangers, 3)}; cases: "
@@ -169,8 +178,10 @@ def _match_masks(
         if number >= len(cases):
             continue
         if number in paths:
-            raise UserError(f"{paths[number]} and {path} are both answers for {cases[number].study_id}; expected one; "
-                            "delete one, or keep them in folders of their own")
+            raise UserError(
+                f"{paths[number]} and {path} are both answers for {cases[number].study_id}; expected one; "
+                "delete one, or keep them in folders of their own"
+            )
         paths[number] = path
         labels |= present
     nifti = [path for path in paths.values() if not is_dicom(path)]
@@ -225,17 +236,21 @@ def _match_tables(
             else:
                 again, by_study[case] = case in by_study, row.values
             if again:
-                raise UserError(f"{table.path} line {row.line} answers again for {dataset.cases[case].study_id}; "
-                                "expected one answer a slice or study; delete one")
+                raise UserError(
+                    f"{table.path} line {row.line} answers again for {dataset.cases[case].study_id}; "
+                    "expected one answer a slice or study; delete one"
+                )
         strangers += [study for study, case in known.items() if case is None]
         if (by_slice and slices is not None) or (by_study and studies is not None):
             kind = "slices" if by_slice else "studies"
             raise UserError(f"{table.path} is a second table of {kind}; expected one; move the other away")
         slices = (by_slice, table.classes) if by_slice else slices
         studies = (by_study, table.classes) if by_study else studies
-        remarks += [] if "any" in table.classes or not (by_slice or by_study) else [
-            f"{table.path.name} has no column for any haemorrhage: the likeliest type stands for it"
-        ]
+        remarks += (
+            []
+            if "any" in table.classes or not (by_slice or by_study)
+            else [f"{table.path.name} has no column for any haemorrhage: the likeliest type stands for it"]
+        )
     return slices, studies, strangers, remarks
 
 

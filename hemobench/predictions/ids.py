@@ -48,8 +48,10 @@ class IdMap:
         unknown = [one for one in present if one != 0 and one not in self.ids]
         if unknown:
             known = ", ".join(str(one) for one in sorted(self.ids))
-            raise UnknownIdError(f"{path} has id {unknown[0]}; expected 0 or one of {known}; say what it stands for in "
-                            f"{IDS_FILE} or with --ids")
+            raise UnknownIdError(
+                f"{path} has id {unknown[0]}; expected 0 or one of {known}; say what it stands for in "
+                f"{IDS_FILE} or with --ids"
+            )
         found = np.zeros(labels.shape, dtype=np.uint8)
         for one in present:
             if self.ids.get(one, 0):
@@ -76,8 +78,9 @@ def read_ids(given: str | None, folder: Path) -> IdMap | None:
     path = Path(given) if given is not None else folder / IDS_FILE
     if not path.is_file():
         if given is not None:
-            raise UserError(f"--ids {given}; expected a YAML file or pairs such as 1=intraparenchymal,2=blood,3=none; "
-                            "correct it")
+            raise UserError(
+                f"--ids {given}; expected a YAML file or pairs such as 1=intraparenchymal,2=blood,3=none; correct it"
+            )
         return None
     content, _ = read_yaml(path)
     if not isinstance(content, Mapping):
@@ -96,8 +99,10 @@ def binary_or_ours(ids: set[int]) -> IdMap:
     if filled[0] >= 1 and filled[-1] <= len(SUBTYPES):
         return OURS
     shown = ", ".join(str(one) for one in filled[:8])
-    raise UserError(f"masks with ids {shown}; expected one id, or 1 to {len(SUBTYPES)} for {', '.join(SUBTYPES)}; say "
-                    f"what they stand for in {IDS_FILE} or with --ids")
+    raise UserError(
+        f"masks with ids {shown}; expected one id, or 1 to {len(SUBTYPES)} for {', '.join(SUBTYPES)}; say "
+        f"what they stand for in {IDS_FILE} or with --ids"
+    )
 
 
 def _pairs(text: str) -> dict[int, str]:
@@ -105,8 +110,9 @@ def _pairs(text: str) -> dict[int, str]:
     for part in text.split(","):
         number, equals, name = (piece.strip() for piece in part.partition("="))
         if not equals or not number.isdecimal() or int(number) in pairs:
-            raise UserError(f"--ids has '{printable(part)}'; expected each id once, as in 1=intraparenchymal,2=blood; "
-                            "correct it")
+            raise UserError(
+                f"--ids has '{printable(part)}'; expected each id once, as in 1=intraparenchymal,2=blood; correct it"
+            )
         pairs[int(number)] = name
     return pairs
 
@@ -119,8 +125,10 @@ def _map_of(pairs: Mapping[Any, Any], where: str) -> IdMap:
         # YAML reads "null" and "~" as nothing.
         ids[number] = _our_id(NO_BLOOD if name is None else name, where)
     if ids.get(0, 0) != 0 or not any(ids.values()):
-        raise UserError(f"{where} maps no id to blood, or 0 to it; expected 0 as background and one of {_EXPECTED} for "
-                        "another; correct it")
+        raise UserError(
+            f"{where} maps no id to blood, or 0 to it; expected 0 as background and one of {_EXPECTED} for "
+            "another; correct it"
+        )
     words = ", ".join(f"{number} {_name_of(ours)}" for number, ours in sorted(ids.items()) if number)
     return IdMap(ids, f"ids by {where if where.startswith('--') else Path(where).name}: {words}")
 

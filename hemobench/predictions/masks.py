@@ -33,14 +33,18 @@ def read_mask(path: Path, ids: IdMap | None, image: Volume) -> NDArray[np.uint8]
         assert ids is not None
         mask = raw.with_voxels(ids.apply(raw.voxels, path), LABEL_MAP)
         if not _alike(mask, image) and not _says_where(path):
-            raise UserError(f"{path} is {mask.shape} and does not say where it lies (neither sform nor qform), its "
-                            f"scan is {image.shape}; expected the scan's grid or a geometry; write it with the scan's "
-                            "header")
+            raise UserError(
+                f"{path} is {mask.shape} and does not say where it lies (neither sform nor qform), its "
+                f"scan is {image.shape}; expected the scan's grid or a geometry; write it with the scan's "
+                "header"
+            )
     if _alike(mask, image):
         return np.asarray(mask.voxels, dtype=np.uint8)
     if not _meet(mask, image):
-        raise UserError(f"{path} lies beside its scan ({_extent(mask)} mm, the scan {_extent(image)} mm); expected it "
-                        "in the scan; write it with the scan's header")
+        raise UserError(
+            f"{path} lies beside its scan ({_extent(mask)} mm, the scan {_extent(image)} mm); expected it "
+            "in the scan; write it with the scan's header"
+        )
     return np.asarray(mask.resampled_to(image.affine, image.shape).voxels, dtype=np.uint8)
 
 

@@ -25,7 +25,12 @@ _KINDS = {"masks": "mask", "slices": "answer by slice", "studies": "answer by st
 
 
 def evaluate_predictions(
-    predictions: Predictions, dataset: Dataset, folder: Path, *, again: bool = False, jobs: int | None = None,
+    predictions: Predictions,
+    dataset: Dataset,
+    folder: Path,
+    *,
+    again: bool = False,
+    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> Evaluation:
     """Measure predictions on the data set that they were opened for; writes metrics.json and predictions.csv into
@@ -50,7 +55,11 @@ def evaluate_predictions(
 
 
 def collect(
-    sources: Sequence[Predictions], journals: Sequence[Journal], dataset: Dataset, *, jobs: int | None = None,
+    sources: Sequence[Predictions],
+    journals: Sequence[Journal],
+    dataset: Dataset,
+    *,
+    jobs: int | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Fill the journal of each source; every case is read once for all that lack it."""
@@ -68,20 +77,31 @@ def subject_of(predictions: Predictions, dataset: Dataset) -> Subject:
     """Whose answers they are, how they are to be read and what a reader must know of them."""
     notes = [] if dataset.info.phantom else [TAUGHT_BY]
     if predictions.seen:
-        notes = [f"SEEN: {predictions.seen} of these people made the networks, says {MADE_BY}; these scores are no "
-                 "test"]
+        notes = [
+            f"SEEN: {predictions.seen} of these people made the networks, says {MADE_BY}; these scores are no test"
+        ]
     left_out = "are left out (--missing empty takes them for empty)"
     counted = "count as empty" if predictions.missing == EMPTY else left_out
     for kind, studies in lacking(predictions, dataset).items():
         if studies:
-            notes.append(f"MISSING: {len(studies)} of {len(dataset.cases)} cases have no {_KINDS[kind]} and {counted}: "
-                         f"{few(studies)}")
+            notes.append(
+                f"MISSING: {len(studies)} of {len(dataset.cases)} cases have no {_KINDS[kind]} and {counted}: "
+                f"{few(studies)}"
+            )
     notes += predictions.remarks
     if predictions.outlines_alone:
-        notes.append("slices and studies are called where something is outlined, and ranked by how much: nothing is "
-                     "said of calibration")
-    told = {"name": predictions.name, "revision": None, "sha256": predictions.fingerprint, "commit": "",
-            "version": hemobench.__version__, "kind": "predictions"}
+        notes.append(
+            "slices and studies are called where something is outlined, and ranked by how much: nothing is "
+            "said of calibration"
+        )
+    told = {
+        "name": predictions.name,
+        "revision": None,
+        "sha256": predictions.fingerprint,
+        "commit": "",
+        "version": hemobench.__version__,
+        "kind": "predictions",
+    }
     return Subject(predictions.name, told, rule_of(predictions), None, tuple(notes))
 
 
@@ -92,12 +112,25 @@ def rule_of(predictions: Predictions) -> Rule:
 
 def claim_of(predictions: Predictions, dataset: Dataset) -> str:
     """Changes with whatever the answers or their scores depend on."""
-    settings = [SCHEMA, "predictions", predictions.name, predictions.fingerprint, sorted(predictions.kinds),
-                dataset.fingerprint, predictions.missing, hemobench.__version__]
+    settings = [
+        SCHEMA,
+        "predictions",
+        predictions.name,
+        predictions.fingerprint,
+        sorted(predictions.kinds),
+        dataset.fingerprint,
+        predictions.missing,
+        hemobench.__version__,
+    ]
     return hashlib.sha256(json.dumps(settings).encode()).hexdigest()
 
 
 def speed_of(answers: Sequence[Answer], before: int, seconds: float) -> Mapping[str, Any]:
     """As the metrics of a checkpoint tell it."""
-    return {"engine": READ, "seconds": round(seconds, 3), "cases": len(answers) - before, "slices": 0,
-            "cases_before": before}
+    return {
+        "engine": READ,
+        "seconds": round(seconds, 3),
+        "cases": len(answers) - before,
+        "slices": 0,
+        "cases_before": before,
+    }

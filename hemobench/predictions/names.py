@@ -13,7 +13,8 @@ FILE_ENDINGS = (".nii.gz", ".nii", ".dcm", ".mgz", ".npz", ".zip", ".png", ".jpg
 # What tools put behind a case's name: nnU-Net's channel, and words for a mask, a prediction or the image itself.
 _ADDED = re.compile(
     r"[ ._-]+(0000|seg|segs|segm|segmentation|segmentations|mask|masks|pred|preds|prediction|predictions|label|labels|"
-    r"labelmap|out|output|result|blood|haemorrhage|hemorrhage|ich|image|img|ct|scan)$", re.IGNORECASE,
+    r"labelmap|out|output|result|blood|haemorrhage|hemorrhage|ich|image|img|ct|scan)$",
+    re.IGNORECASE,
 )
 _SHOWN = 5
 
@@ -45,8 +46,10 @@ class CaseNames:
                 meant = known.get(name, set())
                 if len(meant) > 1:
                     listed = ", ".join(printable(self._cases[one].study_id) for one in sorted(meant)[:_SHOWN])
-                    raise UserError(f"{given} may be about {len(meant)} cases ({listed}); expected the name of one; "
-                                    "rename it to the study's id")
+                    raise UserError(
+                        f"{given} may be about {len(meant)} cases ({listed}); expected the name of one; "
+                        "rename it to the study's id"
+                    )
                 if meant:
                     return min(meant)
         return None

@@ -69,19 +69,24 @@ def read_table(path: Path) -> Table | None:
     if not columns:
         return None
     if study is None:
-        raise UserError(f"{path} has no column that names the study (its columns: {', '.join(header)[:200]}); expected "
-                        "one called study, scan, id or image; rename it")
+        raise UserError(
+            f"{path} has no column that names the study (its columns: {', '.join(header)[:200]}); expected "
+            "one called study, scan, id or image; rename it"
+        )
     rows: dict[tuple[str, str], Row] = {}
     for line, fields in read_rows(path, (study, *([number] if number else []), *columns.values())):
         key = (fields[0].strip(), _slice_number(fields[1], path, line) if number else "")
         given = fields[2:] if number else fields[1:]
         if not any(text.strip() for text in given):
             continue  # a scan that its tool gave no answer to, which is one without an answer here
-        values = tuple(_probability(text, column, path, line) for column, text in zip(columns.values(), given,
-                                                                                     strict=True))
+        values = tuple(
+            _probability(text, column, path, line) for column, text in zip(columns.values(), given, strict=True)
+        )
         if key in rows:
-            raise UserError(f"{path} line {line} has {_told(key)} again (first in line {rows[key].line}); expected one "
-                            "answer for it; delete one")
+            raise UserError(
+                f"{path} line {line} has {_told(key)} again (first in line {rows[key].line}); expected one "
+                "answer for it; delete one"
+            )
         rows[key] = Row(values, line)
     return Table(path, tuple(columns), number is not None, rows)
 
@@ -91,21 +96,29 @@ def _long_table(path: Path, header: Sequence[str]) -> Table:
     for line, (name, text) in read_rows(path, header):
         match = _LONG.fullmatch(name.strip())
         if match is None:
-            raise UserError(f"{path} line {line} has ID '{printable(name[:60])}'; expected <image>_<type> with one of "
-                            f"{', '.join(CLASSES)}; correct it")
+            raise UserError(
+                f"{path} line {line} has ID '{printable(name[:60])}'; expected <image>_<type> with one of "
+                f"{', '.join(CLASSES)}; correct it"
+            )
         row, value = found.setdefault(match["image"], {}), _probability(text, header[1], path, line)
         # Challenges' own tables repeat some lines.
         if match["name"] in row and row[match["name"]][0] != value:
-            raise UserError(f"{path} line {line} has {printable(name[:60])} again (first in line "
-                            f"{row[match['name']][1]}); expected it once; delete one")
+            raise UserError(
+                f"{path} line {line} has {printable(name[:60])} again (first in line "
+                f"{row[match['name']][1]}); expected it once; delete one"
+            )
         row[match["name"]] = value, line
     classes = tuple(name for name in CLASSES if all(name in row for row in found.values()))
     for image, row in found.items():
         if len(row) != len(classes):
-            raise UserError(f"{path} has {', '.join(row)} of {printable(image)} and less of others; expected the same "
-                            "types of each; complete it")
-    rows = {(image, ""): Row(tuple(row[name][0] for name in classes), min(line for _, line in row.values()))
-            for image, row in found.items()}
+            raise UserError(
+                f"{path} has {', '.join(row)} of {printable(image)} and less of others; expected the same "
+                "types of each; complete it"
+            )
+    rows = {
+        (image, ""): Row(tuple(row[name][0] for name in classes), min(line for _, line in row.values()))
+        for image, row in found.items()
+    }
     return Table(path, classes, False, rows)
 
 
@@ -115,8 +128,9 @@ def _class_column(path: Path, header: Sequence[str], name: str, taken: Sequence[
     for form in (_plain, _bare):
         matching = [column for column in free if form(column) in _CLASS_NAMES[name]]
         if len(matching) > 1:
-            raise UserError(f"{path} has the columns {' and '.join(matching)}; expected one of {name}; rename the "
-                            "other")
+            raise UserError(
+                f"{path} has the columns {' and '.join(matching)}; expected one of {name}; rename the other"
+            )
         if matching:
             return matching[0]
     return None
@@ -144,16 +158,20 @@ def _probability(text: str, column: str, path: Path, line: int) -> float:
     except ValueError:
         value = math.nan
     if not 0 <= value <= 1:
-        raise UserError(f"{path} line {line} has {printable(column)} '{printable(text[:40])}'; expected a probability "
-                        "from 0 to 1; correct it")
+        raise UserError(
+            f"{path} line {line} has {printable(column)} '{printable(text[:40])}'; expected a probability "
+            "from 0 to 1; correct it"
+        )
     return value
 
 
 def _slice_number(text: str, path: Path, line: int) -> str:
     number = whole(text)
     if not (number.isascii() and number.isdigit()):
-        raise UserError(f"{path} line {line} has slice '{printable(text[:40])}'; expected a whole number from 0, the "
-                        "lowest slice; correct it")
+        raise UserError(
+            f"{path} line {line} has slice '{printable(text[:40])}'; expected a whole number from 0, the "
+            "lowest slice; correct it"
+        )
     return str(int(number))
 
 
@@ -163,6 +181,8 @@ def _told(key: tuple[str, str]) -> str:
 
 def list_tables(folder: Path) -> Iterator[Path]:
     """CSV and TSV files directly in a folder, sorted."""
-    yield from sorted(path for path in folder.iterdir()
-                      if path.suffix.lower() in (".csv", ".tsv") and path.is_file() and not path.name.startswith("."))
-
+    yield from sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in (".csv", ".tsv") and path.is_file() and not path.name.startswith(".")
+    )

@@ -54,9 +54,14 @@ class Measured:
 
     def to_mapping(self) -> dict[str, Any]:
         """JSON-able form."""
-        return {"data": self.data, "phantom": self.phantom, "patients": self.patients, "cases": self.cases,
-                "metrics": {name: dict(score) for name, score in self.metrics.items()},
-                "auroc_any_of_slice_position": None if self.position is None else dict(self.position)}
+        return {
+            "data": self.data,
+            "phantom": self.phantom,
+            "patients": self.patients,
+            "cases": self.cases,
+            "metrics": {name: dict(score) for name, score in self.metrics.items()},
+            "auroc_any_of_slice_position": None if self.position is None else dict(self.position),
+        }
 
 
 def metrics_mapping(measured: Sequence[Measured]) -> dict[str, Any]:
@@ -65,7 +70,10 @@ def metrics_mapping(measured: Sequence[Measured]) -> dict[str, Any]:
 
 
 def write_card(
-    config: CheckpointConfig, description: str, parameters: int, measured: Sequence[Measured],
+    config: CheckpointConfig,
+    description: str,
+    parameters: int,
+    measured: Sequence[Measured],
     sections: Sequence[str] = (),
 ) -> str:
     """The README.md of a checkpoint, with the Hub's metadata on top. `measured`: the test patients, then others.
@@ -110,8 +118,10 @@ def _smoothing_words(config: CheckpointConfig) -> str:
     """How slices speak for each other and for their study, where they do."""
     words = ""
     if config.context_mm:
-        words += (f" Before that a slice's logits are averaged with its neighbours', by Gaussian weights of "
-                  f"{config.context_mm:g} mm standard deviation.")
+        words += (
+            f" Before that a slice's logits are averaged with its neighbours', by Gaussian weights of "
+            f"{config.context_mm:g} mm standard deviation."
+        )
     if config.study_slices > 1:
         words += f" A study is judged by the mean logit of its {config.study_slices} highest slices."
     return words
@@ -126,27 +136,35 @@ def _short(commit: str) -> str:
 def _input_words(config: CheckpointConfig) -> str:
     view = config.view
     if isinstance(view, ClassificationView):
-        shape = (f"Axial slices as {view.size} x {view.size} pixels, one channel for each of the windows "
-                 f"{', '.join(view.windows)}; a picture without Hounsfield units fills all of them.")
+        shape = (
+            f"Axial slices as {view.size} x {view.size} pixels, one channel for each of the windows "
+            f"{', '.join(view.windows)}; a picture without Hounsfield units fills all of them."
+        )
     else:
         spacing = " x ".join(f"{length:g}" for length in view.spacing_mm)
         window = f"through the window {view.window}" if view.window else "between its percentiles 0.5 and 99.5"
         own = ", the scan's own slices or thinner ones averaged to at most that" if view.own_slices else ""
         shape = f"Volumes at {spacing} mm (slice, row, column){own}, {window}, cut in the plane to the head."
-    return (f"{shape} Values from 0 (black) to 1 (white), without further normalisation. Outputs, in this order: "
-            f"{', '.join(config.outputs)}.")
+    return (
+        f"{shape} Values from 0 (black) to 1 (white), without further normalisation. Outputs, in this order: "
+        f"{', '.join(config.outputs)}."
+    )
 
 
 def _data_words(training: Any) -> str:
     patients = training["patients"]
     beside = "".join(f" {words}." for words in training.get("beside", ()))
     if "folds" in training:
-        return (f"{training['data']}: {patients['train']} patients, all of whom taught this network.{beside} Measured "
-                f"below are {training['folds']} networks of the same recipe, each on the patients that it did not see.")
+        return (
+            f"{training['data']}: {patients['train']} patients, all of whom taught this network.{beside} Measured "
+            f"below are {training['folds']} networks of the same recipe, each on the patients that it did not see."
+        )
     counts = f"{patients['train']} to train, {patients['validation']} to validate, {patients['test']} to test"
     if training.get("generated", training["phantom"]):
-        shared = "" if training.get("split_by_anatomy") else (
-            "; the three groups share anatomies, so the test says little about other heads"
+        shared = (
+            ""
+            if training.get("split_by_anatomy")
+            else ("; the three groups share anatomies, so the test says little about other heads")
         )
         alone = ", no patient data at all" if training["phantom"] else ""
         known = "" if training["phantom"] else f" In all it learned from {training['taught_by']}."
@@ -164,8 +182,12 @@ def _table(measured: Measured, role: str) -> str:
     kind = "PHANTOM patients" if measured.phantom else "real patients"
     masks = any(name.startswith("dice_") for name in measured.metrics)
     cases = "scans" if masks or "auroc_any" not in measured.metrics else "slices"
-    lines = [f"{measured.patients} {kind} of {measured.data} ({role}), {measured.cases} {cases}:", "",
-             "| metric | value | 95% interval |", "|---|---|---|"]
+    lines = [
+        f"{measured.patients} {kind} of {measured.data} ({role}), {measured.cases} {cases}:",
+        "",
+        "| metric | value | 95% interval |",
+        "|---|---|---|",
+    ]
     scores = dict(measured.metrics)
     if measured.position is not None:
         scores["auroc_any of slice position, no image"] = measured.position

@@ -32,8 +32,12 @@ class CardFiles:
 
 
 def card_files(
-    run: Path, result: RunResult, config: CheckpointConfig, asked: Sequence[tuple[Predictions, Examples]],
-    datasets: Sequence[Dataset], masks: Masks,
+    run: Path,
+    result: RunResult,
+    config: CheckpointConfig,
+    asked: Sequence[tuple[Predictions, Examples]],
+    datasets: Sequence[Dataset],
+    masks: Masks,
 ) -> CardFiles:
     """History and curve of a run, and the failures among the first phantoms that its network was asked about.
 
@@ -50,15 +54,20 @@ def card_files(
         page.quantize(64).save(buffer, format="PNG", optimize=True)
         files[TRAINING_PICTURE] = buffer.getvalue()
         numbers = f" The numbers are in [{HISTORY_TABLE}]({HISTORY_TABLE})." if HISTORY_TABLE in files else ""
-        sections.append(f"## Loss curve\n\n![Loss and {result.config.monitor} over {len(result.history)} epochs]"
-                        f"({TRAINING_PICTURE})\n\nOf the network that ships, epoch {result.best_epoch} of "
-                        f"{len(result.history)} was kept.{numbers}")
+        sections.append(
+            f"## Loss curve\n\n![Loss and {result.config.monitor} over {len(result.history)} epochs]"
+            f"({TRAINING_PICTURE})\n\nOf the network that ships, epoch {result.best_epoch} of "
+            f"{len(result.history)} was kept.{numbers}"
+        )
     return CardFiles(files, tuple(sections))
 
 
 def _failures(
-    files: dict[str, bytes], config: CheckpointConfig, asked: Sequence[tuple[Predictions, Examples]],
-    datasets: Sequence[Dataset], masks: Masks,
+    files: dict[str, bytes],
+    config: CheckpointConfig,
+    asked: Sequence[tuple[Predictions, Examples]],
+    datasets: Sequence[Dataset],
+    masks: Masks,
 ) -> str:
     """Words on the failures; their picture goes into `files`."""
     for (predictions, examples), dataset in zip(asked, datasets, strict=True):
@@ -67,14 +76,20 @@ def _failures(
         if isinstance(predictions, SlicePredictions):
             threshold = threshold_of(config, "slice", "any")
             found = classifier_failures(predictions, dataset, threshold)
-            how = ("Left the slice, right the truth, or the bone window where there is no blood. Misses are bleeding "
-                   "patients whose likeliest slice is the least likely, at the slice with most of their blood")
+            how = (
+                "Left the slice, right the truth, or the bone window where there is no blood. Misses are bleeding "
+                "patients whose likeliest slice is the least likely, at the slice with most of their blood"
+            )
         else:
             found = segmenter_failures(predictions, examples, masks)
-            how = ("Left the truth, right the answer, on the network's grid, at the slice with most that is wrong. "
-                   "Misses are the cases of which the least share was found")
+            how = (
+                "Left the truth, right the answer, on the network's grid, at the slice with most that is wrong. "
+                "Misses are the cases of which the least share was found"
+            )
         files[FAILURES_PICTURE] = draw_failures(found, config.name, dataset.info.name, config.role)
-        return (f"![The worst misses and the worst false alarms]({FAILURES_PICTURE})\n\nThe worst among the phantoms "
-                f"that were measured ({dataset.info.name}), none of them a patient. {how}; false alarms are the "
-                "patients in whom it saw most where there is none.")
+        return (
+            f"![The worst misses and the worst false alarms]({FAILURES_PICTURE})\n\nThe worst among the phantoms "
+            f"that were measured ({dataset.info.name}), none of them a patient. {how}; false alarms are the "
+            "patients in whom it saw most where there is none."
+        )
     return _NO_PHANTOMS

@@ -80,8 +80,14 @@ def _draw_chart(
         at = round(place(best_epoch, low)[0])
         canvas.tick(at, top, bottom, FAINT)
         near_end = at > (left + right) / 2
-        canvas.text(at + (-5 if near_end else 5), top - 14, f"kept: epoch {best_epoch}", 12, FAINT,
-                    anchor="ra" if near_end else "la")
+        canvas.text(
+            at + (-5 if near_end else 5),
+            top - 14,
+            f"kept: epoch {best_epoch}",
+            12,
+            FAINT,
+            anchor="ra" if near_end else "la",
+        )
     canvas.text(left, bottom + 10, "epoch 1", 12, FAINT)
     canvas.text(right, bottom + 10, f"{last_epoch:.0f}", 12, FAINT, anchor="ra")
 

@@ -21,8 +21,9 @@ from hemobench.evaluation.slice_position import position_predictions
 from hemobench.inference.checkpoint import Checkpoint, open_checkpoint, write_checkpoint
 from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.torch_engine import TorchEngine
-from hemobench.models import context_of, count_parameters
+from hemobench.models import count_parameters
 from hemobench.models.timm_unet import LocatingClassifier
+from hemobench.release.calling import Called, answers_to, fit_called, masks_of
 from hemobench.release.card import Measured, metrics_mapping, write_card
 from hemobench.release.card_files import card_files
 from hemobench.release.joint_rule import BothAnswers, classifier_answers, fit_joint, joint_by_others, with_joint
@@ -43,51 +44,35 @@ from hemobench.release.out_of_fold import (
     settled_by_others,
 )
 from hemobench.release.outline_page import outline_page
-from hemobench.release.own_grid import pooled_dice_on_scans
 from hemobench.release.phantom_contrast import contrast_section
 from hemobench.release.recipes import Recipe
-from hemobench.training.batches import BatchSource
 from hemobench.training.config import TrainConfig
 from hemobench.training.crossfit import CrossFitted, joined
-from hemobench.training.evaluate import (
-    Stopwatch,
-    case_scores,
-    mean_dice_by_confidence,
-    pooled_dice_by_threshold,
-    slice_predictions,
-)
 from hemobench.training.experiment import load_model
-from hemobench.training.hardware import plan_compute, to_layout
-from hemobench.training.problem import Problem, outputs_of, pose_problem
+from hemobench.training.hardware import plan_compute
+from hemobench.training.problem import outputs_of
 from hemobench.training.result import CaseScores, RunResult, SlicePredictions
-from hemobench.views.view import SegmentationView
 
-VOXEL_RULE = (
-    "a voxel is called from the probability on that gives the largest Dice over all voxels of the validation patients "
-    "together, those without a lesion included"
-)
-LESION_RULE = (
-    "a lesion is kept where its likeliest voxel reaches the probability that gives the largest mean Dice over the "
-    "validation patients, a patient without blood in whom anything is called counting as 0"
-)
 FOLD_CHECKPOINT = "checkpoint"
 """In the run of each fold of a segmenter."""
-_CONFIDENCES = (0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Called:
-    """Probabilities from which a voxel is called, in a piece whose likeliest voxel reaches `least`."""
-
-    voxel: float = 0.5
-    least: float = 0.0
 
 
 def export_run(
-    run: Path, output: Path, recipe: Recipe, examples: Examples, split: Split, *, data: str, command: str,
-    datasets: Sequence[Dataset], people: People | None = None, others: Sequence[Examples] = (),
-    crossfitted: CrossFitted | None = None, beside: Mapping[str, Any] | None = None,
-    beside_run: Path | None = None, progress: Callable[[int, int], None] | None = None,
+    run: Path,
+    output: Path,
+    recipe: Recipe,
+    examples: Examples,
+    split: Split,
+    *,
+    data: str,
+    command: str,
+    datasets: Sequence[Dataset],
+    people: People | None = None,
+    others: Sequence[Examples] = (),
+    crossfitted: CrossFitted | None = None,
+    beside: Mapping[str, Any] | None = None,
+    beside_run: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Checkpoint:
     """Write the checkpoint folder of a finished run on `examples` and `split`.
 
@@ -104,22 +89,11 @@ def export_run(
     Raises: UserError where the run is not finished.
     """
     result = RunResult.load(run)
-    model, config = load_model(run)
-    model, config = _to_ship(model, config)
-    assert config.view is not None
-    training = {
-        "recipe": recipe.name, "data": data, "phantom": result.phantom, "patients": result.patients,
-        "seed": result.seed, "commit": result.commit, "command": command, "hemobench": result.version,
-        "seconds": round(result.timings["train_seconds"], 1), "hardware": dict(result.hardware),
-        "best_epoch": result.best_epoch, "config": result.config.to_mapping(), **(beside or {}),
-    }
+    model, config = _to_ship(*load_model(run))
+    training = {"recipe": recipe.name, "data": data, "command": command, **_facts(result), **(beside or {})}
     if crossfitted is not None:
         training["folds"] = len(crossfitted.folds)
-    undecided = CheckpointConfig(
-        name=output.name, role=recipe.role, task=config.task, model=config.model,
-        model_options={k: v for k, v in config.model_options.items() if k != "prior"},
-        in_channels=config.view.channels, outputs=outputs_of(config), view=config.view, training=training,
-    )
+    undecided = _undecided(output.name, recipe.role, config, training)
     if crossfitted is None:
         judged = _judged_by_split(model, config, result, examples, datasets, split)
     elif crossfitted.out_of_fold is None:
@@ -129,8 +103,13 @@ def export_run(
         judged = _judged_slices(crossfitted, crossfitted.out_of_fold, examples)
     decision = judged.decision
     checkpoint_config = dataclasses.replace(
-        undecided, calibration=decision.calibration, thresholds=decision.thresholds, threshold_rule=decision.words,
-        context_mm=decision.context_mm, study_slices=decision.study_slices, **judged.joint,
+        undecided,
+        calibration=decision.calibration,
+        thresholds=decision.thresholds,
+        threshold_rule=decision.words,
+        context_mm=decision.context_mm,
+        study_slices=decision.study_slices,
+        **judged.joint,
     )
     measured, answers = [judged.measured], [(judged.answers, examples)]
     for other in others:
@@ -138,16 +117,56 @@ def export_run(
         predictions, blind = _on_others(model, config, other, judged.called, decision, taught)
         measured.append(measure(predictions, other, blind))
         answers.append((predictions, other))
-    masks = partial(_masks, model, config, judged.called)
-    shown = card_files(run, result, checkpoint_config, answers, datasets, masks)
-    sections = (*judged.sections, *_phantom_sections(model, checkpoint_config, config, datasets, progress))
-    sections = (*sections, *shown.sections)
+    shown = card_files(
+        run, result, checkpoint_config, answers, datasets, partial(masks_of, model, config, judged.called)
+    )
+    sections = (
+        *judged.sections, *_phantom_sections(model, checkpoint_config, config, datasets, progress), *shown.sections
+    )  # fmt: skip
     card = write_card(checkpoint_config, recipe.description, count_parameters(model), measured, sections)
     write_checkpoint(
-        output, model, checkpoint_config, metrics_mapping(measured), card, commit=result.commit, command=command,
-        people=people, attached={**judged.files, **shown.files},
+        output,
+        model,
+        checkpoint_config,
+        metrics_mapping(measured),
+        card,
+        commit=result.commit,
+        command=command,
+        people=people,
+        attached={**judged.files, **shown.files},
     )
     return open_checkpoint(output)
+
+
+def _facts(result: RunResult) -> dict[str, Any]:
+    """What a checkpoint says of the run that made it."""
+    return {
+        "phantom": result.phantom,
+        "patients": result.patients,
+        "seed": result.seed,
+        "commit": result.commit,
+        "hemobench": result.version,
+        "seconds": round(result.timings["train_seconds"], 1),
+        "hardware": dict(result.hardware),
+        "best_epoch": result.best_epoch,
+        "config": result.config.to_mapping(),
+    }
+
+
+def _undecided(name: str, role: str, config: TrainConfig, training: Mapping[str, Any]) -> CheckpointConfig:
+    """A checkpoint's description before it has a rule."""
+    assert config.view is not None
+    return CheckpointConfig(
+        name=name,
+        role=role,
+        task=config.task,
+        model=config.model,
+        model_options={k: v for k, v in config.model_options.items() if k != "prior"},
+        in_channels=config.view.channels,
+        outputs=outputs_of(config),
+        view=config.view,
+        training=training,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -156,7 +175,7 @@ class _Judged:
     the answers themselves, and what the card says and shows of them."""
 
     decision: DecisionRule
-    called: _Called
+    called: Called
     measured: Measured
     answers: SlicePredictions | CaseScores
     sections: tuple[str, ...] = ()
@@ -165,22 +184,26 @@ class _Judged:
 
 
 def _judged_by_split(
-    model: torch.nn.Module, config: TrainConfig, result: RunResult, examples: Examples, datasets: Sequence[Dataset],
+    model: torch.nn.Module,
+    config: TrainConfig,
+    result: RunResult,
+    examples: Examples,
+    datasets: Sequence[Dataset],
     split: Split,
 ) -> _Judged:
     """The rule of the validation patients, measured on the test patients."""
     taught, asked = examples.rows_of(split.train), examples.rows_of(split.test)
     if isinstance(result.validation, CaseScores):
-        called, words = _called(model, config, examples, datasets, split)
+        called, words = fit_called(model, config, examples, datasets, split)
         name = outputs_of(config)[0]
         levels = {"voxel": {name: called.voxel}} | ({"lesion": {name: called.least}} if called.least else {})
-        masks = _predictions(model, config, examples, asked, called)
+        masks = answers_to(model, config, examples, asked, called)
         return _Judged(DecisionRule({}, levels, words), called, measure(masks, examples, None), masks)
     assert isinstance(result.test, SlicePredictions)
     decision = fit_rule(result.validation, _steps_mm(examples, examples.rows_of(split.validation)))
     test = settled(result.test, _steps_mm(examples, asked), decision)
     blind = position_predictions(examples, taught, examples, asked)
-    return _Judged(decision, _Called(), measure(test, examples, blind), test)
+    return _Judged(decision, Called(), measure(test, examples, blind), test)
 
 
 def _judged_slices(crossfitted: CrossFitted, answers: SlicePredictions, examples: Examples) -> _Judged:
@@ -191,18 +214,22 @@ def _judged_slices(crossfitted: CrossFitted, answers: SlicePredictions, examples
     asks = [(examples.rows_of(split.train), examples.rows_of(split.test)) for split, _ in crossfitted.folds]
     blind = joined([position_predictions(examples, learnt, examples, rows) for learnt, rows in asks], examples)
     test = _settled_by_others(crossfitted, answers, steps_mm)
-    return _Judged(decision, _Called(), measure(test, examples, blind, ranked), test)
+    return _Judged(decision, Called(), measure(test, examples, blind, ranked), test)
 
 
 def _judged_outlines(
-    crossfitted: CrossFitted, config: CheckpointConfig, examples: Examples, dataset: Dataset,
-    beside: tuple[str, Path] | None, progress: Callable[[int, int], None] | None,
+    crossfitted: CrossFitted,
+    config: CheckpointConfig,
+    examples: Examples,
+    dataset: Dataset,
+    beside: tuple[str, Path] | None,
+    progress: Callable[[int, int], None] | None,
 ) -> _Judged:
     """The rule of all out-of-fold answers of a segmenter, measured by the rules of the other folds, at the scans' own
     voxels; with a classifier (its name and its crossfit's run) also that of both together."""
     unseen = answer_out_of_fold(crossfitted, config, dataset.cases, progress)
     decision = fit_all(unseen, np.ones(len(unseen.folds), dtype=np.bool_))
-    called = _Called(decision.thresholds["voxel"]["any"], decision.thresholds["lesion"]["any"])
+    called = Called(decision.thresholds["voxel"]["any"], decision.thresholds["lesion"]["any"])
     ranked = smoothed_over_slices(unseen.slices, unseen.steps_mm, decision.context_mm)
     of_slices = measure(settled_by_others(unseen), examples, None, ranked)
     scores: dict[str, Any] = {}
@@ -234,8 +261,13 @@ def _write_folds(crossfitted: CrossFitted, config: CheckpointConfig, unseen: Out
         assert run.directory is not None
         rule = fit_all(unseen, unseen.folds != number)
         decided = dataclasses.replace(
-            config, name=f"{config.name} fold {number + 1}", calibration=rule.calibration, thresholds=rule.thresholds,
-            threshold_rule=rule.words, context_mm=rule.context_mm, study_slices=rule.study_slices,
+            config,
+            name=f"{config.name} fold {number + 1}",
+            calibration=rule.calibration,
+            thresholds=rule.thresholds,
+            threshold_rule=rule.words,
+            context_mm=rule.context_mm,
+            study_slices=rule.study_slices,
         )
         write_checkpoint(
             run.directory / FOLD_CHECKPOINT, load_model(run.directory)[0], decided, {"schema": 1, "metrics": {}},
@@ -245,7 +277,10 @@ def _write_folds(crossfitted: CrossFitted, config: CheckpointConfig, unseen: Out
 
 
 def _phantom_sections(
-    model: torch.nn.Module, config: CheckpointConfig, trained: TrainConfig, datasets: Sequence[Dataset],
+    model: torch.nn.Module,
+    config: CheckpointConfig,
+    trained: TrainConfig,
+    datasets: Sequence[Dataset],
     progress: Callable[[int, int], None] | None,
 ) -> tuple[str, ...]:
     """Of a network that outlines blood: the first phantoms that it was measured on, by what can be seen of them."""
@@ -270,12 +305,16 @@ def _to_ship(model: torch.nn.Module, config: TrainConfig) -> tuple[torch.nn.Modu
 
 
 def _on_others(
-    model: torch.nn.Module, config: TrainConfig, other: Examples, called: _Called, decision: DecisionRule,
+    model: torch.nn.Module,
+    config: TrainConfig,
+    other: Examples,
+    called: Called,
+    decision: DecisionRule,
     taught_by: tuple[Examples, NDArray[np.int64]],
 ) -> tuple[SlicePredictions | CaseScores, SlicePredictions | None]:
     """Answers to data that the run never saw, and those of slice positions alone where they are of slices."""
     rows = np.arange(len(other))
-    predictions = _predictions(model, config, other, rows, called)
+    predictions = answers_to(model, config, other, rows, called)
     if isinstance(predictions, CaseScores):
         return predictions, None
     return settled(predictions, _steps_mm(other, rows), decision), position_predictions(*taught_by, other, rows)
@@ -295,58 +334,3 @@ def _settled_by_others(
         rule = fit_rule(selected(answers, ~own), steps_mm[~own])
         probabilities[own] = settled(selected(answers, own), steps_mm[own], rule).probabilities
     return dataclasses.replace(answers, probabilities=probabilities)
-
-
-def _predictions(
-    model: torch.nn.Module, config: TrainConfig, examples: Examples, rows: NDArray[np.int64], called: _Called
-) -> SlicePredictions | CaseScores:
-    """The network's answers on rows of any examples, in the precision it was trained in; masks as they are called."""
-    problem, source, precision = _asked(model, config, examples)
-    with precision:
-        if config.task == "classification":
-            return slice_predictions(model, problem, examples, source, rows, 32, Stopwatch())
-        return case_scores(model, problem, examples, source, rows, Stopwatch(), called.voxel, called.least)[0]
-
-
-def _masks(
-    model: torch.nn.Module, config: TrainConfig, called: _Called, examples: Examples, rows: NDArray[np.int64]
-) -> dict[int, NDArray[np.uint8]]:
-    problem, source, precision = _asked(model, config, examples)
-    with precision:
-        return case_scores(model, problem, examples, source, rows, Stopwatch(), called.voxel, called.least)[1]
-
-
-def _called(
-    model: torch.nn.Module, config: TrainConfig, examples: Examples, datasets: Sequence[Dataset], split: Split
-) -> tuple[_Called, str]:
-    """How masks are called, and the rule in words: of blood VOXEL_RULE and LESION_RULE; a brain has ventricles, surely
-    one piece, and on the scans that they are measured on."""
-    rows = examples.rows_of(split.validation)
-    problem, source, precision = _asked(model, config, examples)
-    if not problem.typed and datasets:
-        cases = [case for case in datasets[0].cases if case.patient_id in split.validation]
-        assert isinstance(config.view, SegmentationView)
-        context, device = context_of(config.model, config.model_options), torch.device("cpu")
-        engine = TorchEngine(model, context, plan_compute(config.precision, device).precision, device)
-        thresholds, dice = pooled_dice_on_scans(engine, config.view, cases)
-        return _Called(float(thresholds[dice.argmax()])), f"{VOXEL_RULE}, at the scans' own voxels"
-    with precision:
-        thresholds, dice = pooled_dice_by_threshold(model, problem, source, rows)
-        threshold = float(thresholds[dice.argmax()])
-        candidates = [0.0, *(least for least in _CONFIDENCES if least > threshold)]
-        if len(candidates) == 1:
-            return _Called(threshold), VOXEL_RULE
-        by_case = mean_dice_by_confidence(model, problem, source, rows, threshold, candidates)
-    least = candidates[int(by_case.argmax())]
-    return _Called(threshold, least), f"{VOXEL_RULE}; {LESION_RULE}" if least else VOXEL_RULE
-
-
-def _asked(
-    model: torch.nn.Module, config: TrainConfig, examples: Examples
-) -> tuple[Problem, BatchSource, torch.autocast]:
-    device = torch.device("cpu")
-    plan = plan_compute(config.precision, device)
-    to_layout(model, plan.channels_last)
-    problem = pose_problem(config, examples)
-    source = BatchSource(examples, problem.targets, device, channels_last=plan.channels_last, types=problem.types)
-    return problem, source, torch.autocast("cpu", torch.bfloat16, enabled=plan.precision == "bf16")

@@ -89,10 +89,14 @@ def _missed_study(pictures: SlicePictures, probabilities: NDArray[np.float64], t
     said = "missed" if highest < threshold else "called"
     slices = counted(int(pictures.label_map.any(axis=(1, 2)).sum()), "slice")
     return Failure(
-        ((pictures.axial(index, _TILE, _HEIGHT, labels=False), f"slice {slice_number(index)}"),
-         (pictures.axial(index, _TILE, _HEIGHT), "truth")),
-        (f"{_types(pictures)}, {_millilitres(pictures.volume.voxel_volume_ml, pictures.label_map > 0)}, {slices}",
-         f"{said}: here {probabilities[index, -1]:.2f}, at most {highest:.2f}"),
+        (
+            (pictures.axial(index, _TILE, _HEIGHT, labels=False), f"slice {slice_number(index)}"),
+            (pictures.axial(index, _TILE, _HEIGHT), "truth"),
+        ),
+        (
+            f"{_types(pictures)}, {_millilitres(pictures.volume.voxel_volume_ml, pictures.label_map > 0)}, {slices}",
+            f"{said}: here {probabilities[index, -1]:.2f}, at most {highest:.2f}",
+        ),
     )
 
 
@@ -102,10 +106,11 @@ def _alarming_study(pictures: SlicePictures, probabilities: NDArray[np.float64],
     said = "false alarm" if highest >= threshold else "not called"
     likeliest = SUBTYPES[int(probabilities[index, :-1].argmax())]
     return Failure(
-        ((pictures.axial(index, _TILE, _HEIGHT, labels=False), f"slice {slice_number(index)}"),
-         (pictures.axial(index, _TILE, _HEIGHT, labels=False, window="bone"), "bone window")),
-        (f"no blood; taken for {likeliest} {probabilities[index, :-1].max():.2f}",
-         f"{said}: here {highest:.2f}"),
+        (
+            (pictures.axial(index, _TILE, _HEIGHT, labels=False), f"slice {slice_number(index)}"),
+            (pictures.axial(index, _TILE, _HEIGHT, labels=False, window="bone"), "bone window"),
+        ),
+        (f"no blood; taken for {likeliest} {probabilities[index, :-1].max():.2f}", f"{said}: here {highest:.2f}"),
     )
 
 
@@ -150,8 +155,10 @@ def _outlined_case(
     told = f"{amount} of {_millilitres(voxel_ml, truth > 0)} missed" if missing else f"{amount} outlined where none is"
     kinds = _types(true) if examples.view.target == "subtypes" else examples.view.suffix.replace("any", "blood")
     return Failure(
-        ((true.axial(index, _TILE, _HEIGHT), f"slice {slice_number(index)}, truth"),
-         (answer.axial(index, _TILE, _HEIGHT), "answer")),
+        (
+            (true.axial(index, _TILE, _HEIGHT), f"slice {slice_number(index)}, truth"),
+            (answer.axial(index, _TILE, _HEIGHT), "answer"),
+        ),
         (told, f"truth: {kinds if truth.any() else 'none'}"),
     )
 

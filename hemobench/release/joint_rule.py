@@ -63,13 +63,13 @@ def classifier_answers(run: Path, wanted: SlicePredictions) -> SlicePredictions:
 
     Raises: UserError where the folder holds none, or they are of other slices.
     """
-    parts = [
-        RunResult.load(folder).test for folder in sorted(run.glob("fold-*")) if (folder / RESULT_FILE).is_file()
-    ]
+    parts = [RunResult.load(folder).test for folder in sorted(run.glob("fold-*")) if (folder / RESULT_FILE).is_file()]
     tables = [part for part in parts if isinstance(part, SlicePredictions)]
     if not tables:
-        raise UserError(f"{run} has no folds of a slice classifier; expected those of a recipe with folds; train it, "
-                        "or leave `beside` out of the recipe")
+        raise UserError(
+            f"{run} has no folds of a slice classifier; expected those of a recipe with folds; train it, "
+            "or leave `beside` out of the recipe"
+        )
     place = {
         key: (table, row) for table in tables
         for row, key in enumerate(zip(table.study_ids.tolist(), table.slice_indices.tolist(), strict=True))
@@ -77,8 +77,9 @@ def classifier_answers(run: Path, wanted: SlicePredictions) -> SlicePredictions:
     keys = list(zip(wanted.study_ids.tolist(), wanted.slice_indices.tolist(), strict=True))
     missing = sum(key not in place for key in keys)
     if missing:
-        raise UserError(f"{run} has no answer to {missing} of {len(keys)} slices; expected the same data; train it "
-                        "again on them")
+        raise UserError(
+            f"{run} has no answer to {missing} of {len(keys)} slices; expected the same data; train it again on them"
+        )
     probabilities = np.stack([place[key][0].probabilities[place[key][1]] for key in keys])
     return dataclasses.replace(wanted, probabilities=probabilities)
 
@@ -151,9 +152,7 @@ def joint_by_others(answers: BothAnswers, folds: NDArray[np.int64]) -> JointAnsw
     )  # fmt: skip
 
 
-def calibrated_logits(
-    logits: NDArray[np.float64], pairs: Mapping[str, tuple[float, float]]
-) -> NDArray[np.float64]:
+def calibrated_logits(logits: NDArray[np.float64], pairs: Mapping[str, tuple[float, float]]) -> NDArray[np.float64]:
     """Logits (N, 6) by the pairs of each class."""
     slopes, offsets = np.asarray([pairs[name] for name in CLASSES]).T
     return np.asarray(logits * slopes + offsets)

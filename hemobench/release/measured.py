@@ -19,20 +19,38 @@ JOINT = "_joint"
 """Ending of the metrics of a segmenter that judges together with a slice classifier."""
 Studies = tuple[NDArray[np.float64], NDArray[np.uint8], NDArray[np.str_]]
 _SLICE_METRICS = (
-    "auroc_any", "auroc_macro", *(f"auroc_{name}" for name in CLASSES[:-1]), "ap_any", "logloss_rsna", "brier_any",
-    "ece_any", "sens_at_spec90_any",
+    "auroc_any",
+    "auroc_macro",
+    *(f"auroc_{name}" for name in CLASSES[:-1]),
+    "ap_any",
+    "logloss_rsna",
+    "brier_any",
+    "ece_any",
+    "sens_at_spec90_any",
 )
 _STUDY_METRICS = ("auroc_any", "auroc_macro")
 _BY_ORDER = ("auroc_", "ap_", "sens_at_spec")
 _CASE_METRICS = (
-    "dice", "sensitivity", "precision", "nsd_2mm", "hd95_mm", "lesion_f1", "abs_volume_error_ml", "missed",
-    "false_alarm", "lesion_sensitivity", "false_lesions",
+    "dice",
+    "sensitivity",
+    "precision",
+    "nsd_2mm",
+    "hd95_mm",
+    "lesion_f1",
+    "abs_volume_error_ml",
+    "missed",
+    "false_alarm",
+    "lesion_sensitivity",
+    "false_lesions",
 )
 
 
 def measure(
-    predictions: SlicePredictions | CaseScores, asked: Examples, blind: SlicePredictions | None,
-    ranked: SlicePredictions | None = None, studies: Studies | None = None,
+    predictions: SlicePredictions | CaseScores,
+    asked: Examples,
+    blind: SlicePredictions | None,
+    ranked: SlicePredictions | None = None,
+    studies: Studies | None = None,
 ) -> Measured:
     """Metrics of predictions on examples `asked`, with 95% intervals by patient.
 
@@ -53,16 +71,12 @@ def measure(
             statistics[name] = classification_statistic(name, values, predictions.targets)
         logits, targets, study_patients = studies or of_studies(ranked or predictions)
         for name in _STUDY_METRICS:
-            of_study[f"{name}_study"] = _score(
-                classification_statistic(name, expit(logits), targets), study_patients
-            )
+            of_study[f"{name}_study"] = _score(classification_statistic(name, expit(logits), targets), study_patients)
         if blind is not None:
             at_height = classification_statistic("auroc_any", blind.probabilities, blind.targets)
             position = _score(at_height, blind.patient_ids)
     scores = {name: _score(statistic, patient_ids) for name, statistic in statistics.items()} | of_study
-    return Measured(
-        asked.dataset, asked.phantom, len(np.unique(patient_ids)), len(patient_ids), scores, position
-    )
+    return Measured(asked.dataset, asked.phantom, len(np.unique(patient_ids)), len(patient_ids), scores, position)
 
 
 def call_metrics(
@@ -86,5 +100,10 @@ def _reported(name: str) -> bool:
 
 def _score(statistic: WeightedStatistic, patient_ids: NDArray[np.str_]) -> dict[str, Any]:
     interval = patient_bootstrap(statistic, patient_ids, resamples=1000)
-    return {"mean": interval.estimate, "ci": [interval.low, interval.high], "sd_seeds": None, "n": 1,
-            "undefined": statistic.undefined}
+    return {
+        "mean": interval.estimate,
+        "ci": [interval.low, interval.high],
+        "sd_seeds": None,
+        "n": 1,
+        "undefined": statistic.undefined,
+    }

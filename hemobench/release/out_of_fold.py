@@ -194,14 +194,16 @@ def overlap_by_others(found: OutOfFold, config: CheckpointConfig) -> CaseScores:
         assert truth is not None
         per_voxel_ml = _scaled(one.case, loaded).voxel_volume_ml
         volumes = {
-            "volume_ml_true_any": truth.sum() * per_voxel_ml, "volume_ml_pred_any": (labels > 0).sum() * per_voxel_ml
+            "volume_ml_true_any": truth.sum() * per_voxel_ml,
+            "volume_ml_pred_any": (labels > 0).sum() * per_voxel_ml,
         }
         tables.append({**table, **volumes})
     names = list(dict.fromkeys(name for table in tables for name in table))
     values = {name: np.asarray([table.get(name, np.nan) for table in tables], dtype=np.float64) for name in names}
     cases = [one.case for one in found.answers]
     return CaseScores(
-        values, np.asarray([case.patient_id for case in cases], dtype=np.str_),
+        values,
+        np.asarray([case.patient_id for case in cases], dtype=np.str_),
         np.asarray([case.study_id for case in cases], dtype=np.str_),
     )
 

@@ -53,7 +53,9 @@ def outline_page(scores: CaseScores) -> OutlinePage:
     clean = found[healthy]
     words = (
         f"{int((clean > 0).sum())} of {int(healthy.sum())} patients without blood have something outlined, "
-        f"{np.median(clean):.1f} mL in the median and {clean.max():.1f} mL at most. " if healthy.any() else ""
+        f"{np.median(clean):.1f} mL in the median and {clean.max():.1f} mL at most. "
+        if healthy.any()
+        else ""
     )
     return OutlinePage((
         "## By size\n\n" + "\n".join(lines) + f"\n\n{words}Volumes: {agreement.bias:+.1f} mL in the mean, limits of "
@@ -76,14 +78,30 @@ def _drawn(
     ticks = even_ticks(0.0, float(means.max()), 5)
     lines = (agreement.low, agreement.bias, agreement.high)
     reach = [value for value in (*differences, *lines) if math.isfinite(value)]
-    _chart(canvas, (_LEFT + wide + _GUTTER, wide), "outlined less true, mL", "mean of both, mL", means, differences,
-           [(tick, f"{tick:g}") for tick in ticks], (min(reach), max(reach)), lines)
+    _chart(
+        canvas,
+        (_LEFT + wide + _GUTTER, wide),
+        "outlined less true, mL",
+        "mean of both, mL",
+        means,
+        differences,
+        [(tick, f"{tick:g}") for tick in ticks],
+        (min(reach), max(reach)),
+        lines,
+    )
     return canvas.finished(_HEIGHT)
 
 
 def _chart(
-    canvas: Canvas, across: tuple[int, int], title: str, axis: str, x: NDArray[np.float64], y: NDArray[np.float64],
-    marks: Sequence[tuple[float, str]], reach: tuple[float, float], lines: Sequence[float],
+    canvas: Canvas,
+    across: tuple[int, int],
+    title: str,
+    axis: str,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    marks: Sequence[tuple[float, str]],
+    reach: tuple[float, float],
+    lines: Sequence[float],
 ) -> None:
     left, right = across[0], across[0] + across[1]
     bottom = _HEIGHT - _BOTTOM

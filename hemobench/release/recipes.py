@@ -68,9 +68,14 @@ def load_recipe(name: str) -> Recipe:
         train, validation, test = (float(part) for part in split.get("fractions", (1, 0, 0)))
         stream = content.get("stream")
         return Recipe(
-            name=path.stem, description=" ".join(str(content["description"]).split()), role=str(content["role"]),
-            data=dict(content["data"]), fractions=(train, validation, test), split_seed=int(split["seed"]),
-            config=TrainConfig.from_mapping(content["training"]).resolved(), folds=folds,
+            name=path.stem,
+            description=" ".join(str(content["description"]).split()),
+            role=str(content["role"]),
+            data=dict(content["data"]),
+            fractions=(train, validation, test),
+            split_seed=int(split["seed"]),
+            config=TrainConfig.from_mapping(content["training"]).resolved(),
+            folds=folds,
             start=None if content.get("start") is None else str(content["start"]),
             stream=None if stream is None else dict(stream),
             beside=None if content.get("beside") is None else str(content["beside"]),
@@ -78,8 +83,10 @@ def load_recipe(name: str) -> Recipe:
     except UserError:
         raise  # of the training options, which it names
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"recipe {path} is incomplete ({type(error).__name__}: {error}); expected "
-                        f"{', '.join(_NEEDED)} and split or folds as in the shipped ones; correct it") from error
+        raise UserError(
+            f"recipe {path} is incomplete ({type(error).__name__}: {error}); expected "
+            f"{', '.join(_NEEDED)} and split or folds as in the shipped ones; correct it"
+        ) from error
 
 
 def stream_of(recipe: Recipe, anatomies: str, groups: tuple[str, ...] | None) -> StreamSpec | None:

@@ -37,8 +37,10 @@ def start_of(recipe: Recipe, given: Path | None, run: Path) -> Path | None:
     if (folder / EVERYBODY / RESULT_FILE).is_file():
         folder /= EVERYBODY  # of a recipe with folds, the network that ships
     if not (folder / RESULT_FILE).is_file():
-        raise UserError(f"recipe {recipe.name} begins with a finished run of {recipe.start}, and {folder} is none; "
-                        f"train it first (hemobench recipe {recipe.start}), or give --start FOLDER")
+        raise UserError(
+            f"recipe {recipe.name} begins with a finished run of {recipe.start}, and {folder} is none; "
+            f"train it first (hemobench recipe {recipe.start}), or give --start FOLDER"
+        )
     return folder
 
 
@@ -46,8 +48,10 @@ def _laid_out(checkpoint: Path, folder: Path) -> Path:
     """A checkpoint's weights, and whom they know, as a run leaves them."""
     opened = open_checkpoint(checkpoint)
     if opened.people is None:
-        raise UserError(f"checkpoint {checkpoint} does not say whom it learnt from; expected {PEOPLE}, so that nobody "
-                        "is tested whom it knows; export it again")
+        raise UserError(
+            f"checkpoint {checkpoint} does not say whom it learnt from; expected {PEOPLE}, so that nobody "
+            "is tested whom it knows; export it again"
+        )
     header = {"checkpoint": opened.name, "sha256": opened.sha256}
     # Written once: a run is told by the bytes of what it begins with, and safetensors orders a header as it likes.
     if not (folder / BEST).is_file() or load_tensors(folder / BEST)[1] != header:

@@ -257,4 +257,3 @@ def _row_means(values: FloatArray) -> FloatArray:
 def _ranks(values: FloatArray, higher_is_better: bool) -> NDArray[np.int64]:
     cost = np.where(np.isfinite(values), -values if higher_is_better else values, np.inf)
     return np.asarray(rankdata(cost, method="min", axis=0), dtype=np.int64)
-

@@ -82,9 +82,7 @@ def _pooled(tables: list[FloatArray]) -> tuple[float, float, float]:
     return residual, of_seed, of_patient / patients if patients else float("nan")
 
 
-def _tables(
-    values: ArrayLike, patients: ArrayLike, seeds: ArrayLike, folds: ArrayLike | None
-) -> list[FloatArray]:
+def _tables(values: ArrayLike, patients: ArrayLike, seeds: ArrayLike, folds: ArrayLike | None) -> list[FloatArray]:
     """One table (seeds, patients) a fold."""
     scores, people, runs = np.asarray(values, dtype=np.float64), np.asarray(patients), np.asarray(seeds)
     fold_of = np.zeros(scores.shape, dtype=np.intp) if folds is None else np.asarray(folds)

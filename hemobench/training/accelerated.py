@@ -29,7 +29,9 @@ def optimizer_for(config: TrainConfig, model: nn.Module, device: torch.device) -
     """Adam or AdamW, as the config says."""
     kind = torch.optim.AdamW if config.optimizer == "adamw" else torch.optim.Adam
     return kind(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay,
+        model.parameters(),
+        lr=config.learning_rate,
+        weight_decay=config.weight_decay,
         fused=device.type in ("cpu", "cuda"),
     )
 

@@ -25,8 +25,15 @@ class BatchSource:
     """
 
     def __init__(
-        self, examples: Examples, targets: NDArray[np.uint8], device: torch.device, *, channels_last: bool = False,
-        types: int = 0, masks: NDArray[np.uint8] | None = None, context: int | None = None,
+        self,
+        examples: Examples,
+        targets: NDArray[np.uint8],
+        device: torch.device,
+        *,
+        channels_last: bool = False,
+        types: int = 0,
+        masks: NDArray[np.uint8] | None = None,
+        context: int | None = None,
     ) -> None:
         self.device, self.channels_last, self.types, self.context = device, channels_last, types, context
         self.images = torch.from_numpy(examples.images)
@@ -70,9 +77,7 @@ class BatchSource:
         images, moved = augment(images, masks, PRESETS[augmentation], generator)
         return batch_layout(images, self.channels_last), self._as_targets(targets if moved is None else moved)
 
-    def _located(
-        self, rows: NDArray[np.int64], preset: Augmentation, generator: torch.Generator
-    ) -> tuple[Tensor, ...]:
+    def _located(self, rows: NDArray[np.int64], preset: Augmentation, generator: torch.Generator) -> tuple[Tensor, ...]:
         index = torch.from_numpy(np.ascontiguousarray(rows))
         assert self.masks is not None
         images, targets = self.whole(rows)

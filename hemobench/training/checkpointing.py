@@ -36,18 +36,24 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}
             if metadata.get("hemobench") != FORMAT:
-                raise UserError(f"checkpoint {path} has format {metadata.get('hemobench')!r}; expected {FORMAT!r}; "
-                                "train it again")
+                raise UserError(
+                    f"checkpoint {path} has format {metadata.get('hemobench')!r}; expected {FORMAT!r}; train it again"
+                )
             return {name: stream.get_tensor(name) for name in stream.keys()}, json.loads(metadata["header"])  # noqa: SIM118
     except UserError:
         raise
     except (OSError, SafetensorError, ValueError, KeyError) as error:
-        raise UserError(f"checkpoint {path} cannot be read ({type(error).__name__}); expected a safetensors file of "
-                        "hemobench; train again without --resume") from error
+        raise UserError(
+            f"checkpoint {path} cannot be read ({type(error).__name__}); expected a safetensors file of "
+            "hemobench; train again without --resume"
+        ) from error
 
 
 def save_training_state(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, header: dict[str, Any],
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    header: dict[str, Any],
     mean: nn.Module | None = None,
 ) -> None:
     """Everything the next epoch depends on: weights, their running mean, optimizer state, random generators, and the
@@ -73,9 +79,9 @@ def load_training_state(
     tensors, header = load_tensors(path)
     for network, prefix in ((model, "model/"), (mean, "mean/")):
         if network is not None:
-            network.load_state_dict({
-                name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)
-            })
+            network.load_state_dict(
+                {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+            )
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

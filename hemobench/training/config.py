@@ -104,30 +104,40 @@ class TrainConfig:
         if not self.learning_rate > 0:
             raise UserError(f"learning_rate is {self.learning_rate}; expected a number above 0; give e.g. 0.0002")
         if self.weight_decay < 0 or (self.gradient_clip is not None and not self.gradient_clip > 0):
-            raise UserError(f"weight_decay is {self.weight_decay} and gradient_clip {self.gradient_clip}; expected at "
-                            "least 0 and above 0; give such numbers")
+            raise UserError(
+                f"weight_decay is {self.weight_decay} and gradient_clip {self.gradient_clip}; expected at "
+                "least 0 and above 0; give such numbers"
+            )
         if not 0 <= self.stream_share <= 1 or (self.stream_share and self.steps_per_epoch is None):
-            raise UserError(f"stream_share is {self.stream_share} and steps_per_epoch {self.steps_per_epoch}; expected "
-                            "0 to 1, and steps where it is above 0: a stream has no end; correct them")
+            raise UserError(
+                f"stream_share is {self.stream_share} and steps_per_epoch {self.steps_per_epoch}; expected "
+                "0 to 1, and steps where it is above 0: a stream has no end; correct them"
+            )
         if not 0 <= self.seed < 2**31:
             raise UserError(f"seed is {self.seed}; expected a whole number from 0 to 2147483647; give one")
         if not 0 <= self.average < 1:
             raise UserError(f"average is {self.average}; expected at least 0 and below 1, such as 0.99; correct it")
         if self.sampling in ("by-size", "slices") and self.task == "classification":
-            raise UserError(f"sampling {self.sampling} for classification; it is for masks of volumes; use shuffled or "
-                            "balanced")
+            raise UserError(
+                f"sampling {self.sampling} for classification; it is for masks of volumes; use shuffled or balanced"
+            )
         expected = ClassificationView if self.task == "classification" else SegmentationView
         if self.view is not None and not isinstance(self.view, expected):
-            raise UserError(f"view is a {type(self.view).__name__}; task '{self.task}' expects a "
-                            f"{expected.__name__}; give that one")
+            raise UserError(
+                f"view is a {type(self.view).__name__}; task '{self.task}' expects a {expected.__name__}; give that one"
+            )
         if self.patch is not None and self.task == "classification":
             raise UserError("patch is given for classification; only volumes are cropped; leave patch out")
         if self.augment in _transplanting() and self.sampling != "slices":
-            raise UserError(f"augment {self.augment} with sampling {self.sampling}; clots are set into single slices "
-                            "of volumes with masks; use sampling slices, or another preset")
+            raise UserError(
+                f"augment {self.augment} with sampling {self.sampling}; clots are set into single slices "
+                "of volumes with masks; use sampling slices, or another preset"
+            )
         if self.sampling == "slices" and (self.patch is not None or self.context is None):
-            raise UserError(f"sampling slices with model '{self.model}' and patch {self.patch}; expected a slice-wise "
-                            "network (unet2d, unet2.5d, timm-unet:<backbone>) and whole slices; change one of them")
+            raise UserError(
+                f"sampling slices with model '{self.model}' and patch {self.patch}; expected a slice-wise "
+                "network (unet2d, unet2.5d, timm-unet:<backbone>) and whole slices; change one of them"
+            )
 
     @property
     def context(self) -> int | None:
@@ -213,8 +223,9 @@ def read_options(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"config {path} cannot be read ({type(error).__name__}); expected a YAML file; check its "
-                        "path") from error
+        raise UserError(
+            f"config {path} cannot be read ({type(error).__name__}); expected a YAML file; check its path"
+        ) from error
     except yaml.YAMLError as error:
         place = " ".join(str(error).split())
         raise UserError(f"config {path} is no YAML ({place}); expected `key: value` lines; correct it") from error
@@ -229,7 +240,11 @@ def _choices() -> dict[str, tuple[str, ...]]:
     from hemobench.augment import PRESETS
 
     return {
-        "task": TASKS, "optimizer": OPTIMIZERS, "schedule": SCHEDULES, "sampling": SAMPLINGS, "precision": PRECISIONS,
+        "task": TASKS,
+        "optimizer": OPTIMIZERS,
+        "schedule": SCHEDULES,
+        "sampling": SAMPLINGS,
+        "precision": PRECISIONS,
         "augment": tuple(PRESETS),
     }
 
@@ -295,7 +310,19 @@ def _three(value: Any) -> tuple[int, ...]:
     return sizes
 
 
-_COERCE = {"int": _whole, "float": _number, "bool": _truth, "str": _text, "Mapping[str, Any]": _options,
-           "tuple[int, int, int]": _three}
-_EXPECTED = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text",
-             "Mapping[str, Any]": "options as a mapping", "tuple[int, int, int]": "three sizes (slices, rows, columns)"}
+_COERCE = {
+    "int": _whole,
+    "float": _number,
+    "bool": _truth,
+    "str": _text,
+    "Mapping[str, Any]": _options,
+    "tuple[int, int, int]": _three,
+}
+_EXPECTED = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "str": "text",
+    "Mapping[str, Any]": "options as a mapping",
+    "tuple[int, int, int]": "three sizes (slices, rows, columns)",
+}

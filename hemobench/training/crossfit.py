@@ -61,7 +61,13 @@ def crossfit(
         if progress is not None:
             progress.say("everybody teaches")
         final = run_experiment(
-            config, examples, everybody(cases, seed), output / EVERYBODY, stream=stream, start=start, progress=progress,
+            config,
+            examples,
+            everybody(cases, seed),
+            output / EVERYBODY,
+            stream=stream,
+            start=start,
+            progress=progress,
             tested=False,
         )
     answers = joined([run.test for _, run in answered], examples) if config.task == "classification" else None
@@ -69,8 +75,16 @@ def crossfit(
 
 
 def train_folds(
-    config: TrainConfig, examples: Examples, cases: Sequence[Case], output: Path, *, folds: int, seed: int,
-    stream: StreamSpec | None = None, start: Path | None = None, fold_starts: Path | None = None,
+    config: TrainConfig,
+    examples: Examples,
+    cases: Sequence[Case],
+    output: Path,
+    *,
+    folds: int,
+    seed: int,
+    stream: StreamSpec | None = None,
+    start: Path | None = None,
+    fold_starts: Path | None = None,
     progress: Reporter | None = None,
 ) -> tuple[tuple[Split, RunResult], ...]:
     """The folds of `crossfit` alone, where a network of everybody is there already."""
@@ -79,8 +93,16 @@ def train_folds(
 
 
 def _folds(
-    config: TrainConfig, examples: Examples, cases: Sequence[Case], output: Path, folds: int, seed: int,
-    stream: StreamSpec | None, start: Path | None, fold_starts: Path | None, progress: Reporter | None,
+    config: TrainConfig,
+    examples: Examples,
+    cases: Sequence[Case],
+    output: Path,
+    folds: int,
+    seed: int,
+    stream: StreamSpec | None,
+    start: Path | None,
+    fold_starts: Path | None,
+    progress: Reporter | None,
 ) -> tuple[tuple[Split, RunResult], ...]:
     splits = kfold_by_patient(cases, folds=folds, validation_fraction=0.0, seed=seed)
     answered = []
@@ -112,8 +134,10 @@ def _kept(stream: StreamSpec | None, config: TrainConfig, runs: Sequence[Path]) 
 def _of_same_fold(run: Path, split: Split) -> Path:
     """A finished run, made sure that it learned from the same patients and no others."""
     if RunResult.load(run).split_fingerprint != split.fingerprint:
-        raise UserError(f"{run} learned from other patients than this fold's; expected the same folds of the same data "
-                        "set, so that nobody is asked whom it knows; train it again on this data")
+        raise UserError(
+            f"{run} learned from other patients than this fold's; expected the same folds of the same data "
+            "set, so that nobody is asked whom it knows; train it again on this data"
+        )
     return run
 
 

@@ -51,8 +51,13 @@ def answers(
 
 
 def slice_predictions(
-    model: nn.Module, problem: Problem, examples: Examples, source: BatchSource, rows: NDArray[np.int64],
-    batch_size: int, watch: Stopwatch,
+    model: nn.Module,
+    problem: Problem,
+    examples: Examples,
+    source: BatchSource,
+    rows: NDArray[np.int64],
+    batch_size: int,
+    watch: Stopwatch,
 ) -> SlicePredictions:
     """A classifier's probabilities on these rows beside their targets."""
     parts = [
@@ -67,8 +72,12 @@ def _slice_table(
 ) -> SlicePredictions:
     probabilities = np.concatenate(parts) if parts else np.zeros((0, problem.num_outputs), dtype=np.float32)
     return SlicePredictions(
-        probabilities, np.asarray(problem.targets[rows]), examples.patient_ids[rows], examples.study_ids[rows],
-        examples.slice_indices[rows], exclusive=problem.exclusive,
+        probabilities,
+        np.asarray(problem.targets[rows]),
+        examples.patient_ids[rows],
+        examples.study_ids[rows],
+        examples.slice_indices[rows],
+        exclusive=problem.exclusive,
     )
 
 
@@ -82,8 +91,14 @@ def slice_metrics(predictions: SlicePredictions) -> dict[str, float]:
 
 
 def case_scores(
-    model: nn.Module, problem: Problem, examples: Examples, source: BatchSource, rows: NDArray[np.int64],
-    watch: Stopwatch, threshold: float = THRESHOLD, least: float = 0.0,
+    model: nn.Module,
+    problem: Problem,
+    examples: Examples,
+    source: BatchSource,
+    rows: NDArray[np.int64],
+    watch: Stopwatch,
+    threshold: float = THRESHOLD,
+    least: float = 0.0,
 ) -> tuple[CaseScores, dict[int, NDArray[np.uint8]]]:
     """All segmentation metrics of each case, and the predicted masks (D, H, W) by row, as np.packbits leaves them.
 
@@ -138,9 +153,7 @@ def pooled_dice_by_threshold(
     return dice_by_threshold(counts)
 
 
-def counts_by_bin(
-    probability: NDArray[np.floating], truth: NDArray[np.bool_], bins: int
-) -> NDArray[np.float64]:
+def counts_by_bin(probability: NDArray[np.floating], truth: NDArray[np.bool_], bins: int) -> NDArray[np.float64]:
     """How many voxels, of background and of foreground, have a probability in each of `bins` bins: (2, bins)."""
     place = (probability.ravel() * bins).astype(np.int64).clip(0, bins - 1)
     flat = truth.ravel()
@@ -157,7 +170,11 @@ def dice_by_threshold(counts: NDArray[np.float64]) -> tuple[NDArray[np.float64],
 
 
 def mean_dice_by_confidence(
-    model: nn.Module, problem: Problem, source: BatchSource, rows: NDArray[np.int64], threshold: float,
+    model: nn.Module,
+    problem: Problem,
+    source: BatchSource,
+    rows: NDArray[np.int64],
+    threshold: float,
     candidates: Sequence[float],
 ) -> NDArray[np.float64]:
     """Mean Dice over cases, at `threshold`, for each of the probabilities that a piece's likeliest voxel must reach.
@@ -187,8 +204,14 @@ def mean_scores(scores: CaseScores) -> tuple[dict[str, float], dict[str, int]]:
 
 
 def epoch_metrics(
-    model: nn.Module, problem: Problem, examples: Examples, source: BatchSource, rows: NDArray[np.int64],
-    batch_size: int, loss: nn.Module, monitor: str,
+    model: nn.Module,
+    problem: Problem,
+    examples: Examples,
+    source: BatchSource,
+    rows: NDArray[np.int64],
+    batch_size: int,
+    loss: nn.Module,
+    monitor: str,
 ) -> dict[str, float]:
     """What an epoch's validation costs: one pass. `validation_loss`, and `validation_<metric>` for every cheap metric.
 
@@ -215,8 +238,13 @@ def epoch_metrics(
 
 
 def _classifier_epoch(
-    model: nn.Module, problem: Problem, examples: Examples, source: BatchSource, rows: NDArray[np.int64],
-    batch_size: int, loss: nn.Module,
+    model: nn.Module,
+    problem: Problem,
+    examples: Examples,
+    source: BatchSource,
+    rows: NDArray[np.int64],
+    batch_size: int,
+    loss: nn.Module,
 ) -> dict[str, float]:
     total, parts = 0.0, []
     for part, logits, targets in answers(model, problem, source, rows, batch_size, Stopwatch()):

@@ -64,8 +64,9 @@ def slice_pictures(examples: Examples, rows: NDArray[np.int64], predictions: Sli
         images=np.asarray(examples.images[shown, 0]),
         truth=predictions.targets[chosen_places],
         prediction=np.rint(predictions.probabilities[chosen_places] * 255).astype(np.uint8),
-        titles=np.asarray([f"{examples.study_ids[row]}, slice {examples.slice_indices[row]}" for row in shown],
-                          dtype=np.str_),
+        titles=np.asarray(
+            [f"{examples.study_ids[row]}, slice {examples.slice_indices[row]}" for row in shown], dtype=np.str_
+        ),
         roles=_roles(chosen),
     )
 

@@ -78,16 +78,24 @@ def run_experiment(
     problem = pose_problem(config, examples)
     rows = {part: own[problem.usable[own]] for part, own in parts.items()}
     if len(rows["train"]) == 0:
-        raise UserError(f"no example of the training patients can be learnt from with loss '{config.loss}'; expected "
-                        "some; check the split and the loss")
+        raise UserError(
+            f"no example of the training patients can be learnt from with loss '{config.loss}'; expected "
+            "some; check the split and the loss"
+        )
     with contextlib.ExitStack() as stack:
         assert config.view is not None
         trained = train(
-            config, problem, examples, (rows["train"], rows["validation"]), output,
-            identity=identity, resume=resume, reporter=reporter,
-            stream=None if stream is None else stack.enter_context(
-                ExampleStream(stream, config.view, masks=config.locates)
-            ),
+            config,
+            problem,
+            examples,
+            (rows["train"], rows["validation"]),
+            output,
+            identity=identity,
+            resume=resume,
+            reporter=reporter,
+            stream=None
+            if stream is None
+            else stack.enter_context(ExampleStream(stream, config.view, masks=config.locates)),
             start=None if start is None else _weights(start),
         )
     reporter.say(f"{trained.plan.reason}; best epoch {trained.best_epoch}")
@@ -101,15 +109,19 @@ def run_experiment(
 def check_epochs(config: TrainConfig, *, started: bool) -> None:
     """Whether something is left to learn, or another run's weights to take as they are. Raises: UserError."""
     if config.epochs == 0 and not started:
-        raise UserError("epochs is 0 without a run to start with; expected a whole number of at least 1, or weights to "
-                        "take as they are; change one of the two")
+        raise UserError(
+            "epochs is 0 without a run to start with; expected a whole number of at least 1, or weights to "
+            "take as they are; change one of the two"
+        )
 
 
 def check_stream(config: TrainConfig, stream: StreamSpec | None) -> None:
     """Whether there is a stream exactly where a run wants one. Raises: UserError."""
     if bool(config.stream_share) != (stream is not None):
-        raise UserError(f"stream_share is {config.stream_share} {'without' if stream is None else 'with'} a stream; "
-                        "expected a stream exactly where the share is above 0; change one of the two")
+        raise UserError(
+            f"stream_share is {config.stream_share} {'without' if stream is None else 'with'} a stream; "
+            "expected a stream exactly where the share is above 0; change one of the two"
+        )
 
 
 def load_model(directory: Path) -> tuple[nn.Module, TrainConfig]:
@@ -131,8 +143,10 @@ def score_run(run: RunResult, examples: Examples) -> RunResult:
     when the run left no checkpoint or the examples are of another view.
     """
     if run.directory is None or examples.view != run.config.view:
-        raise UserError(f"run '{run.name}' on examples of another view, or without a folder; expected those of its "
-                        "view; build the examples with it")
+        raise UserError(
+            f"run '{run.name}' on examples of another view, or without a folder; expected those of its "
+            "view; build the examples with it"
+        )
     begin, watch = time.perf_counter(), Stopwatch()
     model, config = load_model(run.directory)
     trained = restored(config, model, pose_problem(config, examples), examples, run.best_epoch)
@@ -149,13 +163,13 @@ def score_run(run: RunResult, examples: Examples) -> RunResult:
     )  # fmt: skip
 
 
-def _rows(
-    examples: Examples, patients: tuple[str, ...], part: str, needed: tuple[str, ...]
-) -> NDArray[np.int64]:
+def _rows(examples: Examples, patients: tuple[str, ...], part: str, needed: tuple[str, ...]) -> NDArray[np.int64]:
     unknown = sorted(set(patients) - set(examples.units.tolist()))
     if unknown:
-        raise UserError(f"{part} patients {', '.join(unknown[:5])} of the split are not in data set "
-                        f"'{examples.dataset}'; expected its patients; make the split from this data set")
+        raise UserError(
+            f"{part} patients {', '.join(unknown[:5])} of the split are not in data set "
+            f"'{examples.dataset}'; expected its patients; make the split from this data set"
+        )
     if part in needed and not patients:
         raise UserError(f"the split has no {part} patients; expected at least one; change its fractions")
     return examples.rows_of(patients)
@@ -201,14 +215,19 @@ def _make_room(output: Path, resume: bool) -> None:
                 continue
             (output / name).unlink(missing_ok=True)
     except OSError as error:
-        raise UserError(f"output folder {output} cannot be written ({error.strerror}); expected a writable folder; "
-                        "choose another") from error
+        raise UserError(
+            f"output folder {output} cannot be written ({error.strerror}); expected a writable folder; choose another"
+        ) from error
     if not resume:
         shutil.rmtree(output / TENSORBOARD, ignore_errors=True)
 
 
 def _measure(
-    config: TrainConfig, examples: Examples, split: Split, trained: Trained, rows: dict[str, NDArray[np.int64]],
+    config: TrainConfig,
+    examples: Examples,
+    split: Split,
+    trained: Trained,
+    rows: dict[str, NDArray[np.int64]],
     name: str,
 ) -> RunResult:
     begin, watch = time.perf_counter(), Stopwatch()
@@ -216,9 +235,16 @@ def _measure(
     validation, validation_metrics, _, _ = _scored(config, examples, trained, rows["validation"], Stopwatch())
     studies = len(np.unique(examples.study_ids[rows["test"]]))
     return RunResult(
-        name=name, config=config, dataset=examples.dataset, phantom=examples.phantom,
-        data_fingerprint=examples.fingerprint, split_fingerprint=split.fingerprint, metrics=metrics,
-        validation_metrics=validation_metrics, undefined=undefined, baselines=_baselines(test, metrics),
+        name=name,
+        config=config,
+        dataset=examples.dataset,
+        phantom=examples.phantom,
+        data_fingerprint=examples.fingerprint,
+        split_fingerprint=split.fingerprint,
+        metrics=metrics,
+        validation_metrics=validation_metrics,
+        undefined=undefined,
+        baselines=_baselines(test, metrics),
         history=trained.history,
         timings={
             "train_seconds": float(sum(row["seconds"] for row in trained.history)),
@@ -227,9 +253,14 @@ def _measure(
         },
         parameters=count_parameters(trained.model),
         peak_memory_mb=peak_memory_mb(trained.source.device),
-        hardware=trained.plan.to_mapping(), commit=package_commit(), version=__version__, best_epoch=trained.best_epoch,
+        hardware=trained.plan.to_mapping(),
+        commit=package_commit(),
+        version=__version__,
+        best_epoch=trained.best_epoch,
         patients={part: len(getattr(split, part)) for part in ("train", "validation", "test")},
-        test=test, validation=validation, pictures=pictures,
+        test=test,
+        validation=validation,
+        pictures=pictures,
     )
 
 

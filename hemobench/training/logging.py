@@ -56,8 +56,12 @@ class ConsoleReporter:
     def __enter__(self) -> ConsoleReporter:
         if self.console.is_terminal:
             self._bar = Progress(
-                TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-                console=self.console, transient=True,
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=self.console,
+                transient=True,
             )
             self._bar.start()
         return self
@@ -105,8 +109,9 @@ class TensorBoardLog:
         try:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError as error:
-            raise UserError("tensorboard is on and the package is not installed; expected it; "
-                            "pip install 'hemobench[logging]'") from error
+            raise UserError(
+                "tensorboard is on and the package is not installed; expected it; pip install 'hemobench[logging]'"
+            ) from error
         # Events of epochs that a killed run logged and a resumed one repeats are dropped by the viewer.
         self._writer: SummaryWriter = SummaryWriter(str(folder), purge_step=first_epoch)  # type: ignore[no-untyped-call]
 

@@ -29,8 +29,9 @@ from hemobench.training.evaluate import epoch_metrics
 from hemobench.training.hardware import ComputePlan, guard_shallow_convolutions, to_layout
 from hemobench.training.logging import Reporter, TensorBoardLog, write_history
 from hemobench.training.problem import Problem, build_loss, build_model, drawn_from, pose_problem
-from hemobench.training.sampling import epoch_batches, generator_for
+from hemobench.training.sampling import epoch_batches, evenly, generator_for
 from hemobench.training.schedule import learning_rate_at
+from hemobench.training.starting import fitting
 from hemobench.training.stream import ExampleStream
 
 LAST, BEST, HISTORY, TENSORBOARD = "last.safetensors", "best.safetensors", "history.csv", "tensorboard"
@@ -92,9 +93,7 @@ def train(
     return trainer.finish()
 
 
-def restored(
-    config: TrainConfig, model: nn.Module, problem: Problem, examples: Examples, best_epoch: int
-) -> Trained:
+def restored(config: TrainConfig, model: nn.Module, problem: Problem, examples: Examples, best_epoch: int) -> Trained:
     """A trained network again as `train` left it: same device, precision and layout, so the same answers."""
     plan, accelerator = accelerator_for(config.precision)
     model = to_layout(model.to(accelerator.device), plan.channels_last)
@@ -110,8 +109,14 @@ def restored(
 
 class _Trainer:
     def __init__(
-        self, config: TrainConfig, problem: Problem, examples: Examples,
-        rows: tuple[NDArray[np.int64], NDArray[np.int64]], output: Path, identity: str, reporter: Reporter,
+        self,
+        config: TrainConfig,
+        problem: Problem,
+        examples: Examples,
+        rows: tuple[NDArray[np.int64], NDArray[np.int64]],
+        output: Path,
+        identity: str,
+        reporter: Reporter,
         stream: ExampleStream | None = None,
     ) -> None:
         assert config.batch_size is not None
@@ -120,7 +125,7 @@ class _Trainer:
         self.identity, self.reporter, self.state = identity, reporter, _State()
         self.higher = _direction(str(config.monitor), config.task)
         self.rows, validation = rows
-        self.validation = _evenly(validation, config.validation_limit)
+        self.validation = evenly(validation, config.validation_limit)
         self.plan, self.accelerator = accelerator_for(config.precision)
         device = self.accelerator.device
         set_seed(config.seed)
@@ -139,8 +144,10 @@ class _Trainer:
         self.source = self._source(examples, problem)
         size = min(config.batch_size, len(self.rows))
         if size < self.accelerator.num_processes:
-            raise UserError(f"batch_size {size} on {self.accelerator.num_processes} processes; expected at least one "
-                            "example each; raise batch_size")
+            raise UserError(
+                f"batch_size {size} on {self.accelerator.num_processes} processes; expected at least one "
+                "example each; raise batch_size"
+            )
         # Of each batch: how many from the training patients, how many from the stream.
         streamed = round(config.stream_share * config.batch_size)
         self.parts = (config.batch_size - streamed if streamed else size, streamed)
@@ -163,27 +170,13 @@ class _Trainer:
         return model
 
     def begin_with(self, weights: Mapping[str, torch.Tensor]) -> None:
-        """Weights of another run of the same network instead of random ones. It may have more parts than this one, or
-        lack whole parts or have them for other outputs (a decoder), which then begin anew. Raises: UserError for
-        another network's."""
+        """Weights of another run of the same network instead of random ones (see `fitting`)."""
         own = self.bare.state_dict()
         if isinstance(self.bare, TimmUNet):
             weights = self.bare.widened(weights)
-        other = {_part(name) for name, tensor in weights.items() if name in own and own[name].shape != tensor.shape}
-        other -= {"backbone"}  # a decoder for a backbone that begins anew is worth nothing: that is another network
-        given = {name: tensor for name, tensor in weights.items() if name in own and _part(name) not in other}
-        lacking = {name for name in own if name not in given}
-        parts = sorted({_part(name) for name in lacking})
-        try:
-            if not given or any(_part(name) in parts for name in given):
-                raise UserError("it has other layers")
-            self.bare.load_state_dict(own | given)
-            if self.mean is not None:
-                self.mean.module.load_state_dict(own | given)
-        except (RuntimeError, UserError) as error:
-            reason = " ".join(str(error).split())[:160]
-            raise UserError(f"the weights to start with do not fit {self.config.model} ({reason}); expected a run or "
-                            "checkpoint of the same network; name another, or leave it out") from error
+        given, parts = fitting(own, weights, self.config.model)
+        for module in [self.bare, *([] if self.mean is None else [self.mean.module])]:
+            module.load_state_dict(own | given)
         if parts:
             self.reporter.say(f"the start has no {', '.join(parts)}: that begins anew")
         if self.epochs == 0 and self.accelerator.is_main_process:
@@ -226,8 +219,15 @@ class _Trainer:
             save_tensors(self.output / BEST, tensors, {**header, "config": self.config.to_mapping()})
         self.bare.load_state_dict(tensors)
         history = tuple({k: math.nan if v is None else v for k, v in row.items()} for row in self.state.history)
-        return Trained(self.bare.eval(), self.problem, self.source, self.plan, history, self.state.best_epoch,
-                       self.accelerator.is_main_process)
+        return Trained(
+            self.bare.eval(),
+            self.problem,
+            self.source,
+            self.plan,
+            history,
+            self.state.best_epoch,
+            self.accelerator.is_main_process,
+        )
 
     def _epoch(self, epoch: int) -> dict[str, float]:
         """Train one epoch, validate; returns its row of the history."""
@@ -242,19 +242,25 @@ class _Trainer:
         self.model.train()
         total, rate = torch.zeros((), device=self.accelerator.device), 0.0
         for batch in batches:
-            rate = learning_rate_at(
-                self.state.step, self.total_steps, self.config.schedule, self.config.learning_rate
-            )
+            rate = learning_rate_at(self.state.step, self.total_steps, self.config.schedule, self.config.learning_rate)
             parts = [(source, rows[rank::world]) for (source, _), rows in zip(sources, batch, strict=True)]
             total += self._step(parts, generator, rate)
             self.state.step += 1
             self.reporter.advance()
         train_loss = float(self.accelerator.reduce(total, reduction="mean")) / len(batches)
         if not math.isfinite(train_loss):
-            raise UserError(f"the training loss became {train_loss} in epoch {epoch}; expected a number; lower "
-                            f"learning_rate (now {self.config.learning_rate}) or set gradient_clip")
+            raise UserError(
+                f"the training loss became {train_loss} in epoch {epoch}; expected a number; lower "
+                f"learning_rate (now {self.config.learning_rate}) or set gradient_clip"
+            )
         scores = epoch_metrics(
-            self.kept, self.problem, self.examples, self.source, self.validation, self.config.batch_size, self.loss,
+            self.kept,
+            self.problem,
+            self.examples,
+            self.source,
+            self.validation,
+            self.config.batch_size,
+            self.loss,
             str(self.config.monitor),
         )
         seconds = time.perf_counter() - begin
@@ -266,9 +272,7 @@ class _Trainer:
         config, steps = self.config, self.config.steps_per_epoch
         sources = []
         if own:
-            batches = epoch_batches(
-                self.rows, self.shares, seed=config.seed, epoch=epoch, batch_size=own, steps=steps
-            )
+            batches = epoch_batches(self.rows, self.shares, seed=config.seed, epoch=epoch, batch_size=own, steps=steps)
             sources.append((self.source, batches))
         if streamed:
             assert self.stream is not None
@@ -283,8 +287,12 @@ class _Trainer:
 
     def _source(self, examples: Examples, problem: Problem) -> BatchSource:
         return BatchSource(
-            examples, problem.targets, self.accelerator.device, channels_last=self.plan.channels_last,
-            types=problem.types, masks=examples.masks if self.config.locates else None,
+            examples,
+            problem.targets,
+            self.accelerator.device,
+            channels_last=self.plan.channels_last,
+            types=problem.types,
+            masks=examples.masks if self.config.locates else None,
             context=self.config.context if self.config.sampling == "slices" else None,
         )
 
@@ -295,7 +303,10 @@ class _Trainer:
             group["lr"] = rate
         drawn = [
             source.training(
-                rows, generator, augmentation=self.config.augment, patch=self.config.patch,
+                rows,
+                generator,
+                augmentation=self.config.augment,
+                patch=self.config.patch,
                 on_foreground=self.config.sampling != "shuffled",
             )
             for source, rows in parts
@@ -343,7 +354,10 @@ class _Trainer:
         if better:
             save_tensors(self.output / BEST, dict(self.kept.state_dict()), _model_header(self, header))
         save_training_state(
-            self.output / LAST, self.bare, self.optimizer, {**header, "state": dataclasses.asdict(self.state)},
+            self.output / LAST,
+            self.bare,
+            self.optimizer,
+            {**header, "state": dataclasses.asdict(self.state)},
             self.mean,
         )
         write_history(self.output / HISTORY, self.state.history)
@@ -368,11 +382,6 @@ def _model_header(trainer: _Trainer, header: dict[str, Any]) -> dict[str, Any]:
     return {**header, "in_channels": int(trainer.examples.images.shape[1]), "num_outputs": trainer.problem.num_outputs}
 
 
-def _part(name: str) -> str:
-    """The part of a network that a tensor of its state dict belongs to."""
-    return name.partition(".")[0]
-
-
 def _direction(monitor: str, task: str) -> bool:
     if monitor in (LOSS_MONITOR, EPOCH_MONITOR):
         return monitor == EPOCH_MONITOR
@@ -380,13 +389,6 @@ def _direction(monitor: str, task: str) -> bool:
     if measured != task:
         raise UserError(f"monitor '{monitor}' measures {measured}; expected one of {task}; name one, or {LOSS_MONITOR}")
     return higher_is_better(monitor)
-
-
-def _evenly(rows: NDArray[np.int64], limit: int | None) -> NDArray[np.int64]:
-    """At most `limit` of the rows, spread evenly, so that every patient has its part."""
-    if limit is None or len(rows) <= limit:
-        return rows
-    return rows[np.linspace(0, len(rows) - 1, limit).round().astype(np.int64)]
 
 
 def _line(row: dict[str, float], epochs: int, monitor: str) -> str:

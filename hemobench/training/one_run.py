@@ -22,8 +22,15 @@ from hemobench.training.result import RunResult
 
 
 def train_once(
-    options: Mapping[str, Any], data: str | Dataset, *, size: int | None = None, patients: int | None = None,
-    split: Split | str | Path | None = None, resume: bool = True, output: Path | None = None, progress: bool = False,
+    options: Mapping[str, Any],
+    data: str | Dataset,
+    *,
+    size: int | None = None,
+    patients: int | None = None,
+    split: Split | str | Path | None = None,
+    resume: bool = True,
+    output: Path | None = None,
+    progress: bool = False,
 ) -> RunResult:
     """Train on a data set and score the test patients; everything is kept under `output`, by default `run_folder`.
 
@@ -48,8 +55,10 @@ def train_once(
         )  # fmt: skip
         kind = "phantom" if examples.phantom else "real"
         sizes = f"{len(parts.train)} train, {len(parts.validation)} validate, {len(parts.test)} test"
-        reporter.say(f"{settings.model} for {settings.task} on {dataset.info.name}, {kind} patients: {sizes}; "
-                     f"seed {settings.seed}")
+        reporter.say(
+            f"{settings.model} for {settings.task} on {dataset.info.name}, {kind} patients: {sizes}; "
+            f"seed {settings.seed}"
+        )
         result = run_experiment(settings, examples, parts, folder, resume=resume, progress=reporter)
         parts.save(folder / "split.json")
     return result

@@ -72,18 +72,24 @@ def pose_problem(config: TrainConfig, examples: Examples) -> Problem:
     Raises: UserError when the examples are of another task or the loss does not fit it.
     """
     if config.locates and examples.masks is None:
-        raise UserError(f"loss '{config.loss}' on examples without masks of their slices; expected them; build the "
-                        "examples with masks")
+        raise UserError(
+            f"loss '{config.loss}' on examples without masks of their slices; expected them; build the "
+            "examples with masks"
+        )
     if examples.task != config.task:
-        raise UserError(f"examples for {examples.task} with a config for {config.task}; expected one task; "
-                        "build the examples with the config's view")
+        raise UserError(
+            f"examples for {examples.task} with a config for {config.task}; expected one task; "
+            "build the examples with the config's view"
+        )
     usable = np.ones(len(examples), dtype=np.bool_)
     outputs = outputs_of(config)
     if config.loss != EXCLUSIVE_LOSS:
         return Problem(config.task, False, examples.targets, usable, outputs)
     if config.task == "segmentation":
-        raise UserError(f"loss '{EXCLUSIVE_LOSS}' for a segmentation of one structure; expected a loss of independent "
-                        "outputs; use bce, dice or dice+bce")
+        raise UserError(
+            f"loss '{EXCLUSIVE_LOSS}' for a segmentation of one structure; expected a loss of independent "
+            "outputs; use bce, dice or dice+bce"
+        )
     classes = to_paper_class(examples.targets[:, :-1])
     one_hot = np.eye(len(PAPER_CLASSES), dtype=np.uint8)[np.maximum(classes, 0)]
     return Problem(config.task, True, one_hot, classes >= 0, PAPER_CLASSES)
@@ -132,29 +138,37 @@ def check_config(config: TrainConfig) -> None:
     examples = np.eye(2, dtype=np.uint8)[:, :1].repeat(outputs, axis=1)
     create_loss(config.loss, create_weighting(config.weighting, examples), **dict(config.loss_options))
     if (config.loss in TYPED_LOSSES) != (config.task == "segmentation" and outputs > 1):
-        raise UserError(f"loss '{config.loss}' for {outputs} outputs; expected {', '.join(TYPED_LOSSES)} for view "
-                        "target subtypes and another loss for everything else; change one of the two")
+        raise UserError(
+            f"loss '{config.loss}' for {outputs} outputs; expected {', '.join(TYPED_LOSSES)} for view "
+            "target subtypes and another loss for everything else; change one of the two"
+        )
     if config.model_options.get("labelled") and config.loss not in TYPED_LOSSES:
-        raise UserError(f"model option labelled with loss '{config.loss}'; expected {', '.join(TYPED_LOSSES)}, which "
-                        "knows the types of blood; leave it out")
+        raise UserError(
+            f"model option labelled with loss '{config.loss}'; expected {', '.join(TYPED_LOSSES)}, which "
+            "knows the types of blood; leave it out"
+        )
     if config.locates != (config.task == "classification" and config.model.startswith(f"{FAMILY}:")):
-        raise UserError(f"loss '{config.loss}' for model '{config.model}'; expected {', '.join(LOCATING_LOSSES)} "
-                        f"exactly for classifiers {FAMILY}:<backbone>, which say where; change one of the two")
+        raise UserError(
+            f"loss '{config.loss}' for model '{config.model}'; expected {', '.join(LOCATING_LOSSES)} "
+            f"exactly for classifiers {FAMILY}:<backbone>, which say where; change one of the two"
+        )
     if config.monitor not in (*METRICS, LOSS_MONITOR, EPOCH_MONITOR):
         raise unknown_name("monitor", str(config.monitor), METRICS)
 
 
-def build_model(
-    config: TrainConfig, in_channels: int, num_outputs: int, prior: list[float] | None = None
-) -> nn.Module:
+def build_model(config: TrainConfig, in_channels: int, num_outputs: int, prior: list[float] | None = None) -> nn.Module:
     """Freshly drawn model of a resolved config."""
     options: dict[str, Any] = dict(config.model_options)
     if prior is not None:
         options.setdefault("prior", prior)
     assert config.view is not None
     return create_model(
-        config.model, task=config.task, in_channels=in_channels, num_outputs=num_outputs,
-        image_size=config.patch or config.view.image_size, **options,
+        config.model,
+        task=config.task,
+        in_channels=in_channels,
+        num_outputs=num_outputs,
+        image_size=config.patch or config.view.image_size,
+        **options,
     )
 
 
@@ -164,7 +178,9 @@ def build_loss(config: TrainConfig, problem: Problem, rows: NDArray[np.int64]) -
     if problem.typed:  # weights are those of blood; types are balanced by the loss
         targets = (targets > 0).astype(np.uint8)
     weights = create_weighting(
-        config.weighting, targets, num_outputs=1 if problem.typed else problem.num_outputs,
+        config.weighting,
+        targets,
+        num_outputs=1 if problem.typed else problem.num_outputs,
         exclusive=problem.exclusive,
     )
     loss = create_loss(config.loss, weights, **dict(config.loss_options))
@@ -188,4 +204,3 @@ def weighted_prior(
     prior = np.divide(positive, total, out=np.full_like(total, 0.5), where=total > 0)
     types = [0.5] * (problem.num_outputs - len(prior))  # a logit of 0 each: no type is likelier than another
     return [*(float(value) for value in np.clip(prior, *_PRIOR_RANGE)), *types]
-

@@ -135,21 +135,41 @@ class RunResult:
             return cls(
                 config=TrainConfig.from_mapping(content["config"]),
                 history=tuple({key: _nan(value) for key, value in row.items()} for row in content["history"]),
-                test=_unpack(arrays, "test/"), validation=_unpack(arrays, "validation/"), pictures=pictures,
-                directory=directory, **plain,
+                test=_unpack(arrays, "test/"),
+                validation=_unpack(arrays, "validation/"),
+                pictures=pictures,
+                directory=directory,
+                **plain,
             )
         except UserError:
             raise
         except (OSError, KeyError, ValueError, TypeError) as error:
-            raise UserError(f"run {directory} is incomplete ({type(error).__name__}: {error}); expected the files of a "
-                            "finished run; train it again") from error
+            raise UserError(
+                f"run {directory} is incomplete ({type(error).__name__}: {error}); expected the files of a "
+                "finished run; train it again"
+            ) from error
 
 
 _PICTURES = ("images", "truth", "prediction", "titles", "roles")
 _NUMBERS = ("metrics", "validation_metrics", "baselines", "timings")
 _PLAIN = (
-    "name", "dataset", "phantom", "data_fingerprint", "split_fingerprint", "metrics", "validation_metrics", "undefined",
-    "baselines", "timings", "parameters", "peak_memory_mb", "hardware", "commit", "version", "best_epoch", "patients",
+    "name",
+    "dataset",
+    "phantom",
+    "data_fingerprint",
+    "split_fingerprint",
+    "metrics",
+    "validation_metrics",
+    "undefined",
+    "baselines",
+    "timings",
+    "parameters",
+    "peak_memory_mb",
+    "hardware",
+    "commit",
+    "version",
+    "best_epoch",
+    "patients",
 )
 _SLICE_FIELDS = ("probabilities", "targets", "patient_ids", "study_ids", "slice_indices")
 

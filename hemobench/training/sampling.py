@@ -89,3 +89,10 @@ def foreground_rows(targets: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """(n,) True where a mask of (n, 1, D, H, W) has foreground; read a few at a time, they may be on disk."""
     found = [targets[start : start + _CHUNK].any(axis=(1, 2, 3, 4)) for start in range(0, len(targets), _CHUNK)]
     return np.concatenate(found) if found else np.zeros(0, dtype=np.bool_)
+
+
+def evenly(rows: NDArray[np.int64], limit: int | None) -> NDArray[np.int64]:
+    """At most `limit` of the rows, spread evenly, so that every patient has its part."""
+    if limit is None or len(rows) <= limit:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, limit).round().astype(np.int64)]

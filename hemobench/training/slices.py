@@ -38,9 +38,7 @@ def drawable_slices(examples: Examples, rows: NDArray[np.int64]) -> tuple[NDArra
     return numbers, shares / shares.sum()
 
 
-def gathered(
-    images: Tensor, targets: Tensor, numbers: NDArray[np.int64], context: int
-) -> tuple[Tensor, Tensor]:
+def gathered(images: Tensor, targets: Tensor, numbers: NDArray[np.int64], context: int) -> tuple[Tensor, Tensor]:
     """Slices by number, each with `context` neighbours on either side, and their targets.
 
     images (N, C, D, H, W), targets (N, 1, D, H, W) -> (B, C, 2 context + 1, H, W) and (B, 1, 1, H, W). At the ends of a

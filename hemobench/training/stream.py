@@ -61,8 +61,10 @@ class StreamSpec:
             patients, passes = int(rest.pop("patients", 200)), int(rest.pop("passes", 1))
             without = tuple(str(name) for name in rest.pop("without", ()))
         except (TypeError, ValueError) as error:
-            raise UserError(f"a stream of {dict(options)}; expected patients and passes as whole numbers and `without` "
-                            "as a list of anatomies; correct it") from error
+            raise UserError(
+                f"a stream of {dict(options)}; expected patients and passes as whole numbers and `without` "
+                "as a list of anatomies; correct it"
+            ) from error
         return cls(data, patients, rest, passes, seed, groups, without)
 
     def shard(self, number: int) -> Dataset:

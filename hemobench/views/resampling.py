@@ -73,7 +73,10 @@ class AxisGrid:
 
 
 def grid_around(
-    shape: Sequence[int], spacing_mm: Sequence[float], centre: Sequence[float], target_mm: Sequence[float],
+    shape: Sequence[int],
+    spacing_mm: Sequence[float],
+    centre: Sequence[float],
+    target_mm: Sequence[float],
     target_shape: Sequence[int],
 ) -> AxisGrid:
     """Grid of `target_shape` and spacing `target_mm` whose middle is at index `centre` of a stack with `spacing_mm`.
@@ -132,7 +135,9 @@ def _along(values: NDArray[np.float32], weights: csr_array, axis: int) -> NDArra
 def _is_cut(weights: csr_array) -> bool:
     """Whether a matrix takes a run of what there is as it is."""
     return bool(
-        weights.nnz == weights.shape[0] and (weights.data == 1).all() and (np.diff(weights.indices) == 1).all()
+        weights.nnz == weights.shape[0]
+        and (weights.data == 1).all()
+        and (np.diff(weights.indices) == 1).all()
         and (np.diff(weights.indptr) == 1).all()
     )
 

@@ -56,7 +56,10 @@ def network_input(volume: Volume, view: SegmentationView, *, crop: bool = True, 
 
 
 def to_source(
-    field: NDArray[np.float32], grid: AxisGrid, volume: Volume, box: tuple[slice, slice, slice] | None = None,
+    field: NDArray[np.float32],
+    grid: AxisGrid,
+    volume: Volume,
+    box: tuple[slice, slice, slice] | None = None,
     fill: float = 0.0,
 ) -> NDArray[np.float32]:
     """A field (K, D, H, W) on the network's grid, interpolated at the scan's voxels: float32 (K, *volume.shape).

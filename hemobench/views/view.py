@@ -78,14 +78,18 @@ class SegmentationView:
             if name is not None:
                 _check_window(name)
         if len(self.spacing_mm) != 3 or not all(0 < s < 100 for s in self.spacing_mm):
-            raise UserError(f"view.spacing_mm is {list(self.spacing_mm)}; expected three lengths in mm, each above 0 "
-                            "(slice, row, column); give e.g. [5, 2, 2]")
+            raise UserError(
+                f"view.spacing_mm is {list(self.spacing_mm)}; expected three lengths in mm, each above 0 "
+                "(slice, row, column); give e.g. [5, 2, 2]"
+            )
         # One grid has one spelling, whether it was written 5 or 5.0: caches are keyed by it.
         object.__setattr__(self, "spacing_mm", tuple(float(length) for length in self.spacing_mm))
         object.__setattr__(self, "shape", tuple(int(count) for count in self.shape))
         if len(self.shape) != 3 or not all(1 <= n <= 2048 for n in self.shape):
-            raise UserError(f"view.shape is {list(self.shape)}; expected three sizes from 1 to 2048 "
-                            "(slices, rows, columns); give e.g. [32, 112, 96]")
+            raise UserError(
+                f"view.shape is {list(self.shape)}; expected three sizes from 1 to 2048 "
+                "(slices, rows, columns); give e.g. [32, 112, 96]"
+            )
 
     @property
     def windows(self) -> tuple[str | None, ...]:
@@ -155,8 +159,10 @@ def view_from_mapping(task: str, mapping: Mapping[str, Any]) -> View:
     except UserError:
         raise  # it says more than the line below
     except (TypeError, ValueError) as error:
-        raise UserError(f"view {dict(mapping)!r} cannot be read ({error}); expected e.g. "
-                        f"{view_to_mapping(base)!r}; correct the value") from error
+        raise UserError(
+            f"view {dict(mapping)!r} cannot be read ({error}); expected e.g. "
+            f"{view_to_mapping(base)!r}; correct the value"
+        ) from error
 
 
 def _coerced(key: str, value: Any) -> Any:

@@ -97,7 +97,11 @@ def suite_of(*boards: dict[str, object], seeds: int = 2) -> Suite:
 
 
 def train(
-    suite: Suite, output: Path, entries: Sequence[str] = (), terms: Terms | None = None, said: Path | None = None,
+    suite: Suite,
+    output: Path,
+    entries: Sequence[str] = (),
+    terms: Terms | None = None,
+    said: Path | None = None,
     tests: Sequence[str] = (),
 ) -> SuiteResult:
     """Run a suite to its end in this process. said: a file for its lines."""

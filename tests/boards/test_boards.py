@@ -39,8 +39,10 @@ def ask(
         entrants, nothing = ask_all(
             wanted, open_checkpoints(wanted), data, output, missing=missing, engine="torch", progress=progress
         )
-    return slices_board(entrants, data, 100), studies_board(entrants, data, 100), masks_board(
-        entrants, nothing, data, 100
+    return (
+        slices_board(entrants, data, 100),
+        studies_board(entrants, data, 100),
+        masks_board(entrants, nothing, data, 100),
     )
 
 
@@ -56,8 +58,11 @@ def tools(tmp_path: Path) -> Path:
 
 
 def test_masks_are_ranked_on_the_same_cases_beside_nothing(tools: Path) -> None:
-    entries = [f"A=predictions:{tools / 'half'}", f"B=predictions:{tools / 'right'}",
-               f"C=predictions:{tools / 'untyped'}"]
+    entries = [
+        f"A=predictions:{tools / 'half'}",
+        f"B=predictions:{tools / 'right'}",
+        f"C=predictions:{tools / 'untyped'}",
+    ]
     _, _, task = ask(entries, tools / "out")
     assert task is not None
     board = task.board
@@ -115,8 +120,9 @@ def test_cases_that_one_lacks_are_left_out_for_all_and_named(tools: Path) -> Non
     _, _, counted = ask(entries, tools / "a")
     assert counted is not None
     assert counted.board.split["cases"] == 3
-    assert any(line.startswith("MISSING: B has no masks for 1 of 4 cases") and "s3" in line
-               for line in counted.board.cautions)
+    assert any(
+        line.startswith("MISSING: B has no masks for 1 of 4 cases") and "s3" in line for line in counted.board.cautions
+    )
     _, _, empty = ask(entries, tools / "b", missing="empty")
     assert empty is not None
     assert empty.board.split["cases"] == 4
@@ -184,7 +190,9 @@ def test_the_report_and_the_file_hold_what_the_boards_say(tools: Path) -> None:
     assert "A &lt;b&gt;" in page
     content = json.loads(to_json(leaderboard))
     assert [board["title"].partition(":")[0] for board in content["boards"]] == [
-        "Slices", "Studies", "Masks of haemorrhage"
+        "Slices",
+        "Studies",
+        "Masks of haemorrhage",
     ]
     assert content["boards"][2]["breakdowns"][1]["scores"]["C"] == [None, None]
 

@@ -38,15 +38,11 @@ def complaints(page: Any) -> list[str]:
     """What axe-core calls serious or critical: each rule with the first of the elements that break it."""
     page.evaluate(Path(axe.AXE_FILE_PATH).read_text(encoding="utf-8"))
     found = page.evaluate("axe.run({ resultTypes: ['violations'] })")
-    return [
-        f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"] if one["impact"] in GRAVE
-    ]
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found["violations"] if one["impact"] in GRAVE]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious_and_words_are_legible(
-    new_page: NewPage, demo: RunningDemo, scheme: str
-) -> None:
+def test_axe_finds_nothing_serious_and_words_are_legible(new_page: NewPage, demo: RunningDemo, scheme: str) -> None:
     page = new_page(color_scheme=scheme, viewport={"width": 1280, "height": 720})
     page.goto(f"{demo.url}?__theme={scheme}")
     choose_example(page, "epidural")

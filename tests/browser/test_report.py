@@ -109,8 +109,10 @@ def broad(segmentation_run: Any, classification_run: Any, tmp_path: Path) -> Pat
 
 
 def _shown(page: Any) -> list[str]:
-    found: list[str] = page.locator("table.board").first.locator("th").evaluate_all(
-        "(all) => all.filter((one) => !one.hidden).map((one) => one.innerText.trim())"
+    found: list[str] = (
+        page.locator("table.board")
+        .first.locator("th")
+        .evaluate_all("(all) => all.filter((one) => !one.hidden).map((one) => one.innerText.trim())")
     )
     return found
 

@@ -234,9 +234,7 @@ def test_a_file_of_another_kind_is_refused_in_the_same_words(page: Any, tabs: st
 
 
 @pytest.mark.parametrize("width", [390, 1440])
-def test_a_long_name_breaks_behind_its_punctuation_alone(
-    new_page: Any, tabs: str, tmp_path: Path, width: int
-) -> None:
+def test_a_long_name_breaks_behind_its_punctuation_alone(new_page: Any, tabs: str, tmp_path: Path, width: int) -> None:
     long, other = "timm:test_resnet_of_many_layers", "timm:test_resnet, class-weighted"
     path = tmp_path / "leaderboard.json"
     rows = (entry(long, 1, 0.85, 0.3, (other,)), entry(other, 2, 0.8, 0.3, (long,)))

@@ -28,14 +28,16 @@ def text(page: Any, selector: str) -> str:
 
 def point(page: Any, column: float, row: float, slot: int = 0) -> tuple[float, float]:
     """Where on the page the middle of a column and row of a view's picture is, by the view's own frame."""
-    return tuple(page.evaluate(
-        f"""([column, row, slot]) => {{
+    return tuple(
+        page.evaluate(
+            f"""([column, row, slot]) => {{
           const view = {HOOK}.views[slot], frame = view.frame({HOOK}.state().store);
           const box = view.canvas.getBoundingClientRect();
           return [box.left + frame.left + (column + 0.5) * frame.sx, box.top + frame.top + (row + 0.5) * frame.sy];
         }}""",
-        [column, row, slot],
-    ))
+            [column, row, slot],
+        )
+    )
 
 
 def pixel(page: Any, column: float, row: float, slot: int = 0) -> list[int]:

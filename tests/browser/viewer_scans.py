@@ -99,9 +99,7 @@ def ventricles_report() -> tuple[StudyReport, Volume]:
     outlined = np.zeros(SHAPE, dtype=np.uint8)
     outlined[3:7, 40:52, 4:16] = 1
     found = Ventricles(24.46, int(outlined.sum()), 12.0, 12.46, 0.0, 0.0, 0.31, 4, -6.2, {"evans_index": "phantoms"})
-    return dataclasses.replace(
-        made, ventricles=found, ventricle_map=volume.with_voxels(outlined, LABEL_MAP)
-    ), volume
+    return dataclasses.replace(made, ventricles=found, ventricle_map=volume.with_voxels(outlined, LABEL_MAP)), volume
 
 
 def picture_report() -> tuple[StudyReport, Volume]:

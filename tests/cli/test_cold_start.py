@@ -40,9 +40,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def loaded(place: Path, command: str, *arguments: str) -> set[str]:
     """Packages that a process had loaded when the command was done."""
     done = subprocess.run(
-        [sys.executable, "-c", TOLD.format(command=command, arguments=list(arguments))], capture_output=True,
+        [sys.executable, "-c", TOLD.format(command=command, arguments=list(arguments))],
+        capture_output=True,
         encoding="utf-8",
-        timeout=300, check=False, cwd=place, env={**os.environ, "HEMOBENCH_HOME": str(place / "home")},
+        timeout=300,
+        check=False,
+        cwd=place,
+        env={**os.environ, "HEMOBENCH_HOME": str(place / "home")},
     )
     assert done.returncode == 0, done.stderr
     return set(done.stdout.rpartition("LOADED ")[2].split())
@@ -58,8 +62,11 @@ def test_predict_judges_without_torch_once_its_networks_are_kept(place: Path) ->
 
 def test_the_page_is_there_without_torch() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", "import sys, demo.app; print('torch' in sys.modules)"], capture_output=True,
+        [sys.executable, "-c", "import sys, demo.app; print('torch' in sys.modules)"],
+        capture_output=True,
         encoding="utf-8",
-        timeout=300, check=True, cwd=Path(__file__).resolve().parents[2],
+        timeout=300,
+        check=True,
+        cwd=Path(__file__).resolve().parents[2],
     )
     assert done.stdout.split()[-1] == "False"

@@ -45,8 +45,14 @@ def test_three_boards_and_a_second_run_that_asks_nothing(
     assert "two: 3 of 4 cases answered" in err
     assert "MISSING: two has no masks for 1 of 4 cases, which are left out for every entry: a0" in out
     assert {path.name for path in (place / "out").iterdir()} == {
-        "leaderboard.json", "leaderboard.csv", "leaderboard.md", "leaderboard.tex", "report.html", "entries",
-        "board.json", "answers",
+        "leaderboard.json",
+        "leaderboard.csv",
+        "leaderboard.md",
+        "leaderboard.tex",
+        "report.html",
+        "entries",
+        "board.json",
+        "answers",
     }
     boards = json.loads((place / "out" / "leaderboard.json").read_text())["boards"]
     assert [board["title"].partition(":")[0] for board in boards] == ["Slices", "Studies", "Masks of haemorrhage"]
@@ -102,7 +108,10 @@ def test_a_file_of_entries_says_the_same(
     ],
 )
 def test_mistakes_are_one_line(
-    place: Path, arguments: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch,
+    place: Path,
+    arguments: tuple[str, ...],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(place)

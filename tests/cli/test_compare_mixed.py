@@ -96,8 +96,10 @@ def test_a_file_names_what_exists_and_the_options_reach_it(place: Path, capsys: 
     ("arguments", "words"),
     [
         # The default suite is trained where it was said, and not where it was not.
-        (("quick", "--entry", "predictions:nowhere", "--data", "nifti-folder:scans,mask_ids=types", "--seeds", "1"),
-         "no folder nowhere"),
+        (
+            ("quick", "--entry", "predictions:nowhere", "--data", "nifti-folder:scans,mask_ids=types", "--seeds", "1"),
+            "no folder nowhere",
+        ),
         (("--entry", "predictions:nowhere", "--data", "nifti-folder:scans", "--seeds", "1"), "--seeds with --entry"),
         (("mine.yaml", "--entry", "net", "--engine", "torch"), "unknown engine 'torch'; known: local, ray"),
         (("mine.yaml", "--entry", "net", "--missing", "zero"), "unknown --missing 'zero'"),

@@ -42,8 +42,9 @@ def call(capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, str, str]
 
 def process(*args: str, **environment: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", *args]
-    return subprocess.run(command, capture_output=True,
-        encoding="utf-8", env={**os.environ, **environment}, check=False)
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", env={**os.environ, **environment}, check=False
+    )
 
 
 def test_list_is_tab_separated_away_from_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

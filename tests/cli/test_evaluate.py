@@ -90,7 +90,10 @@ def test_without_patients_it_says_that_intervals_are_by_image(place: Path) -> No
     ],
 )
 def test_mistakes_are_one_line(
-    place: Path, arguments: tuple[str, ...], words: str, monkeypatch: pytest.MonkeyPatch,
+    place: Path,
+    arguments: tuple[str, ...],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(place)

@@ -112,8 +112,9 @@ def test_a_real_interrupt_ends_in_one_line(tmp_path: Path) -> None:
         "import time, typer\nfrom hemobench.cli.run import run_app\napp = typer.Typer()\n"
         "@app.command()\ndef wait():\n    print('started', flush=True)\n    time.sleep(60)\nrun_app(app)\n"
     )
-    process = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        encoding="utf-8")
+    process = subprocess.Popen(
+        [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    )
     assert process.stdout is not None
     assert process.stdout.readline() == "started\n"
     time.sleep(0.1)

@@ -82,7 +82,12 @@ def test_a_second_person_adds_an_entry_as_if_one_had_measured_all(hub: LocalHub,
     pushed_by_alice(as_somebody)
     before = shared(hub)
     assert {path for path in before if path != ".gitattributes"} == {
-        "leaderboard.json", "report.html", "board.json", "README.md", "answers/net.jsonl", "answers/tool-one.jsonl"
+        "leaderboard.json",
+        "report.html",
+        "board.json",
+        "README.md",
+        "answers/net.jsonl",
+        "answers/tool-one.jsonl",
     }
     own = ("--entry", "predictions:two")
     code, out, err = as_somebody("bob", compare_app, *own, "--entry", "board:alice/heads", *DATA, "-o", "out")

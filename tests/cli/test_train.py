@@ -14,9 +14,13 @@ from hemobench.views.view import SegmentationView
 
 def _train(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "hemobench.train", *arguments], capture_output=True,
-        encoding="utf-8", timeout=120, check=False,
-        env={**os.environ, "HEMOBENCH_HOME": str(home)}, cwd=home,
+        [sys.executable, "-m", "hemobench.train", *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+        check=False,
+        env={**os.environ, "HEMOBENCH_HOME": str(home)},
+        cwd=home,
     )
 
 

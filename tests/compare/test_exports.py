@@ -20,7 +20,14 @@ def leaderboard(segmentation_run) -> Leaderboard:
         "unet2d": [segmentation_run([0.5, 0.6, 0.4], seed) for seed in (0, 1)],
     }
     facts = BoardFacts(
-        "segmentation", "Where?", "phantom", "d1", True, "dice_any", ("dice_any", "hd95_mm_any"), 50,
+        "segmentation",
+        "Where?",
+        "phantom",
+        "d1",
+        True,
+        "dice_any",
+        ("dice_any", "hd95_mm_any"),
+        50,
         questions=("hd95_mm_any",),
     )
     return Leaderboard("s", "A & B", "Text.", "2026", "abc", (0, 1), (build_board(facts, runs),))

@@ -50,8 +50,13 @@ def test_smoke_has_a_board_for_every_data_set(name):
     assert served
     blood = not name.startswith(("ventricles", "phantom-t1", "freesurfer"))
     assert [getattr(board.view, "target", "slices") for board in served if board.task == "segmentation"] == (
-        [] if name in ("rsna", "cq500") else ["haemorrhage", "ventricles"] if name in ("phantom", "nifti-folder")
-        else ["haemorrhage"] if blood else ["ventricles"]
+        []
+        if name in ("rsna", "cq500")
+        else ["haemorrhage", "ventricles"]
+        if name in ("phantom", "nifti-folder")
+        else ["haemorrhage"]
+        if blood
+        else ["ventricles"]
     )
 
 

@@ -17,10 +17,13 @@ FACTS = BoardFacts("segmentation", "t", "phantom", "d", True, "dice_any", ("dice
 def _board(segmentation_run, levels: dict[str, float], seeds: int = 3, patients: int = 60):
     rng = np.random.default_rng(1)
     hard = rng.uniform(-0.1, 0.1, patients)
-    return build_board(FACTS, {
-        name: [segmentation_run(level + hard + rng.normal(0, 0.02, patients), seed) for seed in range(seeds)]
-        for name, level in levels.items()
-    })
+    return build_board(
+        FACTS,
+        {
+            name: [segmentation_run(level + hard + rng.normal(0, 0.02, patients), seed) for seed in range(seeds)]
+            for name, level in levels.items()
+        },
+    )
 
 
 def test_a_winner_is_named_with_its_lead_and_the_rest_said_to_be_tied(segmentation_run):
@@ -49,8 +52,11 @@ def test_a_board_that_settles_nothing_says_so(segmentation_run):
 def test_what_is_settled_in_each_question_is_said_and_all_is_one_family(segmentation_run):
     # The same lead with every patient: 0.2 of Dice, which the fixture makes 2 mm, and 0.04 of voxel accuracy.
     hard = np.random.default_rng(4).uniform(0.3, 0.5, 60)
-    runs = {"worse": [segmentation_run(hard)], "better": [segmentation_run(hard + 0.2)],
-            "as good": [segmentation_run(hard + 0.2)]}
+    runs = {
+        "worse": [segmentation_run(hard)],
+        "better": [segmentation_run(hard + 0.2)],
+        "as good": [segmentation_run(hard + 0.2)],
+    }
     facts = replace(FACTS, questions=("hd95_mm_any", "voxel_accuracy"))
     board = build_board(facts, runs)
     assert "all 9 comparisons of this board tested together, 3 pairs in each of 3 metrics" in board.method
@@ -65,8 +71,10 @@ def test_what_is_settled_in_each_question_is_said_and_all_is_one_family(segmenta
     # With chance in it, questions beside it make a claim dearer, and nothing else of the board changes.
     noise = np.random.default_rng(5)
     level = noise.uniform(0.4, 0.6, 60)
-    shaky = {name: [segmentation_run(level + gap + noise.normal(0, 0.05, 60), seed) for seed in range(2)]
-             for name, gap in (("a", 0.0), ("b", 0.02))}
+    shaky = {
+        name: [segmentation_run(level + gap + noise.normal(0, 0.05, 60), seed) for seed in range(2)]
+        for name, gap in (("a", 0.0), ("b", 0.02))
+    }
     alone, beside = build_board(FACTS, shaky), build_board(facts, shaky)
     for before, after in zip(alone.entries, beside.entries, strict=True):
         other = next(iter(before.to_others))

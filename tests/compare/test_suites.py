@@ -126,8 +126,11 @@ def _changed(path: list[str | int], value: object) -> dict:
         (["boards", 0, "entries", 1, "wheight"], 1, "unknown training option 'wheight'"),
         (["boards", 0, "entries", 1, "loss"], "bcee", "unknown loss 'bcee'"),
         (["boards", 0, "baseline", "stream_share"], 0.5, "steps_per_epoch None; expected 0 to 1, and steps"),
-        (["boards", 0, "entries", 1], {"name": "b", "stream_share": 0.5, "steps_per_epoch": 2},
-         "boards[0].entries[1] 'b': stream_share is 0.5 without a stream"),
+        (
+            ["boards", 0, "entries", 1],
+            {"name": "b", "stream_share": 0.5, "steps_per_epoch": 2},
+            "boards[0].entries[1] 'b': stream_share is 0.5 without a stream",
+        ),
         (["boards", 0, "stream"], {"patients": 0}, "boards[0].stream: stream patients is 0; expected 1 or more"),
         (["boards", 0, "stream"], {"patients": "few"}, "boards[0].stream: a stream of {'patients': 'few'}"),
         (["boards", 0, "stream"], ["phantom"], "boards[0].stream is ['phantom']; expected a mapping"),

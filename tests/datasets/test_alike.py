@@ -116,7 +116,9 @@ def test_scans_are_named_once_and_neighbours_and_air_not_at_all() -> None:
     thin = [head(3, number / 200) for number in range(10)]
     slices = [head(person) for person in (1, 2, 4, 5)]
     report = report_of(
-        study("a", scan(air, top, *slices)), study("b", scan(*slices[:2], air, top)), study("c", scan(*thin, top)),
+        study("a", scan(air, top, *slices)),
+        study("b", scan(*slices[:2], air, top)),
+        study("c", scan(*thin, top)),
         study("c", scan(*thin)),
     )
     # Two slices of a and b; c has its own slices twice, which is no other patient.

@@ -222,8 +222,11 @@ def test_two_files_of_one_scan_and_macos_leftovers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["bhsd", "mbh-seg", "instance22"])
 def test_folders_of_another_layout_give_a_remedy(tmp_path: Path, name: str) -> None:
-    for spec, message in ((name, "without a path"), (f"{name}:{tmp_path / 'none'}", "no folder"),
-                          (f"{name}:{tmp_path}", "expected")):
+    for spec, message in (
+        (name, "without a path"),
+        (f"{name}:{tmp_path / 'none'}", "no folder"),
+        (f"{name}:{tmp_path}", "expected"),
+    ):
         with pytest.raises(UserError, match=message) as caught:
             open_dataset(spec)
         assert "\n" not in str(caught.value)

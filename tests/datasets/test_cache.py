@@ -135,9 +135,7 @@ def test_two_builders_at_once_end_in_one_whole_cache() -> None:
     loaded = _loaded(np.full((2, 8, 8), 40.0), (5, 1, 1), np.zeros((2, 8, 8), np.uint8))
     dataset = _dataset(functools.partial(slow, loaded))
     found: list[Examples] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(build_examples(dataset, BRAIN, jobs=1))) for _ in range(2)
-    ]
+    threads = [threading.Thread(target=lambda: found.append(build_examples(dataset, BRAIN, jobs=1))) for _ in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -149,8 +147,11 @@ def test_two_builders_at_once_end_in_one_whole_cache() -> None:
 def test_the_key_changes_with_data_and_view() -> None:
     one, other = _dataset(fingerprint="a"), _dataset(fingerprint="b")
     keys = {
-        examples_key(one, BRAIN), examples_key(other, BRAIN), examples_key(one, ClassificationView(("bone",), 8)),
-        examples_key(one, ClassificationView(("brain",), 16)), examples_key(one, SegmentationView()),
+        examples_key(one, BRAIN),
+        examples_key(other, BRAIN),
+        examples_key(one, ClassificationView(("bone",), 8)),
+        examples_key(one, ClassificationView(("brain",), 16)),
+        examples_key(one, SegmentationView()),
         examples_key(one, SegmentationView(target="ventricles")),
     }
     assert len(keys) == 6
@@ -259,5 +260,3 @@ def test_empty_data_and_unwritable_homes_are_one_line(tmp_path: Path, monkeypatc
     monkeypatch.setenv("HEMOBENCH_HOME", str(tmp_path / "file"))
     with pytest.raises(UserError, match="set HEMOBENCH_HOME"):
         _one(_loaded(np.zeros((1, 8, 8)), (5, 1, 1), np.zeros((1, 8, 8), np.uint8)), BRAIN)
-
-

@@ -152,8 +152,12 @@ def test_other_layouts_give_a_remedy(copy: Path, tmp_path: Path) -> None:
     shutil.rmtree(copy / "train")
     (copy / "annotion_file_info.jsonl").unlink()
     (tmp_path / "empty").mkdir()
-    for path, message in ((None, "without a path"), (tmp_path / "none", "no folder"), (copy, "no .jsonl"),
-                          (tmp_path / "empty", "no masks")):
+    for path, message in (
+        (None, "without a path"),
+        (tmp_path / "none", "no folder"),
+        (copy, "no .jsonl"),
+        (tmp_path / "empty", "no masks"),
+    ):
         with pytest.raises(UserError, match=message):
             open_hemseg(path)
 

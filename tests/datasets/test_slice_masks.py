@@ -19,9 +19,14 @@ VIEW = ClassificationView(("brain",), 16)
 
 def _loaded(**known: object) -> Loaded:
     voxels = np.full((3, 32, 32), 30, dtype=np.float32)
-    return Loaded(Volume(voxels, display_affine((3, 32, 32), (5.0, 1.0, 1.0))), **{
-        "label_map": None, "slice_labels": None, **known,
-    })  # type: ignore[arg-type]
+    return Loaded(
+        Volume(voxels, display_affine((3, 32, 32), (5.0, 1.0, 1.0))),
+        **{
+            "label_map": None,
+            "slice_labels": None,
+            **known,
+        },
+    )  # type: ignore[arg-type]
 
 
 def _labels() -> np.ndarray:

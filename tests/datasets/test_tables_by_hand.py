@@ -45,8 +45,9 @@ def told(dataset: Dataset) -> list[tuple[str, str, int]]:
     return found
 
 
-EXPECTED = [(f"00{number}.png", patient, bleeds) for number, (patient, bleeds) in enumerate(zip(PATIENTS, BLEEDS,
-                                                                                              strict=True))]
+EXPECTED = [
+    (f"00{number}.png", patient, bleeds) for number, (patient, bleeds) in enumerate(zip(PATIENTS, BLEEDS, strict=True))
+]
 
 
 @pytest.mark.parametrize(("no", "yes"), [("nein", "ja"), ("N", "Y"), ("non", "oui"), ("No", "Sí"), ("FALSCH", "WAHR"),

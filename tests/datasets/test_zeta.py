@@ -48,7 +48,6 @@ def write_copy(root: Path, rows: str = "ID_a,1,1,0,0,0,0\nID_b,0,0,0,0,0,0\n", s
     return root
 
 
-
 def test_what_went_into_the_layout_comes_out(copies: dict[str, Path]) -> None:
     dataset = open_dataset(f"zeta:{copies['clean']}")
     assert dataset.warnings == ()

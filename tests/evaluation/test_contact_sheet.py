@@ -131,7 +131,11 @@ def test_a_sheet_of_a_data_set(checkpoints: list[Checkpoint], tmp_path: Path) ->
     cases.append(replace(case(9, None), load=broken))
     seen: list[tuple[int, int]] = []
     done = write_sheet(
-        dataset(cases), checkpoints, tmp_path / "sheet.png", cases=5, engine="torch",
+        dataset(cases),
+        checkpoints,
+        tmp_path / "sheet.png",
+        cases=5,
+        engine="torch",
         progress=lambda number, total: seen.append((number, total)),
     )
     assert done.shown == 4

@@ -155,7 +155,8 @@ def test_people_who_made_the_network_are_refused_left_out_or_marked(classifier: 
     assert marked.notes[0].startswith("SEEN: 1 of these people taught")
     with pytest.raises(UserError, match="all people"):
         check_seen(taught, dataset(count=3), leave_out=True) and check_seen(
-            replace(taught, people=People(tuple(person_hash("rsna", f"p{n}") for n in range(3)))), dataset(count=3),
+            replace(taught, people=People(tuple(person_hash("rsna", f"p{n}") for n in range(3)))),
+            dataset(count=3),
             leave_out=True,
         )
 

@@ -11,9 +11,7 @@ from hemobench.evaluation.scores import Rule, SliceTable, case_scores, slice_sco
 from hemobench.labels import CLASSES
 
 ANY = CLASSES.index("any")
-PLAIN = Rule(
-    dict.fromkeys(("slice", "study"), ((1.0, 0.0),) * 6), {"slice": (0.5,) * 6, "study": (0.8,) * 6}
-)
+PLAIN = Rule(dict.fromkeys(("slice", "study"), ((1.0, 0.0),) * 6), {"slice": (0.5,) * 6, "study": (0.8,) * 6})
 
 
 def table(

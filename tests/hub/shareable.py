@@ -45,7 +45,14 @@ def shareable(folder: Path, role: str = "slice-classifier", *, body: str = BODY,
         image_size=config.view.image_size, **config.model_options,
     )  # fmt: skip
     write_checkpoint(
-        folder, model, config, metrics, front_matter(config, metrics) + body, commit="c0ffee",
-        command="python train", people=people, attached=attached,
+        folder,
+        model,
+        config,
+        metrics,
+        front_matter(config, metrics) + body,
+        commit="c0ffee",
+        command="python train",
+        people=people,
+        attached=attached,
     )
     return open_checkpoint(folder)

@@ -29,9 +29,7 @@ def test_the_hubs_client_reads_the_model_index() -> None:
 def test_the_hubs_client_reads_the_eval_results() -> None:
     entries = pytest.importorskip("huggingface_hub._eval_results")
     files = eval_result_files(small_config("ventricles"), scores("ventricles"), "someone/net")
-    assert list(files) == [
-        f".eval_results/hemobench-{name}.yaml" for name in ("phantom-test-part", "ct-ich", "bhsd")
-    ]
+    assert list(files) == [f".eval_results/hemobench-{name}.yaml" for name in ("phantom-test-part", "ct-ich", "bhsd")]
     (entry,) = entries.parse_eval_result_entries(yaml.safe_load(files[".eval_results/hemobench-ct-ich.yaml"]))
     assert (entry.dataset_id, entry.task_id, entry.value) == ("someone/hemobench-ct-ich", "dice_ventricles", 0.8125)
     assert entry.notes == "ct-ich, 5 real patients; 95% interval by patient 0.700 to 0.900"
@@ -54,7 +52,9 @@ def test_two_sets_of_one_name_are_told_apart() -> None:
     metrics["others"] = [metrics["others"][0], {**metrics["others"][0], "patients": 9}]
     config = small_config("slice-classifier")
     assert [(one.data, one.patients) for one in headlines(config, metrics)] == [
-        ("phantom (test part)", 5), ("ct-ich", 5), ("ct-ich (2)", 9),
+        ("phantom (test part)", 5),
+        ("ct-ich", 5),
+        ("ct-ich (2)", 9),
     ]
     files = eval_result_files(config, metrics, "someone/net")
     assert yaml.safe_load(files[".eval_results/hemobench-ct-ich-2.yaml"])[0]["dataset"]["id"].endswith("-ct-ich")

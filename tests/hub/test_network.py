@@ -51,9 +51,7 @@ def test_saved_unchanged_the_folder_is_the_same_byte_for_byte(tmp_path: Path) ->
         network.save_pretrained(tmp_path / "mine")
 
 
-def test_weights_that_were_trained_on_lose_their_scores_and_keep_who_taught_them(
-    hub: LocalHub, tmp_path: Path
-) -> None:
+def test_weights_that_were_trained_on_lose_their_scores_and_keep_who_taught_them(hub: LocalHub, tmp_path: Path) -> None:
     people = People(("0123456789abcdef",), (), ("ct-ich",))
     network = PretrainedNetwork.from_pretrained(shareable(tmp_path / "net", "ventricles", people=people).directory)
     images = torch.from_numpy(head_batch(*INPUTS["ventricles"]))

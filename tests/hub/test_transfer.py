@@ -89,7 +89,8 @@ def test_what_lies_beside_the_card_travels_and_goes_with_it(hub: LocalHub, tmp_p
     back = pull(NAME, output=tmp_path / "back")
     assert {name: (back / name).read_bytes() for name in attached} == attached
     assert {name: len(content) for name, content in attached.items()} == {
-        name: entry["bytes"] for name, entry in json.loads((back / "manifest.json").read_text())["files"].items()
+        name: entry["bytes"]
+        for name, entry in json.loads((back / "manifest.json").read_text())["files"].items()
         if name in attached
     }
     push(shareable(tmp_path / "two").directory, NAME)

@@ -28,8 +28,9 @@ def shelf(tmp_path: Path) -> Path:
 
 
 def test_a_part_has_the_tensors_of_its_prefix_and_no_other() -> None:
-    whole = save({"net.a": np.arange(3.0), "b": np.zeros(2), "net.c": np.ones((2, 2), dtype=np.float16)},
-                 {"format": "pt"})
+    whole = save(
+        {"net.a": np.arange(3.0), "b": np.zeros(2), "net.c": np.ones((2, 2), dtype=np.float16)}, {"format": "pt"}
+    )
     part = part_of(whole, "net.")
     found = load(part)
     assert sorted(found) == ["a", "c"]
@@ -72,8 +73,9 @@ def test_it_is_refused_without_the_other_or_with_another(shelf: Path) -> None:
         open_checkpoint(shelf / NAME)
 
 
-@pytest.mark.parametrize("told", [{"checkpoint": "../bleed", "prefix": ""}, {"prefix": "a."}, 3, {"checkpoint": "..",
-                                  "prefix": ""}])
+@pytest.mark.parametrize(
+    "told", [{"checkpoint": "../bleed", "prefix": ""}, {"prefix": "a."}, 3, {"checkpoint": "..", "prefix": ""}]
+)
 def test_a_manifest_names_a_folder_beside_it_and_no_other_place(shelf: Path, told: object) -> None:
     with pytest.raises(UserError, match="manifest says part_of"):
         described({"part_of": told})

@@ -89,8 +89,13 @@ def ventricle_report() -> StudyReport:
     labels[8:12, 50:70, 55:70] = 1
     report = a_report(volume)
     return replace(
-        report, source=replace(report.source, modality="MR"), study=StudyFinding({}, {}), slices=(), volume_ml=None,
-        ventricles=Ventricles(13.5, 1200), label_map=volume.with_voxels(labels, LABEL_MAP),
+        report,
+        source=replace(report.source, modality="MR"),
+        study=StudyFinding({}, {}),
+        slices=(),
+        volume_ml=None,
+        ventricles=Ventricles(13.5, 1200),
+        label_map=volume.with_voxels(labels, LABEL_MAP),
     )
 
 
@@ -188,7 +193,8 @@ def test_a_call_and_its_absence_look_different() -> None:
     for page in (called, healthy):
         assert amount(page, CAUTION) > 3000, "the words that this is research stand on every page"
     assert verdict(a_report(probability=0.9))[:2] == (
-        "Likely haemorrhage", "Nothing outlined. Probability 0.90, called from 0.50 on."
+        "Likely haemorrhage",
+        "Nothing outlined. Probability 0.90, called from 0.50 on.",
     )
     assert verdict(a_report(probability=0.2))[:2] == ("Haemorrhage unlikely", "Probability 0.20, called from 0.50 on.")
     outlined = verdict(a_report(boxes={(9, 60, 40): ("subdural", 20)}, probability=0.2))
@@ -233,7 +239,8 @@ def test_what_makes_an_answer_doubtful_stands_beside_the_call() -> None:
     doubtful = replace(report, source=report.source.with_remarks([note("small"), part("1 slice missing"), "tilted"]))
     assert doubtful.source.warnings == ("1 slice missing", "tilted", "small")
     assert verdict(doubtful)[:2] == (
-        "Haemorrhage unlikely", "In the part that was read. Probability 0.20, called from 0.50 on."
+        "Haemorrhage unlikely",
+        "In the part that was read. Probability 0.20, called from 0.50 on.",
     )
     assert doubt_of(doubtful.source) == "1 slice missing. And 1 more below."
     plain = draw_overview(replace(report, source=report.source.with_remarks([note("1 slice missing")])))

@@ -53,7 +53,9 @@ def test_json_has_the_names_of_the_design() -> None:
     }  # fmt: skip
     assert content["study"] == {
         "probabilities": {"any": 0.75, "subdural": 0.5},
-        "calls": {"any": {"positive": True, "threshold": 0.6}}, "verdict": None, "worth": None,
+        "calls": {"any": {"positive": True, "threshold": 0.6}},
+        "verdict": None,
+        "worth": None,
     }
     assert content["slices"][1] == {
         "index": 1, "z_mm": 2.5, "probabilities": {"any": 0.75, "subdural": 0.5}, "number": 2,
@@ -67,8 +69,14 @@ def test_json_has_the_names_of_the_design() -> None:
     [
         {},
         {"volume_ml": None, "lesions": (), "ventricles": Ventricles(21.5, 21500)},
-        {"study": StudyFinding({}, {}, Verdict("likely", "Likely haemorrhage", ("subdural",)),
-                               Worth((0.8, 0.6, 0.9), (0.9, 0.8, 1.0), 63, "ct-ich"))},
+        {
+            "study": StudyFinding(
+                {},
+                {},
+                Verdict("likely", "Likely haemorrhage", ("subdural",)),
+                Worth((0.8, 0.6, 0.9), (0.9, 0.8, 1.0), 63, "ct-ich"),
+            )
+        },
         {"lesions": (Lesion(1, "epidural", None, None, None, (0.0, 1.0, 2.0), 0, 0, 9, 1.0),), "volume_ml": None},
         {"source": Source("picture", 1, "grey", (1, 8, 8), None, ()), "slices": (SliceFinding(0, None, {}),)},
     ],

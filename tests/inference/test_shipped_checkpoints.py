@@ -38,7 +38,12 @@ def heads() -> dict[str, Volume]:
 
 def test_what_is_shipped() -> None:
     assert NAMES == [
-        "bleed", "paper-cnn", "slice-classifier", "slice-classifier-phantom", "slice-classifier-timm", "ventricles",
+        "bleed",
+        "paper-cnn",
+        "slice-classifier",
+        "slice-classifier-phantom",
+        "slice-classifier-timm",
+        "ventricles",
         "ventricles-ct",
     ]
     stored = sorted(FOLDER.glob("*/model.safetensors"))

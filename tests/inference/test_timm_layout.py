@@ -63,7 +63,10 @@ def test_timm_alone_gives_the_same_logits_labels_and_pictures(tmp_path: Path, ch
     with LocalHub() as hub:
         commit = hub.commit("user/net", {path.name: path.read_bytes() for path in checkpoint.directory.iterdir()})
         done = by_timm_alone(
-            f"hf-hub:user/net@{commit}", tmp_path, HF_ENDPOINT=hub.endpoint, HF_HUB_CACHE=str(tmp_path / "cache"),
+            f"hf-hub:user/net@{commit}",
+            tmp_path,
+            HF_ENDPOINT=hub.endpoint,
+            HF_HUB_CACHE=str(tmp_path / "cache"),
             HF_HUB_DISABLE_XET="1",
         )
     assert done.returncode == 0, done.stderr

@@ -23,8 +23,12 @@ from hemobench.labels import CLASSES, SUBTYPES
 
 
 def a_report(
-    chance: float, *, called_from: float = 0.53, types: Mapping[str, float] | None = None,
-    lesions: Sequence[tuple[str, int, int, float | None]] = (), slices: int = 30,
+    chance: float,
+    *,
+    called_from: float = 0.53,
+    types: Mapping[str, float] | None = None,
+    lesions: Sequence[tuple[str, int, int, float | None]] = (),
+    slices: int = 30,
 ) -> StudyReport:
     """A report with this probability of any blood. types: probabilities, named from 0.6 on. lesions: type, first and
     last slice from 0, mL or None."""

@@ -175,8 +175,6 @@ def voxels_at(volume: Any, plan: SeriesPlan, place: int) -> NDArray[np.float32]:
 
     row, column = orientation_of(plan)
     rows, columns = np.mgrid[:ROWS, :COLUMNS]
-    lps = (
-        position_of(plan, place) + rows[..., None] * SPACING[0] * column + columns[..., None] * SPACING[1] * row
-    )
+    lps = position_of(plan, place) + rows[..., None] * SPACING[0] * column + columns[..., None] * SPACING[1] * row
     index = volume.to_index(lps * (-1, -1, 1))
     return map_coordinates(volume.voxels, np.moveaxis(index, -1, 0), order=1, mode="nearest")

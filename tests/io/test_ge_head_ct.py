@@ -123,9 +123,7 @@ def test_anatomy_lies_where_dicom2nifti_puts_it(scan: Scan, tmp_path: Path) -> N
     world = scan.volume.to_world(indices)
     shifts_mm = np.linspace(-2, 2, 17)
     row_axis = scan.volume.affine[:3, 1] / scan.volume.spacing_mm[1]
-    errors = [
-        np.mean(np.abs(ours - sampled(theirs, other.affine, world + shift * row_axis))) for shift in shifts_mm
-    ]
+    errors = [np.mean(np.abs(ours - sampled(theirs, other.affine, world + shift * row_axis))) for shift in shifts_mm]
     best_mm = shifts_mm[int(np.argmin(errors))]
     assert abs(best_mm) <= 0.5 * scan.volume.spacing_mm[1] + 1e-9
 

@@ -36,8 +36,13 @@ def turn(yaw_deg: float = 0.0, roll_deg: float = 0.0) -> np.ndarray:
 
 
 def made_head(
-    horns: tuple[Horn, ...] = HORNS, *, axes: np.ndarray | None = None, aside_mm: float = 0.0, shape=SHAPE,
-    spacing_mm=SPACING_MM, dense_mm: float = 0.0,
+    horns: tuple[Horn, ...] = HORNS,
+    *,
+    axes: np.ndarray | None = None,
+    aside_mm: float = 0.0,
+    shape=SHAPE,
+    spacing_mm=SPACING_MM,
+    dense_mm: float = 0.0,
 ) -> tuple[Volume, np.ndarray]:
     """A head CT in HU and the mask of its horns. axes: from `turn`. aside_mm: how far the head lies to its left of the
     scan's middle. dense_mm: thickness of a bleed along the inside of the left half of the skull."""

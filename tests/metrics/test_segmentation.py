@@ -110,8 +110,18 @@ def test_empty_target_with_an_invented_lesion_scores_the_worst() -> None:
 def test_both_empty_is_undefined_and_not_perfect() -> None:
     empty = np.zeros((4, 10, 10), dtype=bool)
     measured = segmentation_metrics(empty, empty, SPACING)
-    names = ("dice", "iou", "sensitivity", "precision", "nsd_2mm", "hd95_mm", "lesion_f1", "lesion_sensitivity",
-             "lesion_precision", "missed")
+    names = (
+        "dice",
+        "iou",
+        "sensitivity",
+        "precision",
+        "nsd_2mm",
+        "hd95_mm",
+        "lesion_f1",
+        "lesion_sensitivity",
+        "lesion_precision",
+        "missed",
+    )
     assert (measured["false_alarm_any"], measured["false_lesions_any"]) == (0, 0)
     assert _undefined(measured) == {f"{name}_any" for name in names}
     assert measured["specificity_any"] == measured["voxel_accuracy"] == 1.0

@@ -105,8 +105,9 @@ def test_weights_that_cannot_be_fetched_are_one_line(tmp_path: Path) -> None:
         "    print(error)\n"
     )
     offline = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    result = subprocess.run([sys.executable, "-c", code], env=offline, capture_output=True,
-        encoding="utf-8", check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=offline, capture_output=True, encoding="utf-8", check=True
+    )
     assert result.stdout.startswith("weights of timm:resnet10t cannot be fetched")
     assert "set pretrained to false" in result.stdout
     assert result.stdout.count("\n") == 1

@@ -37,9 +37,7 @@ def test_its_classifier_half_is_timms_own_network() -> None:
     plain = classifier.plain()  # type: ignore[operator]
     images = torch.rand(3, 2, 64, 64)
     bare = timm.create_model("resnet10t", in_chans=2, num_classes=6).eval()
-    bare.load_state_dict({
-        name.removeprefix("backbone."): tensor for name, tensor in plain.state_dict().items()
-    })
+    bare.load_state_dict({name.removeprefix("backbone."): tensor for name, tensor in plain.state_dict().items()})
     with torch.no_grad():
         assert torch.equal(classifier(images), plain(images))
         torch.testing.assert_close(bare(images), plain(images))
@@ -84,7 +82,11 @@ def test_backbones_without_such_features_are_refused() -> None:
 def test_evidence_of_both_is_the_mean_of_the_head_and_of_the_likeliest_spots() -> None:
     torch.manual_seed(2)
     both = create_model(
-        "timm-unet:test_resnet", task="classification", in_channels=1, num_outputs=6, image_size=(64, 64),
+        "timm-unet:test_resnet",
+        task="classification",
+        in_channels=1,
+        num_outputs=6,
+        image_size=(64, 64),
         evidence="both",
     ).eval()
     images = torch.rand(2, 1, 64, 64)
@@ -136,9 +138,7 @@ def test_a_mirrored_segmenter_outlines_a_head_and_its_mirror_image_alike() -> No
 
 def test_neighbours_are_channels_and_a_volume_is_its_slices() -> None:
     torch.manual_seed(0)
-    network = create_model(
-        NAME, task="segmentation", in_channels=2, num_outputs=6, context=1, fine=True
-    ).eval()
+    network = create_model(NAME, task="segmentation", in_channels=2, num_outputs=6, context=1, fine=True).eval()
     volume = torch.rand(1, 2, 4, 64, 32)
     padded = torch.cat([volume[:, :, :1], volume, volume[:, :, -1:]], dim=2)
     slices = torch.cat([padded[:, :, place : place + 3].movedim(2, 1).flatten(1, 2) for place in range(4)])

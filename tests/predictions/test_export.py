@@ -65,10 +65,17 @@ def round_trip(checkpoint: Checkpoint, folder: Path) -> tuple[dict[str, float], 
 
 def test_a_classifier_goes_round(tmp_path: Path) -> None:
     levels = {"slice": {"any": 0.4, "intraparenchymal": 0.3}, "study": {"any": 0.45}}
-    checkpoint = open_checkpoint(slice_checkpoint(
-        tmp_path / "net", threshold_hu=55.0, gain=400.0, thresholds=levels, study_slices=2, context_mm=3.0,
-        calibration={"slice": {"any": (0.8, 0.3)}, "study": {"any": (0.7, -0.2)}},
-    ))
+    checkpoint = open_checkpoint(
+        slice_checkpoint(
+            tmp_path / "net",
+            threshold_hu=55.0,
+            gain=400.0,
+            thresholds=levels,
+            study_slices=2,
+            context_mm=3.0,
+            calibration={"slice": {"any": (0.8, 0.3)}, "study": {"any": (0.7, -0.2)}},
+        )
+    )
     direct, read = round_trip(checkpoint, tmp_path)
     assert direct.keys() == read.keys()
     assert 0.5 < direct["auroc_any"] < 1.0
@@ -99,8 +106,9 @@ def test_it_goes_on_where_it_was_stopped_and_refuses_other_folders(tmp_path: Pat
     with pytest.raises(KeyboardInterrupt):
         write_predictions(heads(), [checkpoint], tmp_path / "made", engine="torch", progress=stop)
     told: list[int] = []
-    write_predictions(heads(), [checkpoint], tmp_path / "made", engine="torch",
-                      progress=lambda done, total: told.append(done))
+    write_predictions(
+        heads(), [checkpoint], tmp_path / "made", engine="torch", progress=lambda done, total: told.append(done)
+    )
     assert told == [3, 4]
     with pytest.raises(UserError, match="holds other files, or answers of other networks or data"):
         write_predictions(heads(3), [checkpoint], tmp_path / "made", engine="torch")

@@ -102,8 +102,10 @@ def test_probabilities_by_slice_have_the_scores_of_independent_code(tmp_path: Pa
     given = random.random((4, 6, 2))
     lines = ["scan;slice;prob_ICH;SDH"]
     for number in range(4):
-        lines += [f"s{number}.nii.gz;{index};{one:.6f};{two:.6f}".replace(".", ",").replace(",nii,gz", ".nii.gz")
-                  for index, (one, two) in enumerate(given[number])]
+        lines += [
+            f"s{number}.nii.gz;{index};{one:.6f};{two:.6f}".replace(".", ",").replace(",nii,gz", ".nii.gz")
+            for index, (one, two) in enumerate(given[number])
+        ]
     (tmp_path / "slices.csv").write_text("\n".join(lines))
     found = means(measured(tmp_path, tmp_path / "out"))
     targets = np.stack([(truth(number) > 0).any(axis=(1, 2)) for number in range(4)])
@@ -117,8 +119,9 @@ def test_probabilities_by_slice_have_the_scores_of_independent_code(tmp_path: Pa
 
 
 def test_probabilities_by_study_and_slices_numbered_from_one(tmp_path: Path) -> None:
-    (tmp_path / "studies.csv").write_text("Patient ID,EDH,IPH,IVH,SAH,SDH\np0,0,0,0,0,0.1\np1,0,0.9,0,0,0\n"
-                                          "p2,0,0.2,0,0,0\np3,0,0,0,0,0.15\n")
+    (tmp_path / "studies.csv").write_text(
+        "Patient ID,EDH,IPH,IVH,SAH,SDH\np0,0,0,0,0,0.1\np1,0,0.9,0,0,0\np2,0,0.2,0,0,0\np3,0,0,0,0,0.15\n"
+    )
     found = measured(tmp_path, tmp_path / "out")
     # Any is the likeliest type: bleeding 0.9 and 0.15, others 0.1 and 0.2; three of four pairs are in order.
     assert means(found)["auroc_any_study"] == 0.75
@@ -204,8 +207,10 @@ def test_bad_folders_are_one_line(tmp_path: Path) -> None:
     unknown = write_masks(tmp_path / "unknown", {"s1": truth(1), "s3": truth(3) * 2})
     other = write_masks(tmp_path / "other", {"x1": truth(1)})
     for folder, words in (
-        (tmp_path / "nowhere", "no folder"), (tmp_path / "empty", "holds no predictions"),
-        (twice, "are both answers for s1"), (unknown, "masks with ids 2, 10"),
+        (tmp_path / "nowhere", "no folder"),
+        (tmp_path / "empty", "holds no predictions"),
+        (twice, "are both answers for s1"),
+        (unknown, "masks with ids 2, 10"),
         (other, r"nothing in .* fits a case of 'bhsd' \(there: x1.nii.gz; cases: s0, s1, s2 and 1 more\)"),
     ):
         with pytest.raises(UserError, match=words) as caught:
@@ -270,8 +275,6 @@ def test_masks_without_a_place_or_beside_the_scan_are_left_out_and_named(tmp_pat
     assert (result.studies, len(result.left_out)) == (2, 2)
     assert "does not say where it lies (neither sform nor qform)" in result.left_out[0]
     assert "lies beside its scan" in result.left_out[1]
-
-
 
 
 def test_what_predict_wrote_scan_by_scan_is_read_too(tmp_path: Path) -> None:

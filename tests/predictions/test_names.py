@@ -25,9 +25,19 @@ def found(known: CaseNames, file: str) -> int | None:
 @pytest.mark.parametrize(
     ("file", "case"),
     [
-        ("day1.nii.gz", 0), ("DAY1_0000.nii.gz", 0), ("day1-seg.nii", 0), ("day1_ct_pred_mask.nii.gz", 0),
-        ("day1/segmentation.nii.gz", 0), ("out/day1/mask.nii.gz", 0), ("049.nii.gz", 1), ("49_seg.nii.gz", 1),
-        ("x_y.nii.gz", 2), ("y.nii.gz", 2), ("smith.nii.gz", 0), ("day1_left.nii.gz", None), ("day.nii.gz", None),
+        ("day1.nii.gz", 0),
+        ("DAY1_0000.nii.gz", 0),
+        ("day1-seg.nii", 0),
+        ("day1_ct_pred_mask.nii.gz", 0),
+        ("day1/segmentation.nii.gz", 0),
+        ("out/day1/mask.nii.gz", 0),
+        ("049.nii.gz", 1),
+        ("49_seg.nii.gz", 1),
+        ("x_y.nii.gz", 2),
+        ("y.nii.gz", 2),
+        ("smith.nii.gz", 0),
+        ("day1_left.nii.gz", None),
+        ("day.nii.gz", None),
     ],
 )
 def test_a_file_means_the_case_that_its_name_says(file: str, case: int | None) -> None:

@@ -48,6 +48,7 @@ def head(bleeds: bool, noise: int = 0) -> Loaded:
 
 def phantoms(count: int, name: str = "phantom") -> Dataset:
     """Every second one bleeds."""
+
     def case(number: int) -> Case:
         return Case(f"p{number}", f"p{number}", name, "phantom", None, lambda: head(bool(number % 2), number))
 
@@ -90,12 +91,24 @@ def volumes(view: SegmentationView) -> tuple[CaseScores, Examples, dict[int, Any
     truth[:3, 0, 2:4, 10:20, 10:20] = label
     answer[0, 0, 2:4, 10:20, 10:20] = answer[1, 0, 2, 10:20, 10:20] = answer[3, 0, 4, 5:15, 5:15] = 1
     true_ml = np.asarray([4.0, 4.0, 4.0, 0.0])
-    values = {"volume_ml_true": true_ml, "volume_ml_pred": np.asarray([4.0, 2.0, 0.0, 2.0]),
-              "sensitivity": np.asarray([1.0, 0.5, 0.0, math.nan])}
+    values = {
+        "volume_ml_true": true_ml,
+        "volume_ml_pred": np.asarray([4.0, 2.0, 0.0, 2.0]),
+        "sensitivity": np.asarray([1.0, 0.5, 0.0, math.nan]),
+    }
     names = np.asarray([f"p{number}" for number in range(4)])
     examples = Examples(
-        "segmentation", np.full((4, 1, *shape), 90, dtype=np.uint8), truth, names, names, np.full(4, -1),
-        np.tile([5.0, 2.0, 2.0], (4, 1)), "phantom", True, "f", view,
+        "segmentation",
+        np.full((4, 1, *shape), 90, dtype=np.uint8),
+        truth,
+        names,
+        names,
+        np.full(4, -1),
+        np.tile([5.0, 2.0, 2.0], (4, 1)),
+        "phantom",
+        True,
+        "f",
+        view,
     )
     scores = CaseScores({f"{name}_{view.suffix}": column for name, column in values.items()}, names, names)
     return scores, examples, {row: np.packbits(answer[row, 0].astype(bool)) for row in range(4)}

@@ -59,9 +59,13 @@ def _pictures(folder: Path) -> Path:
 
 def _make(*arguments: str, home: Path, command: str = "recipe") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", f"hemobench.{command}", *arguments], capture_output=True,
-        encoding="utf-8", timeout=300, check=False,
-        env={**os.environ, "HEMOBENCH_HOME": str(home / "home")}, cwd=home,
+        [sys.executable, "-m", f"hemobench.{command}", *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+        env={**os.environ, "HEMOBENCH_HOME": str(home / "home")},
+        cwd=home,
     )
 
 
@@ -161,9 +165,12 @@ def test_a_recipe_without_its_parts_is_refused(tmp_path: Path) -> None:
         load_recipe(str(tmp_path / "half.yaml"))
 
 
-FOLDS = RECIPE.replace("split: {fractions: [0.5, 0.25, 0.25], seed: 0}", "folds: 2").replace(
-    "  batch_size: 8", "  batch_size: 8\n  stream_share: 0.5\n  steps_per_epoch: 4"
-) + "start: tiny\nstream: {patients: 1, slices: 4, matrix: 32}\n"
+FOLDS = (
+    RECIPE.replace("split: {fractions: [0.5, 0.25, 0.25], seed: 0}", "folds: 2").replace(
+        "  batch_size: 8", "  batch_size: 8\n  stream_share: 0.5\n  steps_per_epoch: 4"
+    )
+    + "start: tiny\nstream: {patients: 1, slices: 4, matrix: 32}\n"
+)
 
 
 def test_folds_answer_for_each_other_and_a_stream_teaches_beside(made: Path) -> None:
@@ -176,16 +183,12 @@ def test_folds_answer_for_each_other_and_a_stream_teaches_beside(made: Path) -> 
     assert "begins with a network that 18 of the patients it is tested on have taught" in done.stderr
     _pictures(made / "others")
     # A checkpoint is as good a start as a run; this one's people are others.
-    done = _make(
-        "folds.yaml", "--data", "image-folder:others", "--start", "checkpoints/tiny", home=made
-    )
+    done = _make("folds.yaml", "--data", "image-folder:others", "--start", "checkpoints/tiny", home=made)
     assert done.returncode == 0, done.stderr
     assert "24 patients, out of fold" in done.stdout
     # The same command trains nothing again.
     written = (made / "runs/folds/fold-1/last.safetensors").stat().st_mtime_ns
-    again = _make(
-        "folds.yaml", "--data", "image-folder:others", "--start", "checkpoints/tiny", home=made
-    )
+    again = _make("folds.yaml", "--data", "image-folder:others", "--start", "checkpoints/tiny", home=made)
     assert again.returncode == 0, again.stderr
     assert (made / "runs/folds/fold-1/last.safetensors").stat().st_mtime_ns == written
     checkpoint = open_checkpoint(made / "checkpoints" / "folds")
@@ -200,8 +203,10 @@ def test_folds_answer_for_each_other_and_a_stream_teaches_beside(made: Path) -> 
     assert "50% of each batch were phantoms made while it trained (phantom)" in card
     assert "It began with the weights of tiny" in card
     # The network that ships knows everybody; those that were measured did not.
-    known = [set(json.loads((made / "runs/folds" / f"fold-{n}" / "run.json").read_text())["patients"].items())
-             for n in (1, 2)]
+    known = [
+        set(json.loads((made / "runs/folds" / f"fold-{n}" / "run.json").read_text())["patients"].items())
+        for n in (1, 2)
+    ]
     assert all(("train", 12) in one for one in known)
     # Who begins with it takes the network that ships, as it is, and knows the same people.
     (made / "after.yaml").write_text(RECIPE.replace("epochs: 1", "epochs: 0") + "start: folds\n")

@@ -32,8 +32,11 @@ def stacks(noise: float, studies: int = 60, slices: int = 20) -> tuple[SlicePred
     names = np.repeat([f"s{study:02d}" for study in range(studies)], slices)
     order = draws.permutation(len(names))  # answers need not come in the order of the slices
     predictions = SlicePredictions(
-        expit(logits).reshape(-1, 6)[order].astype(np.float32), targets.reshape(-1, 6)[order], names[order],
-        names[order], np.tile(np.arange(slices), studies)[order],
+        expit(logits).reshape(-1, 6)[order].astype(np.float32),
+        targets.reshape(-1, 6)[order],
+        names[order],
+        names[order],
+        np.tile(np.arange(slices), studies)[order],
     )
     return predictions, np.full(len(names), 5.0)
 
@@ -85,8 +88,12 @@ def test_settled_probabilities_agree_with_the_frequencies_that_they_were_fitted_
 def test_exclusive_answers_are_refused() -> None:
     predictions, steps_mm = stacks(1.0, studies=2)
     exclusive = SlicePredictions(
-        predictions.probabilities, predictions.targets, predictions.patient_ids, predictions.study_ids,
-        predictions.slice_indices, exclusive=True,
+        predictions.probabilities,
+        predictions.targets,
+        predictions.patient_ids,
+        predictions.study_ids,
+        predictions.slice_indices,
+        exclusive=True,
     )
     with pytest.raises(UserError, match="independent outputs"):
         fit_rule(exclusive, steps_mm)

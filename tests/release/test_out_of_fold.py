@@ -68,7 +68,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build_layout(folder / "copy", LAYOUTS["ct-ich"], PhantomSpec(patients=8, slices=6, matrix=64, healthy=0.4, seed=3))
     done = subprocess.run(
         [sys.executable, "-m", "hemobench.recipe", "small.yaml", "--data", "ct-ich:copy"],
-        capture_output=True, encoding="utf-8", timeout=300, check=False, cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+        cwd=folder,
         env={**os.environ, "HEMOBENCH_HOME": str(folder / "home")},
     )
     assert done.returncode == 0, done.stderr
@@ -96,9 +100,19 @@ def test_it_holds_one_rule_for_slices_studies_and_outlines(checkpoint: Checkpoin
 
 def test_its_card_says_what_holds_on_people_it_never_saw(made: Path, checkpoint: Checkpoint) -> None:
     metrics = checkpoint.metrics["metrics"]
-    for name in ("dice_any", "dice_filled_any", "lesion_sensitivity_any", "false_lesions_any", "auroc_any",
-                 "auroc_any_study", "sensitivity_any", "false_alarm_any", "auroc_any_study_joint",
-                 "sensitivity_called_any_study_joint", "precision_named_types_study_joint"):
+    for name in (
+        "dice_any",
+        "dice_filled_any",
+        "lesion_sensitivity_any",
+        "false_lesions_any",
+        "auroc_any",
+        "auroc_any_study",
+        "sensitivity_any",
+        "false_alarm_any",
+        "auroc_any_study_joint",
+        "sensitivity_called_any_study_joint",
+        "precision_named_types_study_joint",
+    ):
         assert name in metrics, name
     card = (checkpoint.directory / "README.md").read_text()
     assert "## By size" in card
@@ -123,7 +137,11 @@ def test_the_same_command_again_trains_nothing(made: Path) -> None:
     before = (made / "runs" / "small" / "fold-1" / "best.safetensors").stat().st_mtime_ns
     done = subprocess.run(
         [sys.executable, "-m", "hemobench.recipe", "small.yaml", "--data", "ct-ich:copy"],
-        capture_output=True, encoding="utf-8", timeout=300, check=False, cwd=made,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+        cwd=made,
         env={**os.environ, "HEMOBENCH_HOME": str(made / "home")},
     )
     assert done.returncode == 0, done.stderr
@@ -136,9 +154,14 @@ def _case(true_voxels: int, highest: float, voxels: int, hits: int) -> Outlines:
     pieces = []
     for threshold in VOXELS:
         kept = int(highest >= threshold)
-        pieces.append((
-            np.full(kept, highest), np.full(kept, 1.0), np.full(kept, voxels), np.full(kept, hits),
-        ))
+        pieces.append(
+            (
+                np.full(kept, highest),
+                np.full(kept, 1.0),
+                np.full(kept, voxels),
+                np.full(kept, hits),
+            )
+        )
     return Outlines(tuple(pieces), true_voxels)
 
 

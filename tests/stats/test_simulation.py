@@ -33,10 +33,12 @@ class World:
         found = []
         for shift in shifts:
             own = TRUTH + shift + patients + self.liking * rng.normal(size=PATIENTS)
-            found.append([
-                case_mean(own + self.seed * rng.normal() + self.chance * rng.normal(size=PATIENTS))
-                for _ in range(seeds)
-            ])
+            found.append(
+                [
+                    case_mean(own + self.seed * rng.normal() + self.chance * rng.normal(size=PATIENTS))
+                    for _ in range(seeds)
+                ]
+            )
         return found
 
 

@@ -16,8 +16,14 @@ from hemobench.views.view import ClassificationView, SegmentationView
         TrainConfig(),
         TrainConfig(view=ClassificationView(("bone",), 64), weighting="0.2,0.8", model_options={"width": 8}).resolved(),
         TrainConfig(
-            task="segmentation", view=SegmentationView(spacing_mm=(5, 2, 2)), patch=(8, 32, 32), max_steps=7,
-            gradient_clip=1.0, early_stopping=3, loss_options={"gamma": 1.5}, loss="focal",
+            task="segmentation",
+            view=SegmentationView(spacing_mm=(5, 2, 2)),
+            patch=(8, 32, 32),
+            max_steps=7,
+            gradient_clip=1.0,
+            early_stopping=3,
+            loss_options={"gamma": 1.5},
+            loss="focal",
         ),
     ],
 )

@@ -62,7 +62,11 @@ def test_it_goes_on_where_it_stopped(slices: Examples, tmp_path: Path) -> None:
 
 def test_a_segmenters_answers_are_not_kept_and_each_fold_is_scored(volumes: Examples, tmp_path: Path) -> None:
     config = TrainConfig(
-        task="segmentation", model="unet2d", model_options={"base": 4, "depth": 2}, view=volumes.view, epochs=1,
+        task="segmentation",
+        model="unet2d",
+        model_options={"base": 4, "depth": 2},
+        view=volumes.view,
+        epochs=1,
         loss="dice+bce",
     )
     cases = make_dataset().cases

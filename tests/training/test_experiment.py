@@ -23,15 +23,31 @@ SMALL_CNN = {"width": 8, "hidden": 16, "dropout": 0.0}
 
 @pytest.fixture(scope="module")
 def classified(slices: Examples, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
-    config = TrainConfig(view=slices.view, model_options=SMALL_CNN, epochs=30, batch_size=12, learning_rate=3e-3,
-                         schedule="cosine", sampling="balanced", precision="fp32")
+    config = TrainConfig(
+        view=slices.view,
+        model_options=SMALL_CNN,
+        epochs=30,
+        batch_size=12,
+        learning_rate=3e-3,
+        schedule="cosine",
+        sampling="balanced",
+        precision="fp32",
+    )
     return run_experiment(config, slices, make_split(), tmp_path_factory.mktemp("runs") / "cnn")
 
 
 @pytest.fixture(scope="module")
 def segmented(volumes: Examples, tmp_path_factory: pytest.TempPathFactory) -> RunResult:
-    config = TrainConfig(task="segmentation", model="unet3d", model_options={"base": 4}, view=volumes.view, epochs=40,
-                         learning_rate=5e-3, loss="dice+bce", schedule="onecycle")
+    config = TrainConfig(
+        task="segmentation",
+        model="unet3d",
+        model_options={"base": 4},
+        view=volumes.view,
+        epochs=40,
+        learning_rate=5e-3,
+        loss="dice+bce",
+        schedule="onecycle",
+    )
     return run_experiment(config, volumes, make_split(), tmp_path_factory.mktemp("runs") / "unet")
 
 
@@ -42,8 +58,15 @@ def test_a_classifier_learns_bright_squares(classified: RunResult) -> None:
 
 def test_the_monitor_epoch_keeps_the_last_one(slices: Examples, tmp_path: Path) -> None:
     # A rate that makes the loss jump about, so that the lowest is seldom the last.
-    config = TrainConfig(view=slices.view, model_options=SMALL_CNN, epochs=6, batch_size=12, learning_rate=3e-2,
-                         monitor="validation_loss", precision="fp32")
+    config = TrainConfig(
+        view=slices.view,
+        model_options=SMALL_CNN,
+        epochs=6,
+        batch_size=12,
+        learning_rate=3e-2,
+        monitor="validation_loss",
+        precision="fp32",
+    )
     lowest = run_experiment(config, slices, make_split(), tmp_path / "lowest")
     losses = [row["validation_loss"] for row in lowest.history]
     assert lowest.best_epoch == 1 + losses.index(min(losses))
@@ -110,8 +133,15 @@ def test_an_incomplete_folder_is_one_line(segmented: RunResult, tmp_path: Path) 
 
 
 def test_the_best_weights_alone_repeat_the_test_scores(volumes: Examples, tmp_path: Path) -> None:
-    config = TrainConfig(task="segmentation", model="unet2d", model_options={"base": 4}, view=volumes.view, epochs=3,
-                         learning_rate=3e-3, precision="fp32")
+    config = TrainConfig(
+        task="segmentation",
+        model="unet2d",
+        model_options={"base": 4},
+        view=volumes.view,
+        epochs=3,
+        learning_rate=3e-3,
+        precision="fp32",
+    )
     result = run_experiment(config, volumes, make_split(), tmp_path)
     model, loaded = load_model(tmp_path)
     assert loaded == result.config
@@ -130,15 +160,19 @@ def test_pictures_show_truth_and_prediction_of_the_same_slice(segmented: RunResu
     pictures = segmented.pictures
     assert pictures.images.shape == pictures.truth.shape == pictures.prediction.shape == (2, 24, 24)
     assert (pictures.truth.sum(axis=(1, 2)) == 36).all()
-    bright = [image[mask > 0].mean() > image[mask == 0].mean() for image, mask in
-              zip(pictures.images, pictures.truth, strict=True)]
+    bright = [
+        image[mask > 0].mean() > image[mask == 0].mean()
+        for image, mask in zip(pictures.images, pictures.truth, strict=True)
+    ]
     assert all(bright)
 
 
 def test_seeds_decide_and_repeat(slices: Examples, tmp_path: Path) -> None:
     config = TrainConfig(view=slices.view, model_options=SMALL_CNN, epochs=1, batch_size=12, augment="light")
-    runs = [run_experiment(dataclasses.replace(config, seed=seed), slices, make_split(), tmp_path / str(number))
-            for number, seed in enumerate((1, 1, 2))]
+    runs = [
+        run_experiment(dataclasses.replace(config, seed=seed), slices, make_split(), tmp_path / str(number))
+        for number, seed in enumerate((1, 1, 2))
+    ]
     tables = [run.test.probabilities for run in runs if isinstance(run.test, SlicePredictions)]
     assert np.array_equal(tables[0], tables[1])
     assert not np.array_equal(tables[0], tables[2])
@@ -148,7 +182,9 @@ def test_early_stopping_and_max_steps_end_a_run(slices: Examples, tmp_path: Path
     base = TrainConfig(view=slices.view, model_options=SMALL_CNN, epochs=50, batch_size=12, precision="fp32")
     # Steps too small to change the ranking of any slice: the first epoch stays the best but for the loss's ties.
     stopped = run_experiment(
-        dataclasses.replace(base, learning_rate=1e-12, early_stopping=2, monitor="accuracy"), slices, make_split(),
+        dataclasses.replace(base, learning_rate=1e-12, early_stopping=2, monitor="accuracy"),
+        slices,
+        make_split(),
         tmp_path / "a",
     )
     assert len(stopped.history) - stopped.best_epoch == 2

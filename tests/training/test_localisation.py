@@ -99,9 +99,7 @@ def test_another_way_to_answer_trains_nothing_anew(located: Examples, tmp_path: 
     run_experiment(CONFIG, located, make_split(), tmp_path / "run")
     written = (tmp_path / "run" / LAST).stat().st_mtime_ns
     options = {**CONFIG.model_options, "evidence": "both", "mirrored": True}
-    other = run_experiment(
-        dataclasses.replace(CONFIG, model_options=options), located, make_split(), tmp_path / "run"
-    )
+    other = run_experiment(dataclasses.replace(CONFIG, model_options=options), located, make_split(), tmp_path / "run")
     assert (tmp_path / "run" / LAST).stat().st_mtime_ns == written
     assert load_model(tmp_path / "run")[1].model_options == options
     fresh = run_experiment(

@@ -247,9 +247,7 @@ def test_tensorboard_writes_every_epoch(slices: Examples, tmp_path: Path) -> Non
     assert logged == pytest.approx([row["train_loss"] for row in result.history])
 
 
-def test_a_missing_tensorboard_is_one_line(
-    slices: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_tensorboard_is_one_line(slices: Examples, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
 
     from blob_cases import make_split

@@ -70,13 +70,16 @@ def test_a_killed_run_ends_in_the_same_bits(tmp_path: Path) -> None:
     script.write_text(SCRIPT)
     config.write_text(YAML)
     environment = {
-        **os.environ, "HEMOBENCH_HOME": str(tmp_path / "home"),
+        **os.environ,
+        "HEMOBENCH_HOME": str(tmp_path / "home"),
         "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])]),
     }
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     process = subprocess.Popen(
-        [sys.executable, str(script), str(config), str(killed)], env=environment, stdout=subprocess.PIPE,
-        encoding="utf-8"
+        [sys.executable, str(script), str(config), str(killed)],
+        env=environment,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
     )
     assert process.stdout is not None
     steps = 0
@@ -91,8 +94,13 @@ def test_a_killed_run_ends_in_the_same_bits(tmp_path: Path) -> None:
     with (killed / HISTORY).open() as stream:
         assert [row["epoch"] for row in csv.DictReader(stream)] in (["1", "2"], ["1", "2", "3"])
     for output in (killed, whole):
-        subprocess.run([sys.executable, str(script), str(config), str(output)], env=environment, check=True,
-                       stdout=subprocess.DEVNULL, timeout=120)
+        subprocess.run(
+            [sys.executable, str(script), str(config), str(output)],
+            env=environment,
+            check=True,
+            stdout=subprocess.DEVNULL,
+            timeout=120,
+        )
     for name in (LAST, BEST):
         resumed, straight = _bits(killed / name), _bits(whole / name)
         assert resumed.keys() == straight.keys()
@@ -135,7 +143,9 @@ def test_a_finished_run_is_returned_and_another_config_starts_anew(slices: Examp
     assert again.metrics == pytest.approx(first.metrics, nan_ok=True)
     other = run_experiment(
         TrainConfig(view=slices.view, model_options={"width": 4, "hidden": 16}, epochs=2, batch_size=8),
-        slices, make_split(), tmp_path,
+        slices,
+        make_split(),
+        tmp_path,
     )
     # Not one epoch more on top of the first run's: two epochs of its own.
     assert (tmp_path / LAST).stat().st_mtime_ns != stamp

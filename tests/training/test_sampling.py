@@ -13,8 +13,10 @@ def test_every_row_comes_once_but_for_the_remainder() -> None:
     drawn = np.concatenate(batches)
     assert len(set(drawn.tolist())) == 8
     assert set(drawn.tolist()) <= set(rows.tolist())
-    left = {tuple(sorted(set(rows) - set(np.concatenate(epoch_batches(rows, None, seed=1, epoch=e, batch_size=4)))))
-            for e in range(10)}
+    left = {
+        tuple(sorted(set(rows) - set(np.concatenate(epoch_batches(rows, None, seed=1, epoch=e, batch_size=4)))))
+        for e in range(10)
+    }
     assert len(left) > 1
 
 

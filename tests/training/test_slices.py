@@ -41,9 +41,7 @@ def _by_hand() -> Examples:
     for row in range(3):
         images[row, 0, :3] = 10 * row + np.arange(1, 4)[:, None, None]
     ids = np.array(["a", "b", "c"])
-    return Examples(
-        "segmentation", images, targets, ids, ids, np.full(3, -1), np.ones((3, 3)), "hand", True, "f", VIEW
-    )
+    return Examples("segmentation", images, targets, ids, ids, np.full(3, -1), np.ones((3, 3)), "hand", True, "f", VIEW)
 
 
 def test_half_of_the_draws_bleed_and_patients_come_alike() -> None:

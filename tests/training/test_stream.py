@@ -78,7 +78,6 @@ def test_only_the_anatomies_that_may_be_seen_are_made(monkeypatch: pytest.Monkey
     assert [case.group for case in chosen.cases] == ["anatomy 1"]
     assert chosen.fingerprint != made.fingerprint
 
-
     rest = dataclasses.replace(SPEC, without=("anatomy 1",)).shard(0)
     assert [case.group for case in rest.cases] == ["anatomy 0"]
     assert len({made.fingerprint, chosen.fingerprint, rest.fingerprint}) == 3

@@ -37,7 +37,9 @@ def test_targets_are_blood_then_each_type(typed: Examples) -> None:
     assert targets.shape == (3, 6, 6, 24, 24)
     present = targets.flatten(2).sum(-1) > 0
     assert present.tolist() == [
-        [True, True, False, False, False, False], [True, False, True, False, False, False], [False] * 6,
+        [True, True, False, False, False, False],
+        [True, False, True, False, False, False],
+        [False] * 6,
     ]
     assert torch.equal(targets[:, 0], targets[:, 1:].sum(dim=1))
 
@@ -46,7 +48,10 @@ def test_augmented_targets_move_with_their_types(typed: Examples) -> None:
     assert PRESETS["any-scan"].moves
     source = BatchSource(typed, typed.targets, torch.device("cpu"), types=5)
     _, targets = source.training(
-        np.array([1, 3]), torch.Generator().manual_seed(0), augmentation="any-scan", patch=(4, 24, 24),
+        np.array([1, 3]),
+        torch.Generator().manual_seed(0),
+        augmentation="any-scan",
+        patch=(4, 24, 24),
         on_foreground=True,
     )
     assert targets.shape == (2, 6, 4, 24, 24)
@@ -70,9 +75,15 @@ def test_the_prior_is_that_of_blood_and_even_for_types(typed: Examples) -> None:
 
 def test_a_typed_run_reports_dice_of_each_type(typed: Examples, tmp_path: Path) -> None:
     config = TrainConfig(
-        task="segmentation", model="unet2.5d", model_options={"base": 4, "depth": 2, "norm": "instance"}, view=VIEW,
+        task="segmentation",
+        model="unet2.5d",
+        model_options={"base": 4, "depth": 2, "norm": "instance"},
+        view=VIEW,
         loss="blood+type",
-        epochs=40, learning_rate=5e-3, schedule="onecycle", batch_size=2,
+        epochs=40,
+        learning_rate=5e-3,
+        schedule="onecycle",
+        batch_size=2,
     )
     result = run_experiment(config, typed, make_split(), tmp_path / "run")
     assert isinstance(result.test, CaseScores)

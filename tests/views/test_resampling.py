@@ -50,6 +50,4 @@ def test_there_and_back_is_the_same_place() -> None:
     np.testing.assert_allclose(back.affine_on(inner), volume.affine, atol=1e-9)
     box = back.part((1, 2, 3), (4, 9, 8))
     stretched = _noise(2, *grid.shape)
-    np.testing.assert_allclose(
-        resample(stretched, box), resample(stretched, back)[:, 1:4, 2:9, 3:8], atol=1e-5
-    )
+    np.testing.assert_allclose(resample(stretched, box), resample(stretched, back)[:, 1:4, 2:9, 3:8], atol=1e-5)

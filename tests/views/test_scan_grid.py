@@ -33,9 +33,9 @@ def test_the_grid_lies_where_its_affine_says() -> None:
     affine = found.grid.affine_on(volume)
     np.testing.assert_allclose(np.linalg.norm(affine[:3, :3], axis=0), VIEW.spacing_mm)
     # Sampled by scipy at the world positions of the grid; the head is smooth, so averaging changes it little.
-    positions = volume.to_index(Volume(np.zeros(found.grid.shape), affine).to_world(np.stack(
-        np.indices(found.grid.shape), axis=-1
-    )))
+    positions = volume.to_index(
+        Volume(np.zeros(found.grid.shape), affine).to_world(np.stack(np.indices(found.grid.shape), axis=-1))
+    )
     expected = ndimage.map_coordinates(np.clip(volume.voxels / 80, 0, 1), np.moveaxis(positions, -1, 0), order=1)
     inner = np.s_[2:-2, 12:36, 10:24]
     assert np.abs(found.array[0] - expected)[inner].max() < 0.05
@@ -45,8 +45,9 @@ def test_the_plane_holds_the_head_and_all_slices() -> None:
     volume = _head()
     grid = network_input(volume, VIEW).grid
     assert grid.shape == (16, 64, 48)  # 20 x 4 mm by 5; head of 95 + 16 and 67 + 16 mm by 2, in steps of 16
-    middle = [offset + ratio * (size - 1) / 2 for offset, ratio, size in
-              zip(grid.offset, grid.ratio, grid.shape, strict=True)]
+    middle = [
+        offset + ratio * (size - 1) / 2 for offset, ratio, size in zip(grid.offset, grid.ratio, grid.shape, strict=True)
+    ]
     assert middle == pytest.approx([9.5, 60, 40], abs=1.0)
     assert network_input(volume, VIEW, crop=False).grid.shape == (16, 80, 64)
 

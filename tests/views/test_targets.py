@@ -67,7 +67,8 @@ def test_the_plane_is_cut_about_the_head() -> None:
     voxels[:, 24:32, 8:16] = 40.0
     image, _ = render(
         Loaded(Volume(voxels, np.eye(4)), np.zeros((2, 40, 40), dtype=np.uint8), None),
-        SegmentationView(spacing_mm=(1, 1, 1), shape=(2, 8, 8)), "case a",
+        SegmentationView(spacing_mm=(1, 1, 1), shape=(2, 8, 8)),
+        "case a",
     )
     assert (image == 128).all()  # brain window: 40 HU is its middle
 

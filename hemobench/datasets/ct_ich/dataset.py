@@ -112,9 +112,7 @@ def load_ct_ich(
     return Loaded(Volume(voxels, affine), typed.label_map, slice_labels, tuple(remarks), typed.blood_mask)
 
 
-def hu_from_windows(
-    brain: NDArray[np.uint8], bone: NDArray[np.uint8], shift_hu: float = 0.0
-) -> NDArray[np.float32]:
+def hu_from_windows(brain: NDArray[np.uint8], bone: NDArray[np.uint8], shift_hu: float = 0.0) -> NDArray[np.float32]:
     """Hounsfield units from the grey of both windows, arrays of one shape: the brain's where it is not saturated."""
     table = _hu_table(shift_hu).ravel()
     voxels = np.empty(brain.shape, dtype=np.float32)
@@ -188,9 +186,7 @@ def _mask_path(folder: Path, number: int) -> Path:
     return folder / "brain" / f"{number}{MASK_ENDING}.jpg"
 
 
-def _case(
-    root: Path, patient: int, usable: dict[int, SliceRow], masks: frozenset[int] | None, signature: str
-) -> Case:
+def _case(root: Path, patient: int, usable: dict[int, SliceRow], masks: frozenset[int] | None, signature: str) -> Case:
     labels = tuple(row.labels for row in usable.values())
     folder = root / PICTURES / f"{patient:03d}"
     return Case(

@@ -81,8 +81,9 @@ def _positions(image: Volume, space: Space, path: Path) -> NDArray[np.int64]:
     corners = np.stack([np.zeros_like(numbers), np.zeros_like(numbers), numbers, np.ones_like(numbers)], axis=-1)
     order = np.rint(image.to_index((corners @ space.affine.T)[:, :3])[:, 0]).astype(np.int64)
     if sorted(order.tolist()) != list(range(image.shape[0])):
-        raise UserError(f"{path} has no slices along its third axis (shape {space.shape}); expected axial ones; "
-                        "copy it again")
+        raise UserError(
+            f"{path} has no slices along its third axis (shape {space.shape}); expected axial ones; copy it again"
+        )
     return order
 
 

@@ -165,9 +165,7 @@ def shape_epidural(site: Site, bleed: Bleed, rng: np.random.Generator) -> BleedF
     centre = site.pick(_table(site, bleed), rng)
     thickness = _between(bleed.size, 2.2, 32.0 if bleed.place == "convexity" else 16.0)
     radius = float(np.clip(thickness * rng.uniform(1.3, 2.2) + 7, 11, 46))
-    aside = (
-        site.squared_distance(centre) - site.depth**2
-    )  # squared distance along the inner table
+    aside = site.squared_distance(centre) - site.depth**2  # squared distance along the inner table
     lens = thickness * (1 - aside / radius**2)
     occupancy = _soft(lens - site.depth) * (site.depth > 0)
     swelling = Swelling("layer", centre, thickness, radius)

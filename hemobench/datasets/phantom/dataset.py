@@ -56,8 +56,13 @@ def open_phantom(
     folder without label maps, or CT options for MRI, whose volumes have one size and no bleeds.
     """
     options = {
-        "slices": slices, "matrix": matrix, "healthy": healthy, "least_size": least_size, "restless": restless,
-        "least_contrast_hu": least_contrast_hu, "subtypes": tuple(subtypes.split("+")) if subtypes else None,
+        "slices": slices,
+        "matrix": matrix,
+        "healthy": healthy,
+        "least_size": least_size,
+        "restless": restless,
+        "least_contrast_hu": least_contrast_hu,
+        "subtypes": tuple(subtypes.split("+")) if subtypes else None,
     }
     given = {name: value for name, value in options.items() if value is not None}
     if product == "t1" and given:

@@ -354,9 +354,13 @@ def render_t1(spec: PhantomSpec, plan: Plan, anatomy: Anatomy) -> Loaded:
     """One T1-weighted MRI study at 1 mm, and its ventricles as a binary label map; no bleeds, slice labels None."""
     rng = stream(plan.key, "t1")
     moves = displacement(anatomy, plan.person, ())
-    template = torch.stack((
-        paint_t1(anatomy, plan.person, rng), anatomy.ventricle_fluid[0], anatomy.depth_mm.float(),
-    ))
+    template = torch.stack(
+        (
+            paint_t1(anatomy, plan.person, rng),
+            anatomy.ventricle_fluid[0],
+            anatomy.depth_mm.float(),
+        )
+    )
     geometry = mr_geometry(plan, anatomy)
     sampler = Sampler(geometry, moves, plan.person.warp_mm, rng)
     bright, ventricle, depth_mm = (torch.empty(geometry.shape) for _ in range(3))

@@ -60,17 +60,21 @@ def _box(centre: Sequence[float], reach: float, shape: Sequence[int]) -> Box:
 
 def _aside(anatomy: Anatomy, centre: Sequence[float], box: Box) -> torch.Tensor:
     """Distance (mm) from the centre along the inner table, for the voxels of a box."""
-    lines = [
-        torch.arange(side.start, side.stop, dtype=torch.float32) - c for side, c in zip(box, centre, strict=True)
-    ]
+    lines = [torch.arange(side.start, side.stop, dtype=torch.float32) - c for side, c in zip(box, centre, strict=True)]
     z, y, x = torch.meshgrid(*lines, indexing="ij")
     depth = anatomy.depth_mm[box].float()
     return (z * z + y * y + x * x - depth * depth).clamp(min=0).sqrt()
 
 
 def _burr_holes_and_plates(
-    view: torch.Tensor, bone: torch.Tensor, aside: torch.Tensor, reach: float, centre: Sequence[float], box: Box,
-    scar: float, rng: np.random.Generator,
+    view: torch.Tensor,
+    bone: torch.Tensor,
+    aside: torch.Tensor,
+    reach: float,
+    centre: Sequence[float],
+    box: Box,
+    scar: float,
+    rng: np.random.Generator,
 ) -> None:
     """Holes where the saw turned, and metal across the kerf, at random places of the flap's edge."""
     edge = torch.nonzero(bone & ((aside - reach).abs() < 1.5))

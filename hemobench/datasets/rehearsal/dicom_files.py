@@ -43,9 +43,7 @@ class Coding:
     declared: bool = True
 
 
-def write_slice(
-    path: Path, volume: Volume, index: int, names: Names, coding: Coding, description: str = ""
-) -> None:
+def write_slice(path: Path, volume: Volume, index: int, names: Names, coding: Coding, description: str = "") -> None:
     """Write slice `index` of an S-P-L volume: uncompressed, patient position by the affine, tilt and all."""
     hu = np.rint(np.clip(volume.voxels[index], *HU_RANGE)).astype(np.int32)
     # Quiet: pydicom remarks on every id that is no UID.

@@ -18,9 +18,7 @@ def write_scan(volume: Volume, path: Path, *, orientation: str = "LPS", sform: b
     _write(volume.with_voxels(np.rint(volume.voxels)), np.int16, path, orientation, sform)
 
 
-def write_ids(
-    ids: NDArray[Any], image: Volume, path: Path, *, orientation: str = "LPS", sform: bool = True
-) -> None:
+def write_ids(ids: NDArray[Any], image: Volume, path: Path, *, orientation: str = "LPS", sform: bool = True) -> None:
     """Write a label map (D, H, W) that lies on `image` as uint8, in the way of `write_scan`."""
     _write(image.with_voxels(ids.astype(np.uint8), LABEL_MAP), np.uint8, path, orientation, sform)
 

@@ -83,8 +83,10 @@ def rsna_root(path: Path) -> Path:
         if (root / IMAGES).is_dir() and (root / TABLE).is_file():
             return root
     missing = [name for name in (TABLE, IMAGES) if not (path / name).exists()]
-    raise UserError(f"{path} has no {' and no '.join(missing) or 'such layout'}; expected {_LAYOUT}; check the path, "
-                    f"or get it ({RSNA.where})")
+    raise UserError(
+        f"{path} has no {' and no '.join(missing) or 'such layout'}; expected {_LAYOUT}; check the path, "
+        f"or get it ({RSNA.where})"
+    )
 
 
 def _bits(labels: int) -> tuple[int, ...]:

@@ -103,8 +103,10 @@ def get_index(
                 _build(database, folder, table, listing.count, jobs, progress)
             os.replace(Path(building) / _MAIN, path)
     except (OSError, sqlite3.Error) as error:
-        raise UserError(f"index {path} cannot be written ({error}); expected a writable folder with space; set "
-                        "HEMOBENCH_HOME to one") from error
+        raise UserError(
+            f"index {path} cannot be written ({error}); expected a writable folder with space; set "
+            "HEMOBENCH_HOME to one"
+        ) from error
     return path
 
 
@@ -156,8 +158,10 @@ def _grouped(reader: Any, table: Path) -> Iterator[tuple[str, int, int]]:
             if not any(row):
                 continue
             shown = printable(",".join(row)[:60])
-            raise UserError(f"{table} line {reader.line_num} is '{shown}'; expected ID_<image>_<type>,<0 or 1> with a "
-                            f"type of {', '.join(CLASSES)}; correct it")
+            raise UserError(
+                f"{table} line {reader.line_num} is '{shown}'; expected ID_<image>_<type>,<0 or 1> with a "
+                f"type of {', '.join(CLASSES)}; correct it"
+            )
         if name != current:
             if current:
                 yield current, labels, given
@@ -270,8 +274,10 @@ def _read_chunks(folder: str, chunks: Iterable[list[str]], count: int, jobs: int
         while pending:
             yield pending.popleft().result()
     except BrokenProcessPool as error:
-        raise UserError(f"a process that was reading headers died ({jobs} ran at once), probably of too little memory; "
-                        "expected all to finish; run again with fewer jobs") from error
+        raise UserError(
+            f"a process that was reading headers died ({jobs} ran at once), probably of too little memory; "
+            "expected all to finish; run again with fewer jobs"
+        ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -312,8 +318,10 @@ def _reading(index: Path) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(f"{index.resolve().as_uri()}?mode=ro&immutable=1", uri=True)) as database:
             yield database
     except sqlite3.Error as error:
-        raise UserError(f"index {index} cannot be read ({error}); expected the one made when the data set was opened; "
-                        "delete it if it is there, and run again") from error
+        raise UserError(
+            f"index {index} cannot be read ({error}); expected the one made when the data set was opened; "
+            "delete it if it is there, and run again"
+        ) from error
 
 
 def _sweep(folder: Path) -> None:

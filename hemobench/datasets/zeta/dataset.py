@@ -93,8 +93,10 @@ def _opened(root: Path, protocol: str, gray: str, outlines: str, images_per_clas
     if protocol == "paper":
         usable = _drawn(pictures, usable, images_per_class, seed)
     if not usable:
-        raise UserError(f"{root} has no picture that '{protocol}' can use; expected {RENDERS}/ and {LABELS_CSV} of one "
-                        "copy; check it, or try another protocol")
+        raise UserError(
+            f"{root} has no picture that '{protocol}' can use; expected {RENDERS}/ and {LABELS_CSV} of one "
+            "copy; check it, or try another protocol"
+        )
     pictures.warnings += located.warnings
     if gray == "invert-bone" and not _coloured(pictures, usable, needed[-1]):
         pictures.notes.append("the pictures have no colours of the bone map; their grey is used as it is")
@@ -119,8 +121,10 @@ def _checked_gray(protocol: str, gray: str | None) -> str:
     if chosen not in GRAYS:
         raise unknown_name("gray", chosen, GRAYS)
     if (protocol, chosen) == ("hounsfield", "mean"):
-        raise UserError("gray 'mean' with protocol 'hounsfield'; expected 'invert-bone', because the mean of the "
-                        "colours is not the window's grey; leave gray out or take protocol 'max-contrast'")
+        raise UserError(
+            "gray 'mean' with protocol 'hounsfield'; expected 'invert-bone', because the mean of the "
+            "colours is not the window's grey; leave gray out or take protocol 'max-contrast'"
+        )
     return chosen
 
 
@@ -151,17 +155,19 @@ def _needed_roles(pictures: Pictures, protocol: str) -> tuple[str, ...]:
     held = {role for folder in pictures.folders for role, _ in folder.windows}
     needed = tuple(role for role in HU_WINDOWS if role in held)
     if not needed:
-        raise UserError("no brain, subdural or bone window in renders/; expected one of them for Hounsfield units; "
-                        "take protocol 'max-contrast'")
+        raise UserError(
+            "no brain, subdural or bone window in renders/; expected one of them for Hounsfield units; "
+            "take protocol 'max-contrast'"
+        )
     for role in set(HU_WINDOWS) - set(needed):
-        pictures.warnings.append(f"{RENDERS}/*/{WINDOW_FOLDERS[role]}: no such folder; Hounsfield units that only this "
-                                 "window shows are cut off")
+        pictures.warnings.append(
+            f"{RENDERS}/*/{WINDOW_FOLDERS[role]}: no such folder; Hounsfield units that only this "
+            "window shows are cut off"
+        )
     return needed
 
 
-def _usable(
-    root: Path, pictures: Pictures, types: dict[str, int], needed: tuple[str, ...], strict: bool
-) -> list[str]:
+def _usable(root: Path, pictures: Pictures, types: dict[str, int], needed: tuple[str, ...], strict: bool) -> list[str]:
     """Ids of pictures with labels, the windows that the protocol needs, and no flag; sorted. Defects are named.
 
     `strict` leaves out those whose class folder contradicts the table.

@@ -64,8 +64,9 @@ def load_zeta(rendering: Rendering, picture: str, types: int, outlines: tuple[Ou
     """
     folders = dict(rendering.folders)
     if rendering.protocol == "hounsfield":
-        bright = {role: read_luma(folders[role] / f"{picture}{rendering.ending}")
-                  for role in HU_WINDOWS if role in folders}
+        bright = {
+            role: read_luma(folders[role] / f"{picture}{rendering.ending}") for role in HU_WINDOWS if role in folders
+        }
         size = _one_size(bright, folders, picture)
         plane, stride, modality = _hounsfield(bright, rendering.gray), 1, "CT"
     else:

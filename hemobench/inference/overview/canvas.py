@@ -61,8 +61,16 @@ class Canvas:
         self._draw = ImageDraw.Draw(self._image)
 
     def text(
-        self, x: float, y: float, text: str, size: int, colour: Colour = TEXT, *, anchor: str = "la",
-        bold: bool = False, limit: float | None = None,
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: int,
+        colour: Colour = TEXT,
+        *,
+        anchor: str = "la",
+        bold: bool = False,
+        limit: float | None = None,
     ) -> float:
         """Write one line and give its width. `anchor` is Pillow's; beyond `limit` pixels it ends in an ellipsis."""
         shown = plain(text) if limit is None else shortened(text, size, limit)

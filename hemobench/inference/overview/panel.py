@@ -209,8 +209,9 @@ class Panel:
             top = y + 44 * number
             revision = f" @ {model.revision[:8]}" if model.revision else ""
             self.canvas.text(left, top, f"{model.role}: {model.name}{revision}", 15, TEXT, limit=right - left)
-            self.canvas.text(left, top + 19, f"weights {model.sha256[:8]}, {model.engine}", 13, FAINT,
-                             limit=right - left)
+            self.canvas.text(
+                left, top + 19, f"weights {model.sha256[:8]}, {model.engine}", 13, FAINT, limit=right - left
+            )
         total = report.timing_s.get("total")
         took = "" if total is None else f", read and analysed in {total:.1f} s"
         self.canvas.text(left, y + 44 * len(report.model), f"hemobench {hemobench.__version__}{took}", 14, MUTED)

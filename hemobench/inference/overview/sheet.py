@@ -87,9 +87,12 @@ def sheet_panel(report: StudyReport, truth: Truth, name: str) -> SheetPanel:
     headline, _, colour = verdict(report)
     probability = report.study.probabilities.get("any")
     return SheetPanel(
-        name=name, headline=headline + ("" if probability is None else f", {probability:.2f}"), colour=colour,
+        name=name,
+        headline=headline + ("" if probability is None else f", {probability:.2f}"),
+        colour=colour,
         pictures=((left, said), right),
-        lines=(*_network_lines(report), (_label_words(truth, index), MUTED)), bleeds=truth.bleeds,
+        lines=(*_network_lines(report), (_label_words(truth, index), MUTED)),
+        bleeds=truth.bleeds,
         mark=_disagreement(report, truth),
         threshold=report.study.calls["any"].threshold if "any" in report.study.calls else None,
         window=f"{WINDOW} window" if report.source.modality == "CT" else "grey levels of the scan",

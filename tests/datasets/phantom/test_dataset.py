@@ -67,7 +67,6 @@ def test_least_size_draws_larger_bleeds() -> None:
     assert sizes[1] == pytest.approx([0.6 + 0.4 * size for size in sizes[0]])
 
 
-
 def test_restless_patients_lie_further_from_straight_and_are_else_the_same() -> None:
     plans = [[plan_patient(PhantomSpec(restless=share), index) for index in range(80)] for share in (0.0, 0.25)]
     turned = [index for index, (calm, other) in enumerate(zip(*plans, strict=True)) if calm != other]
