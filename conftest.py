@@ -12,12 +12,27 @@ ROOT = Path(__file__).resolve().parent
 # Whose tests take milliseconds each and load little: what `-m fast` collects, and nothing besides. Measured times stand
 # in CONTRIBUTING.md.
 FAST = (
-    "tests/metrics", "tests/stats", "tests/views", "tests/io/test_archive.py", "tests/io/test_arrays.py",
-    "tests/io/test_atomic.py", "tests/io/test_masks.py", "tests/io/test_nifti.py", "tests/io/test_nifti_geometry.py",
-    "tests/io/test_pictures.py", "tests/io/test_reading.py", "tests/test_augment.py", "tests/test_case.py",
-    "tests/test_floors.py", "tests/test_house.py", "tests/test_labels.py", "tests/test_losses.py",
-    "tests/test_packaging.py", "tests/test_volume.py", "tests/test_weighting.py",
-)  # fmt: skip
+    "tests/metrics",
+    "tests/stats",
+    "tests/views",
+    "tests/io/test_archive.py",
+    "tests/io/test_arrays.py",
+    "tests/io/test_atomic.py",
+    "tests/io/test_masks.py",
+    "tests/io/test_nifti.py",
+    "tests/io/test_nifti_geometry.py",
+    "tests/io/test_pictures.py",
+    "tests/io/test_reading.py",
+    "tests/test_augment.py",
+    "tests/test_case.py",
+    "tests/test_floors.py",
+    "tests/test_house.py",
+    "tests/test_labels.py",
+    "tests/test_losses.py",
+    "tests/test_packaging.py",
+    "tests/test_volume.py",
+    "tests/test_weighting.py",
+)
 BROWSER = "tests/browser"
 # Set by .ci/run: a skip whose reason none of these lines knows then fails the run.
 STRICT = "HEMOBENCH_CI"

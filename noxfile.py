@@ -14,7 +14,8 @@ API = ("hemobench.api", "hemobench.views.view")
 
 @nox.session
 def check(session: nox.Session) -> None:
-    """Mend what can be mended, then say what style and types have against the rest."""
+    """Format, mend what can be mended, then say what style and types have against the rest."""
+    session.run("ruff", "format", ".")
     session.run("ruff", "check", "--fix", ".", *session.posargs)
     session.run("mypy")
 

@@ -75,14 +75,18 @@ def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
     for name in ("auroc_any", "brier_any", "ece_any", "ap_any", "sens_at_spec90_any"):
         yield timed(
             f"{name}, one row a patient",
-            lambda name=name: classifier_board(name, *size, chosen.patients, rng), people, chosen.resamples,
-        )  # fmt: skip
+            lambda name=name: classifier_board(name, *size, chosen.patients, rng),
+            people,
+            chosen.resamples,
+        )
     rows = np.repeat(people, chosen.slices)
     for name in ("auroc_any", "brier_any", "ap_any", "sens_at_spec90_any") if chosen.slices > 1 else ():
         yield timed(
             f"{name}, {chosen.slices} slices a patient",
-            lambda name=name: classifier_board(name, *size, rows.size, rng), rows, chosen.resamples,
-        )  # fmt: skip
+            lambda name=name: classifier_board(name, *size, rows.size, rng),
+            rows,
+            chosen.resamples,
+        )
 
 
 if __name__ == "__main__":

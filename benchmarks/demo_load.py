@@ -102,8 +102,11 @@ def measure_mri(again: int) -> Iterator[Ratio]:
             wait_for_rest(process)
         print(f"memory once warm: {resident_mib(process):.0f} MiB", flush=True)
         first, *later = [ask(url, MRI) for _ in range(1 + again)]
-        print(f"MRI example: first {first:.2f} s, again {statistics.median(later):.2f} s (median of {again}); memory "
-              f"{resident_mib(process):.0f} MiB; load of the machine {load_average():.1f}", flush=True)  # fmt: skip
+        print(
+            f"MRI example: first {first:.2f} s, again {statistics.median(later):.2f} s (median of {again}); memory "
+            f"{resident_mib(process):.0f} MiB; load of the machine {load_average():.1f}",
+            flush=True,
+        )
         yield within("the MRI example, first", first, TARGET_MRI_S)
         yield within("the MRI example, again", statistics.median(later), TARGET_MRI_AGAIN_S)
 

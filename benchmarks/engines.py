@@ -37,13 +37,16 @@ ENGINES = (("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32"), ("openvin
 FAMILIES: dict[str, tuple[str, dict[str, object], View]] = {
     "slice-classifier": ("timm:resnet10t", {}, ClassificationView(size=160)),
     "haemorrhage": (
-        "unet2.5d", {"base": 16, "depth": 4, "norm": "batch"},
+        "unet2.5d",
+        {"base": 16, "depth": 4, "norm": "batch"},
         SegmentationView("haemorrhage", (5.0, 1.4, 1.4), (32, 160, 144), "subdural"),
     ),
     "ventricles": (
-        "unet3d", {"norm": "instance"}, SegmentationView("ventricles", (1.0, 1.0, 1.0), (80, 120, 120), None),
+        "unet3d",
+        {"norm": "instance"},
+        SegmentationView("ventricles", (1.0, 1.0, 1.0), (80, 120, 120), None),
     ),
-}  # fmt: skip
+}
 
 
 def tiny(role: str) -> tuple[str, dict[str, object], View]:

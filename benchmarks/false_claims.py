@@ -91,9 +91,14 @@ def auroc_entries(world: World, rng: np.random.Generator) -> list[list[WeightedS
 
 
 def _logits(
-    world: World, entry: int, bleeds: NDArray[np.uint8], hard: NDArray[np.float64], person: NDArray[np.int64],
-    seed: float, rng: np.random.Generator,
-) -> NDArray[np.float64]:  # fmt: skip
+    world: World,
+    entry: int,
+    bleeds: NDArray[np.uint8],
+    hard: NDArray[np.float64],
+    person: NDArray[np.int64],
+    seed: float,
+    rng: np.random.Generator,
+) -> NDArray[np.float64]:
     skill = 2.5 - world.shift(entry) + seed * rng.normal()
     own = 0.6 * rng.normal(size=world.patients)[person] + 0.4 * rng.normal(size=person.size)
     return skill * bleeds + hard + own

@@ -48,15 +48,20 @@ def generate(root: Path, count: int) -> None:
         for number in range(count):
             # 1 patient has about 1.15 studies; neighbours in the folder belong to different patients.
             study = number % max(1, count // SLICES)
-            ids = {"patient": f"ID_{study * 7 // 8:08x}", "study": f"ID_{study:010x}", "series": f"ID_{study:010x}",
-                   "image": f"ID_{keys[number]:09x}"}  # fmt: skip
+            ids = {
+                "patient": f"ID_{study * 7 // 8:08x}",
+                "study": f"ID_{study:010x}",
+                "series": f"ID_{study:010x}",
+                "image": f"ID_{keys[number]:09x}",
+            }
             content = template
             for name, value in ids.items():
                 content = content.replace(PLACES[name], value.encode())
             (folder / f"{ids['image']}.dcm").write_bytes(content)
             label = int(number % 7 == 0)
-            table.write("".join(f"{ids['image']}_{kind},{label if kind in ('subdural', 'any') else 0}\n"
-                                for kind in CLASSES))  # fmt: skip
+            table.write(
+                "".join(f"{ids['image']}_{kind},{label if kind in ('subdural', 'any') else 0}\n" for kind in CLASSES)
+            )
 
 
 def resident_mib() -> float:

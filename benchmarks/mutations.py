@@ -43,10 +43,23 @@ from hemobench.views.windows import to_grey_uint8
 MOST_SECONDS, MOST_MB, MOST_DIFFERENT, UNIT = 5.0, 2000.0, 0.05, 0.5
 _HEADER_BYTES = 2000
 _SWAPPED = (
-    "ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleIntercept", "RescaleSlope",
-    "InstanceNumber", "SliceThickness", "Rows", "BitsStored", "PixelRepresentation", "SOPInstanceUID",
-    "SeriesInstanceUID", "PixelPaddingValue", "Modality", "ImageType", "PixelData",
-)  # fmt: skip
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "PixelSpacing",
+    "RescaleIntercept",
+    "RescaleSlope",
+    "InstanceNumber",
+    "SliceThickness",
+    "Rows",
+    "BitsStored",
+    "PixelRepresentation",
+    "SOPInstanceUID",
+    "SeriesInstanceUID",
+    "PixelPaddingValue",
+    "Modality",
+    "ImageType",
+    "PixelData",
+)
 Rng = np.random.Generator
 Mutation = Callable[[list[Path], Path, Rng], str]
 
@@ -108,9 +121,12 @@ def foreign_header(files: list[Path], other: Path, rng: Rng) -> str:
 
 
 MUTATIONS: dict[str, Mutation] = {
-    "bits": flipped, "bits of the header": flipped_header, "cut": cut, "tags swapped": swapped_tags,
+    "bits": flipped,
+    "bits of the header": flipped_header,
+    "cut": cut,
+    "tags swapped": swapped_tags,
     "header of another series": foreign_header,
-}  # fmt: skip
+}
 
 
 def _changed(path: Path, rng: Rng, reach: Callable[[bytes], int]) -> str:
@@ -137,8 +153,13 @@ def stand_in(folder: Path, slices: int, matrix: int) -> Path:
     first, second = (generate_patient(spec, number).image for number in (0, 1))
     study, series = generate_uid(), generate_uid()
     for index in range(slices):
-        write_slice(folder / "ge-head-ct" / f"{index:02}.dcm", first, index,
-                    Names("phantom", study, series, generate_uid()), Coding())  # fmt: skip
+        write_slice(
+            folder / "ge-head-ct" / f"{index:02}.dcm",
+            first,
+            index,
+            Names("phantom", study, series, generate_uid()),
+            Coding(),
+        )
     write_nifti(first, folder / "ct-template" / "scct.nii.gz")
     for number, image in enumerate((first, second)):
         path = folder / "ct-ich" / str(number) / "brain" / "14.jpg"
@@ -225,8 +246,9 @@ def run_part(data: Path, seeds: list[int]) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         work = Path(temporary)
         known = sources(data, work)
-        whole = {name: take_in(folder if name == "DICOM" else next(folder.iterdir()))
-                 for name, (folder, _) in known.items()}  # fmt: skip
+        whole = {
+            name: take_in(folder if name == "DICOM" else next(folder.iterdir())) for name, (folder, _) in known.items()
+        }
         for seed in seeds:
             name = list(known)[seed % len(known)]
             folder = work / "mutant"
@@ -267,8 +289,19 @@ def attempt_all(data: Path, count: int, seed: int, jobs: int) -> Ratio:
     """Print counts and faults of mutants made by several processes; how many were no fault, of all."""
 
     def part(number: int) -> str:
-        command = [sys.executable, __file__, str(data), "--count", str(count), "--seed", str(seed),
-                   "--jobs", str(jobs), "--part", str(number)]  # fmt: skip
+        command = [
+            sys.executable,
+            __file__,
+            str(data),
+            "--count",
+            str(count),
+            "--seed",
+            str(seed),
+            "--jobs",
+            str(jobs),
+            "--part",
+            str(number),
+        ]
         done = subprocess.run(command, stdout=subprocess.PIPE, encoding="utf-8", check=False)
         ended = f"-\t-\t-\t-\tFAULT the process ended with {done.returncode}\n"
         return done.stdout if done.returncode == 0 else done.stdout + ended

@@ -30,13 +30,33 @@ SHAPE, SPACING_MM = (20, 160, 160), (6.0, 2.5, 2.5)
 _ROWS, _COLUMNS = np.mgrid[-1 : 1 : SIDE * 1j, -1 : 1 : SIDE * 1j]
 PHOTOGRAPHS = {
     "skimage": ("astronaut", "coffee", "chelsea", "rocket", "motorcycle_left", "hubble_deep_field", "ihc", "retina"),
-    "grey": ("camera", "coins", "moon", "brick", "grass", "gravel", "cell", "clock_motion", "microaneurysms", "page",
-             "text", "astronaut", "chelsea", "coffee", "rocket", "motorcycle_right", "retina", "ihc"),
-}  # fmt: skip
+    "grey": (
+        "camera",
+        "coins",
+        "moon",
+        "brick",
+        "grass",
+        "gravel",
+        "cell",
+        "clock_motion",
+        "microaneurysms",
+        "page",
+        "text",
+        "astronaut",
+        "chelsea",
+        "coffee",
+        "rocket",
+        "motorcycle_right",
+        "retina",
+        "ihc",
+    ),
+}
 WINDOWS = {
-    "brain": Window("brain", 40, 80), "soft": Window("soft", 40, 400),
-    "lung": Window("lung", -600, 1500), "bone": Window("bone", 600, 2800),
-}  # fmt: skip
+    "brain": Window("brain", 40, 80),
+    "soft": Window("soft", 40, 400),
+    "lung": Window("lung", -600, 1500),
+    "bone": Window("bone", 600, 2800),
+}
 
 
 class Ellipse(NamedTuple):
@@ -59,51 +79,134 @@ def _both(down: float, right: float, high: float, wide: float, hu: float, *more:
 _RIBS = tuple(
     Ellipse(105 * np.sin(angle), 150 * np.cos(angle), 7, 10, 500) for angle in np.linspace(0, 2 * np.pi, 14)[:-1]
 )
-_SPINE = (Ellipse(62, 0, 18, 22, 250), Ellipse(62, 0, 15, 19, 180), Ellipse(86, 0, 9, 9, 30),
-          Ellipse(86, 0, 13, 13, 450, 1, 3), Ellipse(103, 0, 14, 4, 450))  # fmt: skip
+_SPINE = (
+    Ellipse(62, 0, 18, 22, 250),
+    Ellipse(62, 0, 15, 19, 180),
+    Ellipse(86, 0, 9, 9, 30),
+    Ellipse(86, 0, 13, 13, 450, 1, 3),
+    Ellipse(103, 0, 14, 4, 450),
+)
 BODIES: Mapping[str, tuple[Ellipse, ...]] = {
-    "chest": (Ellipse(0, 0, 122, 172, -100), Ellipse(0, 0, 108, 156, 50), *_both(-5, 72, 82, 58, -850, 0.5),
-              Ellipse(-25, 15, 45, 52, 45), *_RIBS, *_SPINE, Ellipse(-102, 0, 6, 20, 300)),
-    "chest of a thin person": (Ellipse(0, 0, 95, 138, 45), *_both(-5, 62, 72, 52, -850, 0.5),
-                               Ellipse(-22, 12, 38, 44, 45), *_SPINE),
-    "abdomen": (Ellipse(0, 0, 125, 175, -100), Ellipse(0, 0, 100, 145, 50), Ellipse(-5, 0, 82, 122, -90),
-                Ellipse(-15, -65, 60, 55, 60), Ellipse(-30, 60, 35, 38, 30), Ellipse(-48, 60, 14, 22, -950),
-                *_both(35, 60, 26, 22, 35), *_SPINE),
-    "abdomen of a child": (Ellipse(0, 0, 75, 98, 45), Ellipse(-8, -38, 45, 44, 60), Ellipse(-20, 35, 20, 25, -900),
-                           Ellipse(45, 0, 12, 14, 220), *_both(28, 35, 16, 13, 35)),
-    "pelvis": (Ellipse(0, 0, 120, 180, -100), Ellipse(5, 0, 95, 150, 50), Ellipse(-15, 0, 45, 50, 10),
-               *_both(15, 105, 40, 18, 600, 0.5), *_both(15, 105, 34, 12, 150, 0.5), Ellipse(65, 0, 18, 40, 350)),
-    "thighs": (*_both(0, 90, 84, 82, -100), *_both(0, 90, 66, 64, 55), *_both(0, 92, 14, 14, 1300),
-               *_both(0, 92, 8, 8, -60)),
-    "a thigh": (Ellipse(0, 0, 88, 84, -100), Ellipse(0, 0, 70, 68, 55), Ellipse(0, 2, 14, 14, 1300),
-                Ellipse(0, 2, 8, 8, -60)),
-    "a lean calf": (Ellipse(0, 0, 58, 55, 55), Ellipse(-20, -8, 15, 14, 1200), Ellipse(-20, -8, 9, 8, -50),
-                    Ellipse(8, 32, 7, 7, 1200)),
-    "a knee": (Ellipse(0, 0, 66, 62, -90), Ellipse(0, 0, 58, 55, 40), *_both(8, 24, 26, 22, 500),
-               *_both(8, 24, 23, 19, 180), Ellipse(-40, 0, 9, 20, 600)),
-    "a forearm": (Ellipse(0, 0, 38, 48, -90), Ellipse(0, 0, 33, 43, 55), *_both(0, 20, 8, 8, 1300),
-                  *_both(0, 20, 4, 4, -50)),
-    "a hand": tuple(part for place in (-54, -18, 18, 54) for part in (
-        Ellipse(place / 6, place, 14, 14, 40), Ellipse(place / 6, place, 7, 6, 700))),
+    "chest": (
+        Ellipse(0, 0, 122, 172, -100),
+        Ellipse(0, 0, 108, 156, 50),
+        *_both(-5, 72, 82, 58, -850, 0.5),
+        Ellipse(-25, 15, 45, 52, 45),
+        *_RIBS,
+        *_SPINE,
+        Ellipse(-102, 0, 6, 20, 300),
+    ),
+    "chest of a thin person": (
+        Ellipse(0, 0, 95, 138, 45),
+        *_both(-5, 62, 72, 52, -850, 0.5),
+        Ellipse(-22, 12, 38, 44, 45),
+        *_SPINE,
+    ),
+    "abdomen": (
+        Ellipse(0, 0, 125, 175, -100),
+        Ellipse(0, 0, 100, 145, 50),
+        Ellipse(-5, 0, 82, 122, -90),
+        Ellipse(-15, -65, 60, 55, 60),
+        Ellipse(-30, 60, 35, 38, 30),
+        Ellipse(-48, 60, 14, 22, -950),
+        *_both(35, 60, 26, 22, 35),
+        *_SPINE,
+    ),
+    "abdomen of a child": (
+        Ellipse(0, 0, 75, 98, 45),
+        Ellipse(-8, -38, 45, 44, 60),
+        Ellipse(-20, 35, 20, 25, -900),
+        Ellipse(45, 0, 12, 14, 220),
+        *_both(28, 35, 16, 13, 35),
+    ),
+    "pelvis": (
+        Ellipse(0, 0, 120, 180, -100),
+        Ellipse(5, 0, 95, 150, 50),
+        Ellipse(-15, 0, 45, 50, 10),
+        *_both(15, 105, 40, 18, 600, 0.5),
+        *_both(15, 105, 34, 12, 150, 0.5),
+        Ellipse(65, 0, 18, 40, 350),
+    ),
+    "thighs": (
+        *_both(0, 90, 84, 82, -100),
+        *_both(0, 90, 66, 64, 55),
+        *_both(0, 92, 14, 14, 1300),
+        *_both(0, 92, 8, 8, -60),
+    ),
+    "a thigh": (
+        Ellipse(0, 0, 88, 84, -100),
+        Ellipse(0, 0, 70, 68, 55),
+        Ellipse(0, 2, 14, 14, 1300),
+        Ellipse(0, 2, 8, 8, -60),
+    ),
+    "a lean calf": (
+        Ellipse(0, 0, 58, 55, 55),
+        Ellipse(-20, -8, 15, 14, 1200),
+        Ellipse(-20, -8, 9, 8, -50),
+        Ellipse(8, 32, 7, 7, 1200),
+    ),
+    "a knee": (
+        Ellipse(0, 0, 66, 62, -90),
+        Ellipse(0, 0, 58, 55, 40),
+        *_both(8, 24, 26, 22, 500),
+        *_both(8, 24, 23, 19, 180),
+        Ellipse(-40, 0, 9, 20, 600),
+    ),
+    "a forearm": (
+        Ellipse(0, 0, 38, 48, -90),
+        Ellipse(0, 0, 33, 43, 55),
+        *_both(0, 20, 8, 8, 1300),
+        *_both(0, 20, 4, 4, -50),
+    ),
+    "a hand": tuple(
+        part
+        for place in (-54, -18, 18, 54)
+        for part in (Ellipse(place / 6, place, 14, 14, 40), Ellipse(place / 6, place, 7, 6, 700))
+    ),
     "a foot": (Ellipse(0, 0, 36, 105, 30), *(Ellipse(0, place, 22, 17, 400, 0.5) for place in (-70, -25, 20, 65))),
-    "a neck": (Ellipse(0, 0, 62, 66, -90), Ellipse(0, 0, 55, 59, 50), Ellipse(-22, 0, 9, 10, -1000),
-               Ellipse(22, 0, 13, 15, 400), Ellipse(40, 0, 8, 8, 30), *_both(-8, 32, 8, 8, 45)),
-    "shoulders": (Ellipse(0, 0, 80, 195, -100), Ellipse(0, 0, 66, 182, 50), *_both(0, 150, 26, 26, 400),
-                  *_both(5, 45, 30, 26, -850), *_SPINE[:2]),
+    "a neck": (
+        Ellipse(0, 0, 62, 66, -90),
+        Ellipse(0, 0, 55, 59, 50),
+        Ellipse(-22, 0, 9, 10, -1000),
+        Ellipse(22, 0, 13, 15, 400),
+        Ellipse(40, 0, 8, 8, 30),
+        *_both(-8, 32, 8, 8, 45),
+    ),
+    "shoulders": (
+        Ellipse(0, 0, 80, 195, -100),
+        Ellipse(0, 0, 66, 182, 50),
+        *_both(0, 150, 26, 26, 400),
+        *_both(5, 45, 30, 26, -850),
+        *_SPINE[:2],
+    ),
     "an animal's trunk": (Ellipse(0, 0, 70, 48, 45), *_both(-8, 20, 36, 16, -800, 0.3), Ellipse(45, 0, 8, 8, 400)),
     "a water cylinder": (Ellipse(0, 0, 105, 105, 120), Ellipse(0, 0, 100, 100, 0)),
-    "a quality phantom": (Ellipse(0, 0, 100, 100, 90), *(
-        Ellipse(58 * np.sin(turn), 58 * np.cos(turn), 8, 8, hu) for turn, hu in zip(
-            np.linspace(0, 2 * np.pi, 9)[:-1], (-1000, -200, -100, -35, 120, 340, 950, 200), strict=True))),
+    "a quality phantom": (
+        Ellipse(0, 0, 100, 100, 90),
+        *(
+            Ellipse(58 * np.sin(turn), 58 * np.cos(turn), 8, 8, hu)
+            for turn, hu in zip(
+                np.linspace(0, 2 * np.pi, 9)[:-1], (-1000, -200, -100, -35, 120, 340, 950, 200), strict=True
+            )
+        ),
+    ),
     "a bottle of oil": (Ellipse(0, 0, 45, 45, 60, 1), Ellipse(0, 0, 42, 42, -110)),
     "a ball": (Ellipse(0, 0, 80, 80, 60, 0.2),),
-    "a melon": (Ellipse(0, 0, 95, 90, -60, 0.3), Ellipse(0, 0, 86, 81, 20, 0.3), Ellipse(0, 0, 40, 38, -80, 0.3),
-                *(Ellipse(40 * np.sin(turn), 38 * np.cos(turn), 4, 4, 90) for turn in np.linspace(0, 6, 14))),
-    "a coconut": (Ellipse(0, 0, 62, 60, -200, 0.3), Ellipse(0, 0, 50, 48, 250, 0.3), Ellipse(0, 0, 45, 43, 10, 0.3),
-                  Ellipse(0, 0, 34, 33, -950, 0.3)),
+    "a melon": (
+        Ellipse(0, 0, 95, 90, -60, 0.3),
+        Ellipse(0, 0, 86, 81, 20, 0.3),
+        Ellipse(0, 0, 40, 38, -80, 0.3),
+        *(Ellipse(40 * np.sin(turn), 38 * np.cos(turn), 4, 4, 90) for turn in np.linspace(0, 6, 14)),
+    ),
+    "a coconut": (
+        Ellipse(0, 0, 62, 60, -200, 0.3),
+        Ellipse(0, 0, 50, 48, 250, 0.3),
+        Ellipse(0, 0, 45, 43, 10, 0.3),
+        Ellipse(0, 0, 34, 33, -950, 0.3),
+    ),
     "an empty skull": (Ellipse(0, 0, 92, 72, 900, 0.4), Ellipse(0, 0, 85, 65, -1000, 0.4)),
     "an empty table": (Ellipse(160, 0, 30, 180, -700), Ellipse(150, 0, 32, 178, -1000)),
-}  # fmt: skip
+}
 
 
 def body(parts: tuple[Ellipse, ...], random: Random) -> Volume:
@@ -117,8 +220,10 @@ def body(parts: tuple[Ellipse, ...], random: Random) -> Volume:
     for one in parts:
         grown = size * random.uniform(0.94, 1.06)
         for number, share in enumerate(1 - (1 - one.left_at_ends) * along**2):
-            apart = np.hypot((rows - below - size * one.down) / (one.high * grown * share),
-                             (columns - aside - size * one.right) / (one.wide * grown * share))  # fmt: skip
+            apart = np.hypot(
+                (rows - below - size * one.down) / (one.high * grown * share),
+                (columns - aside - size * one.right) / (one.wide * grown * share),
+            )
             inside = (apart < 1) & (apart >= (1 - one.wall / one.high if one.wall else 0))
             hu[number][inside] = one.hu + random.normal(0, 2)
     grain = ndimage.gaussian_filter(random.normal(0, 1, SHAPE), (0, 0.7, 0.7)) * 20
@@ -312,8 +417,9 @@ def _noises() -> dict[str, Callable[[Random], Picture]]:
         "clouds": lambda random: _levels(_clouds(random)),
         "clouds in an ellipse": lambda random: _levels(_clouds(random) * disc),
         "clouds in a white ring": lambda random: _levels(
-            np.where(np.hypot(_ROWS / 0.9, _COLUMNS / 0.75) < 1, np.where(disc, 0.8 * _clouds(random), 1), 0)),
-    }  # fmt: skip
+            np.where(np.hypot(_ROWS / 0.9, _COLUMNS / 0.75) < 1, np.where(disc, 0.8 * _clouds(random), 1), 0)
+        ),
+    }
 
 
 def _patterns() -> dict[str, Callable[[Random], Picture]]:
@@ -326,10 +432,11 @@ def _patterns() -> dict[str, Callable[[Random], Picture]]:
         "stripes": lambda random: _levels(0.5 + 0.5 * np.sin(random.uniform(20, 60) * (_ROWS + _COLUMNS))),
         "rings": lambda random: _levels(0.5 + 0.5 * np.cos(random.uniform(15, 60) * far**2)),
         "a white ellipse": lambda random: _levels(
-            (np.hypot(_ROWS / 0.8, _COLUMNS / random.uniform(0.5, 0.8)) < 1) * random.uniform(0.4, 1)),
+            (np.hypot(_ROWS / 0.8, _COLUMNS / random.uniform(0.5, 0.8)) < 1) * random.uniform(0.4, 1)
+        ),
         "a mask of bleeds": partial(_drawn, _bleeds, 0),
         "a map of labels": _regions,
-    }  # fmt: skip
+    }
 
 
 def _documents() -> dict[str, Callable[[Random], Picture]]:
@@ -352,19 +459,40 @@ def _photographs() -> dict[str, Callable[[Random], Picture]]:
 
 
 def _scans() -> dict[str, Callable[[Random], Picture]]:
-    shown = [("chest", "soft"), ("chest", "lung"), ("chest", "brain"), ("chest of a thin person", "soft"),
-             ("abdomen", "soft"), ("abdomen", "brain"), ("abdomen of a child", "soft"), ("pelvis", "bone"),
-             ("thighs", "soft"), ("a thigh", "soft"), ("a lean calf", "soft"), ("a knee", "bone"),
-             ("a forearm", "soft"), ("a hand", "bone"), ("a foot", "bone"), ("a neck", "soft"), ("shoulders", "soft"),
-             ("a quality phantom", "soft"), ("a water cylinder", "brain"), ("a melon", "soft"),
-             ("a coconut", "soft"), ("an empty skull", "bone")]  # fmt: skip
+    shown = [
+        ("chest", "soft"),
+        ("chest", "lung"),
+        ("chest", "brain"),
+        ("chest of a thin person", "soft"),
+        ("abdomen", "soft"),
+        ("abdomen", "brain"),
+        ("abdomen of a child", "soft"),
+        ("pelvis", "bone"),
+        ("thighs", "soft"),
+        ("a thigh", "soft"),
+        ("a lean calf", "soft"),
+        ("a knee", "bone"),
+        ("a forearm", "soft"),
+        ("a hand", "bone"),
+        ("a foot", "bone"),
+        ("a neck", "soft"),
+        ("shoulders", "soft"),
+        ("a quality phantom", "soft"),
+        ("a water cylinder", "brain"),
+        ("a melon", "soft"),
+        ("a coconut", "soft"),
+        ("an empty skull", "bone"),
+    ]
     return {
         **{f"{name}, {window} window": partial(_slice_of, BODIES[name], window) for name, window in shown},
         **{f"{name}, radiograph": partial(_projection_of, BODIES[name]) for name in ("chest", "pelvis", "a hand")},
-        "ultrasound": _fan, "hot spots of PET": _spots,
-        "MRI of a head, axial": partial(_mr_head, 0), "MRI of a head, sagittal": partial(_mr_head, 2),
-        "CT of a head, coronal": partial(_head_across, 1), "CT of a head, sagittal": partial(_head_across, 2),
-    }  # fmt: skip
+        "ultrasound": _fan,
+        "hot spots of PET": _spots,
+        "MRI of a head, axial": partial(_mr_head, 0),
+        "MRI of a head, sagittal": partial(_mr_head, 2),
+        "CT of a head, coronal": partial(_head_across, 1),
+        "CT of a head, sagittal": partial(_head_across, 2),
+    }
 
 
 def _volumes() -> dict[str, Callable[[Random], Volume]]:
@@ -382,11 +510,16 @@ def _volumes() -> dict[str, Callable[[Random], Volume]]:
         "waves": lambda random: _volume(_across("waves") * 1200 - 1000 + random.normal(0, 4, SHAPE)),
         "a mask": lambda random: _volume(_clouds(random, SHAPE) > 0.6),
         "probabilities": lambda random: _volume(_clouds(random, SHAPE) ** 3),
-        "a bag with things": _boxes, "MRI of a head as CT": _mr_as_ct,
-    }  # fmt: skip
+        "a bag with things": _boxes,
+        "MRI of a head as CT": _mr_as_ct,
+    }
 
 
 PICTURES: Mapping[str, Callable[[Random], Picture]] = {
-    **_noises(), **_patterns(), **_documents(), **_photographs(), **_scans(),
-}  # fmt: skip
+    **_noises(),
+    **_patterns(),
+    **_documents(),
+    **_photographs(),
+    **_scans(),
+}
 VOLUMES: Mapping[str, Callable[[Random], Volume]] = _volumes()

@@ -27,12 +27,15 @@ STAGES: dict[str, tuple[tuple[Any, str], ...]] = {
     "bleeds": ((render, "make_bleed"), (render.BloodMixer, "__init__")),
     "displacement": ((render, "displacement"),),
     "sampling": (
-        (render.Sampler, "window"), (render.Sampler, "positions"), (render.Sampler, "displaced"), (render, "sample"),
+        (render.Sampler, "window"),
+        (render.Sampler, "positions"),
+        (render.Sampler, "displaced"),
+        (render, "sample"),
     ),
     "mixing blood": ((render.BloodMixer, "mix"),),
     "beam hardening": ((artefacts, "beam_hardening"),),
     "kernel and noise": ((artefacts, "reconstruct"),),
-}  # fmt: skip
+}
 
 
 @contextmanager

@@ -96,8 +96,10 @@ def complete_run(suite: Mapping[str, Any], number: int, folder: Path, empty: boo
             load, begin, caches = load_average(), time.perf_counter(), {"HEMOBENCH_HOME": home} if empty else {}
             subprocess.run(
                 [sys.executable, "-m", "hemobench.compare", str(file), "--output", str(folder / "results")],
-                check=True, env={**os.environ, **caches}, stdout=subprocess.DEVNULL,
-            )  # fmt: skip
+                check=True,
+                env={**os.environ, **caches},
+                stdout=subprocess.DEVNULL,
+            )
             minutes = (time.perf_counter() - begin) / 60
         told = {"minutes": minutes, "gb": memory.peak_gb, "load": load}
         costs.write_text(json.dumps(told), encoding="utf-8")

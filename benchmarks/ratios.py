@@ -48,9 +48,14 @@ class SkippedError(Exception):
 
 
 def ratio(
-    what: str, peer: str, ours: float | Sequence[float], theirs: float | Sequence[float], *, unit: str = "s",
+    what: str,
+    peer: str,
+    ours: float | Sequence[float],
+    theirs: float | Sequence[float],
+    *,
+    unit: str = "s",
     goal: float | None = None,
-) -> Ratio:  # fmt: skip
+) -> Ratio:
     """`theirs` over `ours`: one number each, or one a turn, taken side by side (as many of both).
 
     >>> ratio("reading", "a loop", [1.0, 2.0, 1.0], [2.0, 6.0, 3.0], goal=2).value

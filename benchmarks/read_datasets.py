@@ -227,8 +227,11 @@ def compare_indexes(folder: Path, counts: list[int]) -> Iterator[Ratio]:
                 assert found["count"] == count
                 seconds[indexer] = found["seconds"]
                 per_row, cpu = (found[key] / count * 1e6 for key in ("seconds", "cpu"))
-                print(f"{count}\t{indexer}\t{found['seconds']:.2f}\t{per_row:.1f}\t{cpu:.1f}\t{found['peak_mb']:.0f}"
-                      f"\t{found['before_mb']:.0f}", flush=True)  # fmt: skip
+                print(
+                    f"{count}\t{indexer}\t{found['seconds']:.2f}\t{per_row:.1f}\t{cpu:.1f}\t{found['peak_mb']:.0f}"
+                    f"\t{found['before_mb']:.0f}",
+                    flush=True,
+                )
             yield ratio(f"index of {count:,} pictures of Zeta", "pandas", seconds["hemobench"], seconds["pandas"])
 
 

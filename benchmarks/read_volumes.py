@@ -67,8 +67,12 @@ def pydicom_loop(paths: list[Path]) -> object:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         slices = sorted((pydicom.dcmread(path) for path in paths), key=lambda one: float(one.ImagePositionPatient[2]))
-        return np.stack([one.pixel_array.astype(np.float32) * float(one.RescaleSlope) + float(one.RescaleIntercept)
-                         for one in slices])  # fmt: skip
+        return np.stack(
+            [
+                one.pixel_array.astype(np.float32) * float(one.RescaleSlope) + float(one.RescaleIntercept)
+                for one in slices
+            ]
+        )
 
 
 def pydicom_rsna(case: Case) -> object:

@@ -50,8 +50,13 @@ def briefly_trained(name: str, output: Path, jobs: int | None) -> Path:
     for board in boards if jobs else ():
         build_examples(open_dataset(board.dataset, **dict(board.options)), board.view, jobs=jobs)
     with SuiteProgress(Console(quiet=True)) as progress:
-        result = run_suite(replace(suite, boards=boards).with_seeds(1), output, workforce=Workforce(jobs=jobs),
-                           progress=progress, clock=StageClock())  # fmt: skip
+        result = run_suite(
+            replace(suite, boards=boards).with_seeds(1),
+            output,
+            workforce=Workforce(jobs=jobs),
+            progress=progress,
+            clock=StageClock(),
+        )
     write_leaderboard(result.leaderboard, output)
     return output
 

@@ -71,9 +71,14 @@ def run_script(name: str, path: Path, smoke: bool) -> Result:
 
 def page(results: Sequence[Result], facts: Sequence[str], smoke: bool) -> str:
     """The whole page in Markdown: facts of the run, a table of its ratios, and what gave none."""
-    lines = ["# Performance", "", "All of it measured in one run by `python benchmarks/run.py`; do not edit. A ratio "
-             "is the peer's figure over ours, the median of turns taken side by side: above 1 is faster or smaller. "
-             "Seconds are of this machine; ratios are what to compare.", ""]  # fmt: skip
+    lines = [
+        "# Performance",
+        "",
+        "All of it measured in one run by `python benchmarks/run.py`; do not edit. A ratio "
+        "is the peer's figure over ours, the median of turns taken side by side: above 1 is faster or smaller. "
+        "Seconds are of this machine; ratios are what to compare.",
+        "",
+    ]
     lines += [f"- {fact}" for fact in facts]
     if smoke:
         lines += ["", "**Tiny inputs (`--smoke`): these figures say nothing about speed.**"]
@@ -91,8 +96,15 @@ def row(name: str, one: Ratio) -> str:
     """A line of the table; a goal that is missed is bold."""
     wanted = "" if one.goal is None else f"{one.goal:g}"
     value = figure(one.value) if one.reached is not False else f"**{figure(one.value)}**"
-    cells = (name, one.what, one.peer, f"{figure(one.ours)} {one.unit}", f"{figure(one.theirs)} {one.unit}", value,
-             wanted)  # fmt: skip
+    cells = (
+        name,
+        one.what,
+        one.peer,
+        f"{figure(one.ours)} {one.unit}",
+        f"{figure(one.theirs)} {one.unit}",
+        value,
+        wanted,
+    )
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

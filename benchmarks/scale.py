@@ -86,8 +86,10 @@ def fitted(images: Sequence[float], seconds: Sequence[float]) -> Line:
     >>> round(line.fixed, 9), round(line.each, 9)
     (2.0, 0.5)
     """
-    fixed, each = nnls(np.stack([np.ones(len(images)), np.asarray(images, dtype=np.float64)], axis=1),
-                       np.asarray(seconds, dtype=np.float64))[0]  # fmt: skip
+    fixed, each = nnls(
+        np.stack([np.ones(len(images)), np.asarray(images, dtype=np.float64)], axis=1),
+        np.asarray(seconds, dtype=np.float64),
+    )[0]
     return Line(float(fixed), float(each))
 
 
@@ -150,13 +152,20 @@ def _repeated(run: RunResult, times: int) -> RunResult:
     # A little apart from each other, as another patient's answers would be: ties would sort faster.
     noise = np.random.default_rng(run.config.seed).uniform(-1e-3, 1e-3, (count * times, test.probabilities.shape[1]))
     probabilities = np.clip(np.tile(test.probabilities, (times, 1)) + noise, 0, 1).astype(np.float32)
-    grown = SlicePredictions(probabilities, np.tile(test.targets, (times, 1)), people, studies,
-                             np.tile(test.slice_indices, times), test.exclusive)  # fmt: skip
+    grown = SlicePredictions(
+        probabilities,
+        np.tile(test.targets, (times, 1)),
+        people,
+        studies,
+        np.tile(test.slice_indices, times),
+        test.exclusive,
+    )
     return replace(run, test=grown)
 
 
-def at_scale(model: Mapping[str, Line], images: int, entries: int, runs: int, epochs: int, workers: int
-             ) -> dict[str, float]:  # fmt: skip
+def at_scale(
+    model: Mapping[str, Line], images: int, entries: int, runs: int, epochs: int, workers: int
+) -> dict[str, float]:
     """Seconds by part for so many images, runs of so many epochs and workers, from a model of `entries` runs of one.
 
     Opening, caching and ranking are done once, by one machine. Runs are dealt out whole, as many at once as there are
@@ -167,10 +176,13 @@ def at_scale(model: Mapping[str, Line], images: int, entries: int, runs: int, ep
     more = rounds / rounds_measured
     train = model["train"]
     return {
-        "index": model["index"].at(images), "cache": model["cache"].at(images),
-        "train": more * (train.fixed + epochs * train.each * images), "evaluate": more * model["evaluate"].at(images),
-        "board": runs / entries * model["board"].at(images), "rest": model["rest"].at(images),
-    }  # fmt: skip
+        "index": model["index"].at(images),
+        "cache": model["cache"].at(images),
+        "train": more * (train.fixed + epochs * train.each * images),
+        "evaluate": more * model["evaluate"].at(images),
+        "board": runs / entries * model["board"].at(images),
+        "rest": model["rest"].at(images),
+    }
 
 
 def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
@@ -196,8 +208,10 @@ def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
     *probes, rehearsal = runs
     model = {part: fitted([one.images for one in probes], [one.seconds[part] for one in probes]) for part in PARTS}
     entries = len(last.runs[0])
-    papers = [at_scale(model, RSNA_IMAGES, entries, entries * given.seeds, given.epochs, workers)
-              for workers in (1, given.workers)]  # fmt: skip
+    papers = [
+        at_scale(model, RSNA_IMAGES, entries, entries * given.seeds, given.epochs, workers)
+        for workers in (1, given.workers)
+    ]
     text = page(model, rehearsal, papers, given, board_s, load)
     print(text)
     if given.page is not None:
@@ -218,21 +232,46 @@ def ratios(model: Mapping[str, Line], rehearsal: Run, papers: Sequence[Mapping[s
 
 
 def page(
-    model: Mapping[str, Line], rehearsal: Run, papers: Sequence[Mapping[str, float]], given: argparse.Namespace,
-    board_s: float, load: float,
-) -> str:  # fmt: skip
+    model: Mapping[str, Line],
+    rehearsal: Run,
+    papers: Sequence[Mapping[str, float]],
+    given: argparse.Namespace,
+    board_s: float,
+    load: float,
+) -> str:
     """What was found, in Markdown."""
     one, several = papers
-    head = ["part", "fixed, s", "an image, ms", f"{rehearsal.images:,} images: predicted, s", "measured, s",
-            f"{RSNA_IMAGES:,}: one node, h", f"{given.workers} workers, h"]  # fmt: skip
+    head = [
+        "part",
+        "fixed, s",
+        "an image, ms",
+        f"{rehearsal.images:,} images: predicted, s",
+        "measured, s",
+        f"{RSNA_IMAGES:,}: one node, h",
+        f"{given.workers} workers, h",
+    ]
     rows = [
-        [part, f"{line.fixed:.1f}", f"{1e3 * line.each:.3f}", f"{line.at(rehearsal.images):.1f}",
-         f"{rehearsal.seconds[part]:.1f}", f"{one[part] / 3600:.2f}", f"{several[part] / 3600:.2f}"]
+        [
+            part,
+            f"{line.fixed:.1f}",
+            f"{1e3 * line.each:.3f}",
+            f"{line.at(rehearsal.images):.1f}",
+            f"{rehearsal.seconds[part]:.1f}",
+            f"{one[part] / 3600:.2f}",
+            f"{several[part] / 3600:.2f}",
+        ]
         for part, line in model.items()
-    ]  # fmt: skip
+    ]
     totals = [sum(line.at(rehearsal.images) for line in model.values()), rehearsal.total]
-    rows.append(["all", "", "", *(f"{total:.1f}" for total in totals),
-                 *(f"{sum(paper.values()) / 3600:.1f}" for paper in papers)])  # fmt: skip
+    rows.append(
+        [
+            "all",
+            "",
+            "",
+            *(f"{total:.1f}" for total in totals),
+            *(f"{sum(paper.values()) / 3600:.1f}" for paper in papers),
+        ]
+    )
     table = ["| " + " | ".join(row) + " |" for row in chain([head, ["---", *["--:"] * (len(head) - 1)]], rows)]
     return "\n".join([INTRODUCTION, "", *_facts(rehearsal, given, load), "", *table, "", _limits(rehearsal, board_s)])
 

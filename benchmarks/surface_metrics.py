@@ -48,10 +48,11 @@ def pairs() -> dict[str, tuple[Mask, Mask]]:
             ellipsoids([((20, 200, 180), (5, 40, 30)), ((28, 330, 350), (3, 20, 25))]),
         ),
         "one large lesion": (
-            ellipsoids([((20, 262, 250), (9, 80, 62))]), ellipsoids([((20, 256, 256), (10, 76, 64))]),
+            ellipsoids([((20, 262, 250), (9, 80, 62))]),
+            ellipsoids([((20, 256, 256), (10, 76, 64))]),
         ),
         "forty small lesions": (ellipsoids(moved), ellipsoids(spots)),
-    }  # fmt: skip
+    }
 
 
 def one_hot(mask: Mask) -> torch.Tensor:

@@ -89,9 +89,12 @@ def plane_error_mm(index: int, head: Volume, ventricles: Mask) -> float:
 def measures_of(found: Ventricles) -> dict[str, float | None]:
     left = None if found.left_ml is None or not found.volume_ml else found.left_ml / found.volume_ml
     return {
-        "volume_ml": found.volume_ml, "left_share": left, "blood_share": found.blood_share,
-        "evans_index": found.evans_index, "midline_shift_mm": found.midline_shift_mm,
-    }  # fmt: skip
+        "volume_ml": found.volume_ml,
+        "left_share": left,
+        "blood_share": found.blood_share,
+        "evans_index": found.evans_index,
+        "midline_shift_mm": found.midline_shift_mm,
+    }
 
 
 def on_phantoms(checkpoint: Checkpoint | None, count: int, pictures: Path | None) -> Iterator[Ratio]:
@@ -109,13 +112,20 @@ def on_phantoms(checkpoint: Checkpoint | None, count: int, pictures: Path | None
             mask = np.asarray(report.ventricle_map.voxels > 0)
         far = mask & (ndimage.distance_transform_edt(~truth, sampling=image.spacing_mm) > FAR_MM)
         pair = [
-            measures_of(ventricles_in_ct(
-                image, image.with_voxels(one.astype(np.uint8), LABEL_MAP), loaded.label_map, spacing_known=True
-            ))
+            measures_of(
+                ventricles_in_ct(
+                    image, image.with_voxels(one.astype(np.uint8), LABEL_MAP), loaded.label_map, spacing_known=True
+                )
+            )
             for one in (truth, mask)
-        ]  # fmt: skip
-        row = {"bloody": bloody, "dice": dice(truth, mask), "far_ml": far.sum() * image.voxel_volume_ml,
-               "plane": plane_error_mm(index, image, truth), "pair": pair}  # fmt: skip
+        ]
+        row = {
+            "bloody": bloody,
+            "dice": dice(truth, mask),
+            "far_ml": far.sum() * image.voxel_volume_ml,
+            "plane": plane_error_mm(index, image, truth),
+            "pair": pair,
+        }
         rows.append(row)
         print(
             f"phantom {index:3d} {'blood' if bloody else '     '} dice {row['dice']:.3f} far {row['far_ml']:.2f} mL "
@@ -209,8 +219,10 @@ def _row_of_pictures(image: Volume, blood: NDArray[np.uint8] | None, mask: Mask,
     """Six slices through the ventricles: above as they are with the truth, below with the mask and blood."""
     used = np.flatnonzero((truth | mask).any(axis=(1, 2)))
     chosen = np.rint(np.linspace(used[0], used[-1], 8)).astype(int)[1:-1] if len(used) else [0] * 6
-    drawn = [SlicePictures(image, blood if one is mask else None, BLOOD_COLOURS, one.astype(np.uint8))
-             for one in (truth, mask)]  # fmt: skip
+    drawn = [
+        SlicePictures(image, blood if one is mask else None, BLOOD_COLOURS, one.astype(np.uint8))
+        for one in (truth, mask)
+    ]
     return np.concatenate([np.concatenate([one.axial(int(k), 200, 240) for k in chosen], axis=1) for one in drawn])
 
 

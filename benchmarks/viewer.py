@@ -154,8 +154,13 @@ def measure(name: str, report: StudyReport, page: Page, folder: Path, rounds: in
     print(f"  a slice an animation frame: {spread(page.evaluate(ANIMATE))} between frames")
     trips = round_trips(page, min(10, report.source.shape[0] - 1))
     print(f"  peer, a slice from the server: {spread(trips)}")
-    yield ratio(f"a slice of {name} in the browser", "a picture from the server", frames["axial"],
-                float(np.median(trips)), unit="ms")  # fmt: skip
+    yield ratio(
+        f"a slice of {name} in the browser",
+        "a picture from the server",
+        frames["axial"],
+        float(np.median(trips)),
+        unit="ms",
+    )
     blocks.close(verbose=False)
 
 
@@ -173,8 +178,9 @@ def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
     scans: list[tuple[str, Any]] = [(path.name, path) for path in given.scans]
     if not scans:
         # A large epidural bleed: much to colour and to outline.
-        spec = PhantomSpec(patients=12, slices=given.slices, matrix=given.matrix, healthy=0, seed=77,
-                           thickness_mm=4.0, least_size=0.8)  # fmt: skip
+        spec = PhantomSpec(
+            patients=12, slices=given.slices, matrix=given.matrix, healthy=0, seed=77, thickness_mm=4.0, least_size=0.8
+        )
         scans = [("phantom", generate_patient(spec, 7).image)]
         scans += [("GE head CT", GE_HEAD_CT)] if GE_HEAD_CT.is_dir() and not given.smoke else []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as driver:

@@ -27,9 +27,15 @@ from hemobench.compare.tables import duration, score_number
 from hemobench.metrics.definitions import METRICS
 
 __all__ = [
-    "SHIPPED", "board_table", "board_view", "leaderboard_mapping", "parse_leaderboard", "ranking_figure",
-    "read_leaderboard", "types_figure",
-]  # fmt: skip
+    "SHIPPED",
+    "board_table",
+    "board_view",
+    "leaderboard_mapping",
+    "parse_leaderboard",
+    "ranking_figure",
+    "read_leaderboard",
+    "types_figure",
+]
 _COSTS = (("parameters", "Parameters"), ("train_seconds", "Training"), ("infer_ms_per_case", "Per case"))
 _COMMIT_DIGITS = 12
 # Names beside the axis in lines of so many letters, so that a phone has room for the scores.
@@ -153,8 +159,12 @@ def _columns(board: Board) -> list[dict[str, Any]]:
         {"key": "rank", "label": "Rank", "title": "Rank, and below it the ranks it has in 95% of the resamples"},
         {"key": "entry", "label": "Entry", "title": "What was trained, or measured"},
     ]
-    chance = {"key": "better", "label": "P(better than next)", "falling": True,
-              "title": "Share of the resamples in which it beats the next entry"}  # fmt: skip
+    chance = {
+        "key": "better",
+        "label": "P(better than next)",
+        "falling": True,
+        "title": "Share of the resamples in which it beats the next entry",
+    }
     for metric in (board.rank_by, *(one for one in board.shown if one != board.rank_by)):
         known = METRICS.get(metric)
         columns.append(

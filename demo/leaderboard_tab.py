@@ -79,9 +79,12 @@ def _side(titles: Sequence[str], first: Leaderboard) -> dict[str, Any]:
     """What to choose by, with what the browser keeps of it: the id of an opened board, or why it was not opened."""
     numbered = [(title, number) for number, title in enumerate(titles)]
     shelf = gr.Dropdown(
-        numbered, value=0, label="Leaderboards that come with this page", elem_id="board-shelf",
+        numbered,
+        value=0,
+        label="Leaderboards that come with this page",
+        elem_id="board-shelf",
         visible=len(titles) > 1,
-    )  # fmt: skip
+    )
     board = gr.Radio(
         choices(first.boards), value=0, label="Board", elem_id="board-choice", type="value", container=True
     )
@@ -93,9 +96,17 @@ def _side(titles: Sequence[str], first: Leaderboard) -> dict[str, Any]:
     gr.Markdown(LEADERBOARD_HUB_WORDS, container=False, elem_classes="board-drop")
     opened, found, refusal = (gr.Textbox("", visible=False) for _ in range(3))
     return {
-        "shelf": shelf, "board": board, "file": file, "hub": hub, "opening": opening, "opened": opened, "found": found,
-        "refusal": refusal, "dark": gr.Checkbox(visible=False), "still": gr.Checkbox(visible=False),
-    }  # fmt: skip
+        "shelf": shelf,
+        "board": board,
+        "file": file,
+        "hub": hub,
+        "opening": opening,
+        "opened": opened,
+        "found": found,
+        "refusal": refusal,
+        "dark": gr.Checkbox(visible=False),
+        "still": gr.Checkbox(visible=False),
+    }
 
 
 def _main(first: Leaderboard) -> dict[str, Any]:
@@ -141,12 +152,19 @@ def _wire(page: dict[str, Any], shelf: Sequence[_Chosen]) -> None:
     page["shelf"].input(show_shelf, inputs, [*outputs, page["file"]], **wired)
     gr.on([page["file"].upload, page["file"].clear], show_file, inputs, outputs, **wired)
     gr.on(
-        [page["hub"].submit, page["opening"].click], ask_hub, page["hub"], [page["found"], page["refusal"]],
-        js=_ASKED, **_BESIDE,
+        [page["hub"].submit, page["opening"].click],
+        ask_hub,
+        page["hub"],
+        [page["found"], page["refusal"]],
+        js=_ASKED,
+        **_BESIDE,
     ).then(
-        show_hub, [page[name] for name in ("found", "refusal", "still", "dark")],
-        [*outputs, page["file"], page["shelf"]], js=_FETCHED, **_IN_TURN,
-    )  # fmt: skip
+        show_hub,
+        [page[name] for name in ("found", "refusal", "still", "dark")],
+        [*outputs, page["file"], page["shelf"]],
+        js=_FETCHED,
+        **_IN_TURN,
+    )
 
 
 @dataclass(frozen=True)

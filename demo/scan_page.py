@@ -58,9 +58,16 @@ class Page:
     def results(self) -> list[Any]:
         """What a request fills, in the order of `_results`."""
         return [
-            self.status, self.viewer, self.offers, self.report, self.mask, self.overview, self.seg, self.ask_seg,
+            self.status,
+            self.viewer,
+            self.offers,
+            self.report,
+            self.mask,
+            self.overview,
+            self.seg,
+            self.ask_seg,
             self.figure,
-        ]  # fmt: skip
+        ]
 
     @property
     def request(self) -> list[Any]:
@@ -86,9 +93,14 @@ def way_in(examples: Sequence[Example]) -> dict[str, Any]:
     series, job = gr.Textbox("", visible=False), gr.Textbox("", visible=False)
     pending, dark = gr.Checkbox(visible=False), gr.Checkbox(visible=False)
     return {
-        "upload": upload, "scan": scan, "example": example, "series": series, "job": job, "pending": pending,
+        "upload": upload,
+        "scan": scan,
+        "example": example,
+        "series": series,
+        "job": job,
+        "pending": pending,
         "dark": dark,
-    }  # fmt: skip
+    }
 
 
 def way_out(shelf: WeightShelf) -> dict[str, Any]:
@@ -107,9 +119,16 @@ def way_out(shelf: WeightShelf) -> dict[str, Any]:
     forget = gr.Button("Delete my scan now", size="sm", elem_id="scan-forget")
     gr.HTML(f'<p class="side-note">{_LINK_NOTE}</p>', padding=False)
     return {
-        "weights": weights, "modality": modality, "again": again, "report": report, "mask": mask,
-        "overview": overview, "ask_seg": ask_seg, "seg": seg, "forget": forget,
-    }  # fmt: skip
+        "weights": weights,
+        "modality": modality,
+        "again": again,
+        "report": report,
+        "mask": mask,
+        "overview": overview,
+        "ask_seg": ask_seg,
+        "seg": seg,
+        "forget": forget,
+    }
 
 
 def asked(request: Request) -> list[Any]:

@@ -74,14 +74,19 @@ def scan_tab(workshop: Workshop, demo: gr.Blocks) -> None:
 
 def _wire(page: Page, workshop: Workshop, demo: gr.Blocks) -> None:
     in_turn: dict[str, Any] = {
-        "concurrency_id": QUEUE, "concurrency_limit": workshop.concurrency, "show_progress_on": [page.status],
+        "concurrency_id": QUEUE,
+        "concurrency_limit": workshop.concurrency,
+        "show_progress_on": [page.status],
         **_PRIVATE,
-    }  # fmt: skip
+    }
     # `always_last`: whoever drops another scan while one is at work gets the last one in the end.
     work: dict[str, Any] = {
-        "inputs": [*page.request, page.dark], "js": _WITH_DARK, "outputs": page.results, "trigger_mode": "always_last",
+        "inputs": [*page.request, page.dark],
+        "js": _WITH_DARK,
+        "outputs": page.results,
+        "trigger_mode": "always_last",
         **in_turn,
-    }  # fmt: skip
+    }
     answer, starters = _answerer(workshop), _Starters(workshop.folder)
     of_the_box = [page.upload, *page.request[1:]]
     # Not `input` of a drop-down, which comes whenever it is left.
@@ -119,16 +124,28 @@ class _Starters:
         return self._begin(Request(tuple(files or ()), NO_EXAMPLE, weights, modality=modality), job)
 
     def chosen(
-        self, files: list[str] | None, example: int, weights: str, series: str, modality: str, job: str,
+        self,
+        files: list[str] | None,
+        example: int,
+        weights: str,
+        series: str,
+        modality: str,
+        job: str,
         event: gr.EventData,
-    ) -> list[Any]:  # fmt: skip
+    ) -> list[Any]:
         """The number of the example that was clicked; the upload, if there was one, is put away."""
         return self._begin(Request((), int(event.index), weights, modality=modality), job)
 
     def of_series(
-        self, files: list[str] | None, example: int, weights: str, series: str, modality: str, job: str,
+        self,
+        files: list[str] | None,
+        example: int,
+        weights: str,
+        series: str,
+        modality: str,
+        job: str,
         event: gr.EventData,
-    ) -> list[Any]:  # fmt: skip
+    ) -> list[Any]:
         """Another series of the same files."""
         return self._begin(Request(tuple(files or ()), example, weights, str(event.key), modality), job)
 
@@ -178,9 +195,17 @@ def _reviver(workshop: Workshop) -> Callable[[str, bool], list[Any]]:
             return [*asked(request), job, *results(panel(WAITING, "busy"), None), *choices, True]
         files = [path if (path := folder / name).is_file() else None for name in (REPORT, MASK, OVERVIEW)]
         return [
-            *asked(request), job, shown.status, shown.viewer, shown.offers, *taken(files),
-            gr.Button(interactive=shown.segmentable), from_json(shown.figure), *choices, False,
-        ]  # fmt: skip
+            *asked(request),
+            job,
+            shown.status,
+            shown.viewer,
+            shown.offers,
+            *taken(files),
+            gr.Button(interactive=shown.segmentable),
+            from_json(shown.figure),
+            *choices,
+            False,
+        ]
 
     return revive
 
@@ -248,9 +273,11 @@ def _steps(
     written, shown = finished(looked, folder, dark)
     keep(folder, shown)
     yield [
-        *unchanged(3), *taken((written.report, written.mask, written.overview)),
-        gr.Button(interactive=shown.segmentable), from_json(shown.figure),
-    ]  # fmt: skip
+        *unchanged(3),
+        *taken((written.report, written.mask, written.overview)),
+        gr.Button(interactive=shown.segmentable),
+        from_json(shown.figure),
+    ]
 
 
 def _segmenter(workshop: Workshop) -> Callable[..., list[Any]]:
@@ -264,9 +291,13 @@ def _segmenter(workshop: Workshop) -> Callable[..., list[Any]]:
             opened = workshop.shelf.open(weights)
             path = folder / SEGMENTATION
             report = workshop.analyst.answer(
-                paths, opened, series=request.series or None, modality=request.said, for_viewer=False,
+                paths,
+                opened,
+                series=request.series or None,
+                modality=request.said,
+                for_viewer=False,
                 segmentation=path,
-            ).report  # fmt: skip
+            ).report
             if folder_of(workshop.folder, job) is None:
                 return [gr.skip(), gr.skip()]
             words = f"The DICOM SEG is ready to take. It was made anew by {in_words(report.model)}."

@@ -77,12 +77,19 @@ def board_of_tables(folder: Path) -> Leaderboard:
     names = list(dict.fromkeys(row["entry"] for row in rows))
     first = rows[0]
     board = Board(
-        task=first["task"], title=board_title, data=first["data"], data_fingerprint="",
-        phantom=first["phantom"] == "true", view={}, split={**split, **both}, rank_by=first["rank_by"],
-        shown=tuple(shown), resamples=int(counted[2]),
+        task=first["task"],
+        title=board_title,
+        data=first["data"],
+        data_fingerprint="",
+        phantom=first["phantom"] == "true",
+        view={},
+        split={**split, **both},
+        rank_by=first["rank_by"],
+        shown=tuple(shown),
+        resamples=int(counted[2]),
         entries=tuple(_entry([row for row in rows if row["entry"] == name]) for name in names),
         cautions=tuple(answer),
-    )  # fmt: skip
+    )
     description = _plain(words.split("\n\n")[1])
     seeds = tuple(int(seed) for seed in facts[2].split(", "))
     return Leaderboard(facts[1], title, description, facts[4], facts[3], seeds, (board,))

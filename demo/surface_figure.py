@@ -17,8 +17,10 @@ HEAD, VENTRICLES = "head", "ventricles"
 # Seen from the patient's front and left, a little from above, from so far that the head fits a phone; in units of the
 # scene's largest side.
 CAMERA = {
-    "eye": {"x": -1.02, "y": 1.38, "z": 0.47}, "up": {"x": 0, "y": 0, "z": 1}, "center": {"x": 0, "y": 0, "z": -0.03},
-}  # fmt: skip
+    "eye": {"x": -1.02, "y": 1.38, "z": 0.47},
+    "up": {"x": 0, "y": 0, "z": 1},
+    "center": {"x": 0, "y": 0, "z": -0.03},
+}
 _HEAD_COLOURS = {True: (214, 222, 235), False: (96, 112, 138)}
 _INK = {True: "#c3cad6", False: "#4a5568"}
 _HEAD_OPACITY = {True: 0.18, False: 0.16}
@@ -83,14 +85,24 @@ def _mesh(surface: Surface, volume_ml: float, *, first: bool, dark: bool, beside
     faces = surface.faces.astype(np.uint16) if len(vertices) < _MOST_IN_U2 else surface.faces
     red, green, blue = colour
     return go.Mesh3d(
-        x=vertices[:, 0], y=vertices[:, 1], z=vertices[:, 2], i=faces[:, 0], j=faces[:, 1], k=faces[:, 2],
+        x=vertices[:, 0],
+        y=vertices[:, 1],
+        z=vertices[:, 2],
+        i=faces[:, 0],
+        j=faces[:, 1],
+        k=faces[:, 2],
         color=f"rgb({red},{green},{blue})",
         opacity=opacity,
-        lighting=_HEAD_LIGHT if head else _LIGHT, lightposition=_LIGHT_FROM, flatshading=False,
-        name=surface.structure.capitalize(), legendgroup=surface.structure, showlegend=first,
+        lighting=_HEAD_LIGHT if head else _LIGHT,
+        lightposition=_LIGHT_FROM,
+        flatshading=False,
+        name=surface.structure.capitalize(),
+        legendgroup=surface.structure,
+        showlegend=first,
         # The head would answer wherever the pointer goes to a lesion inside it.
-        hoverinfo="skip" if head else "text", text=None if head else surface_words(surface, volume_ml),
-    )  # fmt: skip
+        hoverinfo="skip" if head else "text",
+        text=None if head else surface_words(surface, volume_ml),
+    )
 
 
 def _letters(surfaces: Sequence[Surface], dark: bool) -> go.Scatter3d:
@@ -102,10 +114,15 @@ def _letters(surfaces: Sequence[Surface], dark: bool) -> go.Scatter3d:
     for place, (sign, axis, _) in zip(places, ends, strict=True):
         place[axis] = (high if sign > 0 else low)[axis] + sign * _LETTER_GAP_MM
     return go.Scatter3d(
-        x=places[:, 0].round(1).tolist(), y=places[:, 1].round(1).tolist(), z=places[:, 2].round(1).tolist(),
-        mode="text", text=[letter for *_, letter in ends], hoverinfo="skip", showlegend=False,
+        x=places[:, 0].round(1).tolist(),
+        y=places[:, 1].round(1).tolist(),
+        z=places[:, 2].round(1).tolist(),
+        mode="text",
+        text=[letter for *_, letter in ends],
+        hoverinfo="skip",
+        showlegend=False,
         textfont={"size": 15, "color": _INK[dark]},
-    )  # fmt: skip
+    )
 
 
 def _bounds(surfaces: Sequence[Surface]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -118,18 +135,33 @@ def _bounds(surfaces: Sequence[Surface]) -> tuple[NDArray[np.float64], NDArray[n
 def _styled(figure: go.Figure, dark: bool) -> go.Figure:
     hidden: dict[str, Any] = {"visible": False, "showspikes": False}
     figure.update_layout(
-        template=go.layout.Template(), height=480, margin={"l": 0, "r": 0, "t": 0, "b": 0},
+        template=go.layout.Template(),
+        height=480,
+        margin={"l": 0, "r": 0, "t": 0, "b": 0},
         paper_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": _INK[dark]},
         scene={
-            "xaxis": hidden, "yaxis": hidden, "zaxis": hidden, "aspectmode": "data", "camera": CAMERA,
-            "dragmode": "turntable", "bgcolor": "rgba(0,0,0,0)", "domain": {"x": [0, 1], "y": [0.07, 1]},
+            "xaxis": hidden,
+            "yaxis": hidden,
+            "zaxis": hidden,
+            "aspectmode": "data",
+            "camera": CAMERA,
+            "dragmode": "turntable",
+            "bgcolor": "rgba(0,0,0,0)",
+            "domain": {"x": [0, 1], "y": [0.07, 1]},
         },
-        legend={"orientation": "h", "x": 0.5, "xanchor": "center", "y": 0.0, "yanchor": "bottom",
-                "itemsizing": "constant"},
-        hoverlabel={"font": {"size": 14}}, uirevision="kept",
+        legend={
+            "orientation": "h",
+            "x": 0.5,
+            "xanchor": "center",
+            "y": 0.0,
+            "yanchor": "bottom",
+            "itemsizing": "constant",
+        },
+        hoverlabel={"font": {"size": 14}},
+        uirevision="kept",
         modebar={"remove": _BUTTONS, "bgcolor": "rgba(0,0,0,0)", "color": _INK[dark]},
-    )  # fmt: skip
+    )
     if not figure.data:
         figure.update_xaxes(visible=False)
         figure.update_yaxes(visible=False)

@@ -33,9 +33,21 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
-    "Case", "HemobenchError", "StudyReport", "Volume", "__version__", "analyse", "compare", "create_model", "evaluate",
-    "open_checkpoint", "open_dataset", "read_scan", "torch_dataset", "train",
-]  # fmt: skip
+    "Case",
+    "HemobenchError",
+    "StudyReport",
+    "Volume",
+    "__version__",
+    "analyse",
+    "compare",
+    "create_model",
+    "evaluate",
+    "open_checkpoint",
+    "open_dataset",
+    "read_scan",
+    "torch_dataset",
+    "train",
+]
 # The lightest module that has each name.
 _HOMES = {
     "Case": "hemobench.case",

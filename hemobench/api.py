@@ -31,9 +31,20 @@ if TYPE_CHECKING:
     from hemobench.training.result import RunResult
 
 __all__ = [
-    "Case", "HemobenchError", "StudyReport", "Volume", "analyse", "compare", "create_model", "evaluate",
-    "open_checkpoint", "open_dataset", "read_scan", "torch_dataset", "train",
-]  # fmt: skip
+    "Case",
+    "HemobenchError",
+    "StudyReport",
+    "Volume",
+    "analyse",
+    "compare",
+    "create_model",
+    "evaluate",
+    "open_checkpoint",
+    "open_dataset",
+    "read_scan",
+    "torch_dataset",
+    "train",
+]
 
 PREDICTIONS = "predictions:"
 

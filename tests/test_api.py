@@ -23,9 +23,20 @@ from hemobench.views.view import ClassificationView, SegmentationView
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLIC = (
-    "analyse", "read_scan", "Volume", "open_dataset", "torch_dataset", "create_model", "open_checkpoint", "train",
-    "evaluate", "compare", "Case", "StudyReport", "HemobenchError",
-)  # fmt: skip
+    "analyse",
+    "read_scan",
+    "Volume",
+    "open_dataset",
+    "torch_dataset",
+    "create_model",
+    "open_checkpoint",
+    "train",
+    "evaluate",
+    "compare",
+    "Case",
+    "StudyReport",
+    "HemobenchError",
+)
 HEAVY = {"numpy", "torch", "pandas", "scipy", "timm", "monai", "nibabel", "pydicom", "sklearn", "plotly"}
 
 
@@ -205,9 +216,11 @@ def test_evaluate_gives_metrics_with_intervals_and_keeps_nothing(
 
 def test_compare_ranks_what_exists_without_printing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     board = hemobench.compare(
-        data="phantom:,patients=3,slices=6,matrix=64", entries=["slice-classifier-timm", "mine=paper-cnn"],
-        output=tmp_path, pictures=False,
-    ).boards[0]  # fmt: skip
+        data="phantom:,patients=3,slices=6,matrix=64",
+        entries=["slice-classifier-timm", "mine=paper-cnn"],
+        output=tmp_path,
+        pictures=False,
+    ).boards[0]
     assert {"slice-classifier-timm", "mine"} <= {entry.name for entry in board.entries}
     assert "hemobench.compare(data=" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert capfd.readouterr() == ("", "")

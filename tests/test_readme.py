@@ -27,25 +27,43 @@ ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 _BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 STANDS_FOR = {
-    "SCAN": str(ROOT / "demo" / "examples" / "subdural.nii.gz"), "ct-ich:FOLDER": "ct-ich:rehearsal",
-    "nifti-folder:FOLDER": "nifti-folder:own", "predictions:ANSWERS": "predictions:answers",
-    "image-folder:PICTURES": "image-folder:pictures", "phantom:ANATOMIES": "phantom", "CHECKPOINT": "net",
+    "SCAN": str(ROOT / "demo" / "examples" / "subdural.nii.gz"),
+    "ct-ich:FOLDER": "ct-ich:rehearsal",
+    "nifti-folder:FOLDER": "nifti-folder:own",
+    "predictions:ANSWERS": "predictions:answers",
+    "image-folder:PICTURES": "image-folder:pictures",
+    "phantom:ANATOMIES": "phantom",
+    "CHECKPOINT": "net",
     "checkpoints/bleed": str(ROOT / "checkpoints" / "bleed"),
-}  # fmt: skip
+}
 # What takes minutes at its own size, and what runs in its place.
-SMALLER = {
-    "python -m hemobench.compare": "python -m hemobench.compare quick.yaml",
-    "python -m hemobench.compare my-suite.yaml --seeds 5 --jobs 2":
+_SMALLER = (
+    (
+        "python -m hemobench.compare",
+        "python -m hemobench.compare quick.yaml",
+    ),
+    (
+        "python -m hemobench.compare my-suite.yaml --seeds 5 --jobs 2",
         "python -m hemobench.compare my-suite.yaml --seeds 2 --jobs 2",
-    "python -m hemobench.compare --data ct-ich:FOLDER --folds 5":
+    ),
+    (
+        "python -m hemobench.compare --data ct-ich:FOLDER --folds 5",
         "python -m hemobench.compare my-suite.yaml --data ct-ich:FOLDER --folds 2",
-    "python -m hemobench.data build phantom --output phantoms --patients 20":
+    ),
+    (
+        "python -m hemobench.data build phantom --output phantoms --patients 20",
         "python -m hemobench.data build phantom --output phantoms --patients 1 --slices 4 --matrix 64",
-    "python -m hemobench.train --model timm:resnet10t --data image-folder:PICTURES":
+    ),
+    (
+        "python -m hemobench.train --model timm:resnet10t --data image-folder:PICTURES",
         "python -m hemobench.train --model timm:resnet10t --data image-folder:PICTURES --size 32 --epochs 1",
-    "python -m hemobench.recipe slice-classifier-phantom --data phantom:ANATOMIES":
+    ),
+    (
+        "python -m hemobench.recipe slice-classifier-phantom --data phantom:ANATOMIES",
         "python -m hemobench.recipe tiny.yaml --data phantom:ANATOMIES",
-}  # fmt: skip
+    ),
+)
+SMALLER = dict(_SMALLER)
 # `.ci/run` runs this line itself; the page is started below.
 ELSEWHERE = {"python -m pytest", "python app.py"}
 INSTALLS = re.compile(r"pip install -e [\"'\[\],.\w]+$")
@@ -78,8 +96,11 @@ training:
 
 def commands() -> list[str]:
     """The README's command lines without their comments, each part of `a && b` for itself, installations left out."""
-    lines = [line.partition(" #")[0].strip() for block in _BLOCK.findall(README.read_text(encoding="utf-8"))
-             for line in block.splitlines()]  # fmt: skip
+    lines = [
+        line.partition(" #")[0].strip()
+        for block in _BLOCK.findall(README.read_text(encoding="utf-8"))
+        for line in block.splitlines()
+    ]
     parts = [part.strip() for line in lines if line for part in line.split(" && ")]
     return [part for part in parts if not INSTALLS.match(part)]
 
@@ -89,9 +110,14 @@ def run(command: str, folder: Path, **environment: str) -> subprocess.CompletedP
     typed = shlex.split(command)
     assert typed[0] == "python", command
     return subprocess.run(
-        [sys.executable, *typed[1:]], capture_output=True, encoding="utf-8", timeout=600, check=False, cwd=folder,
+        [sys.executable, *typed[1:]],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=600,
+        check=False,
+        cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-    )  # fmt: skip
+    )
 
 
 def prepare(folder: Path) -> None:
@@ -102,8 +128,11 @@ def prepare(folder: Path) -> None:
     shutil.copytree(ROOT / "checkpoints" / "paper-cnn", folder / "net")
     sizes = (("ct-ich", "rehearsal", 8), ("nifti-folder", "own", 2), ("image-folder", "pictures", 8))
     for layout, name, patients in sizes:
-        built = run(f"python -m hemobench.data build phantom --layout {layout} --output {name} --patients {patients} "
-                    "--slices 5 --matrix 64 --jobs 1", folder)  # fmt: skip
+        built = run(
+            f"python -m hemobench.data build phantom --layout {layout} --output {name} --patients {patients} "
+            "--slices 5 --matrix 64 --jobs 1",
+            folder,
+        )
         assert built.returncode == 0, built.stderr
     answers = folder / "answers"
     shutil.copytree(folder / "own" / "masks", answers)
@@ -117,9 +146,11 @@ def test_every_command_runs(tmp_path: Path) -> None:
     assert {*SMALLER, *ELSEWHERE} <= set(found), "what is replaced must be on the page"
     with LocalHub() as hub:
         surroundings = {
-            "HF_ENDPOINT": hub.endpoint, "HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_DISABLE_XET": "1",
+            "HF_ENDPOINT": hub.endpoint,
+            "HF_HUB_CACHE": str(tmp_path / "hub"),
+            "HF_HUB_DISABLE_XET": "1",
             "HF_TOKEN": "hf_of_a_test",
-        }  # fmt: skip
+        }
         for command in found:
             if command in ELSEWHERE:
                 continue
@@ -128,8 +159,14 @@ def test_every_command_runs(tmp_path: Path) -> None:
                 typed = re.sub(rf"(?<![\w/]){re.escape(name)}(?![\w/])", own, typed)
             done = run(typed, tmp_path, **surroundings)
             assert done.returncode == 0, f"{command}, run as {typed}:\n{done.stderr[-2000:]}"
-    for made in ("results/summary.csv", "sheet.png", "hemobench-results/quick/report.html", "phantoms",
-                 "copy/config.json", "checkpoints/tiny/README.md"):  # fmt: skip
+    for made in (
+        "results/summary.csv",
+        "sheet.png",
+        "hemobench-results/quick/report.html",
+        "phantoms",
+        "copy/config.json",
+        "checkpoints/tiny/README.md",
+    ):
         assert (tmp_path / made).exists(), made
 
 
@@ -139,8 +176,9 @@ def test_the_page_is_served() -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
-    with subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL,
-                          stderr=subprocess.DEVNULL) as served:  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as served:
         try:
             assert "hemobench" in _page(f"http://127.0.0.1:{port}", served)
         finally:

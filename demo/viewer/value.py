@@ -90,9 +90,11 @@ def _study(report: StudyReport) -> dict[str, Any]:
         name: {"positive": call.positive, "threshold": call.threshold} for name, call in report.study.calls.items()
     }
     return {
-        "probabilities": dict(report.study.probabilities), "calls": calls, "positive": report.is_positive,
+        "probabilities": dict(report.study.probabilities),
+        "calls": calls,
+        "positive": report.is_positive,
         "named": list(verdict_of(report).named),
-    }  # fmt: skip
+    }
 
 
 def _by_class(report: StudyReport) -> dict[str, list[float]]:

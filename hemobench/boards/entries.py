@@ -111,10 +111,12 @@ def ask_all(
     """
     names = _names(wanted, checkpoints)
     opened = {
-        place: open_predictions(Path(one.where).expanduser(), dataset, name=names[place], missing=missing,
-                                left_out=left_out)
-        for place, one in enumerate(wanted) if one.kind == PREDICTIONS
-    }  # fmt: skip
+        place: open_predictions(
+            Path(one.where).expanduser(), dataset, name=names[place], missing=missing, left_out=left_out
+        )
+        for place, one in enumerate(wanted)
+        if one.kind == PREDICTIONS
+    }
     outlines = any(one.config.task == "segmentation" for one in checkpoints.values())
     outlines = outlines or any("masks" in one.kinds for one in opened.values())
     entrants: dict[int, Entrant] = {}

@@ -39,13 +39,25 @@ def masks_board(entrants: Sequence[Entrant], nothing: Entrant | None, dataset: D
     shown = [f"{name}_{suffix}" for name in _SHOWN if f"{name}_{suffix}" in held]
     known = {name for name in held if name in METRICS}
     # What is not a metric of boards, or of some entries alone, has tables of its own.
-    comparable = {name: CaseScores({key: test.values[key] for key in test.values if key in known}, test.patient_ids,
-                                   test.study_ids) for name, test in tests.items()}  # fmt: skip
+    comparable = {
+        name: CaseScores(
+            {key: test.values[key] for key in test.values if key in known}, test.patient_ids, test.study_ids
+        )
+        for name, test in tests.items()
+    }
     references = {} if nothing is None else {NOTHING: _scores(nothing, common, dataset)}
     board, runs = ranked(
-        "segmentation", f"Masks of {'ventricles' if suffix == 'ventricles' else 'haemorrhage'}", common, comparable,
-        dataset, shown=shown, also=None, references=references, resamples=resamples, answered=lambda one, metric: True,
-    )  # fmt: skip
+        "segmentation",
+        f"Masks of {'ventricles' if suffix == 'ventricles' else 'haemorrhage'}",
+        common,
+        comparable,
+        dataset,
+        shown=shown,
+        also=None,
+        references=references,
+        resamples=resamples,
+        answered=lambda one, metric: True,
+    )
     order = [entry.name for entry in board.entries if entry.name in tests]
     single = {name: [test] for name, test in tests.items()}
     board = replace(board, breakdowns=breakdowns(single, order, suffix, _types_present(common)))
@@ -58,8 +70,9 @@ def _scores(entrant: Entrant, common: Common, dataset: Dataset) -> CaseScores:
     cases = [dataset.cases[number] for number in common.numbers]
     return CaseScores(
         {name: np.asarray([table.get(name, math.nan) for table in tables]) for name in names},
-        np.asarray([case.patient_id for case in cases]), np.asarray([case.study_id for case in cases]),
-    )  # fmt: skip
+        np.asarray([case.patient_id for case in cases]),
+        np.asarray([case.study_id for case in cases]),
+    )
 
 
 def breakdowns(

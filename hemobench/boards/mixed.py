@@ -73,10 +73,12 @@ class MixedBoards:
         """Open every entry for its boards. Raises: UserError for one that cannot be opened or serves no board."""
         progress.line("opening entries that exist")
         self._guests = [
-            [_of_board(Wanted(one.kind, one.name, one.where), spec, dataset, self._terms.missing)
-             for one in spec.existing]
+            [
+                _of_board(Wanted(one.kind, one.name, one.where), spec, dataset, self._terms.missing)
+                for one in spec.existing
+            ]
             for spec, dataset in zip(boards, datasets, strict=True)
-        ]  # fmt: skip
+        ]
         for one in self._wanted:
             against = []
             for guests, spec, dataset in zip(self._guests, boards, datasets, strict=True):
@@ -182,10 +184,14 @@ def _seat(
     folder = output / FOLDER / f"{slug(kept.info.name)}-{kept.fingerprint[:12]}"
     entrants, _ = ask_all(
         [guest.wanted for guest in guests],
-        {place: guest.opened for place, guest in enumerate(guests) if isinstance(guest.opened, Checkpoint)}, kept,
-        folder, missing=terms.missing, engine=terms.engine, progress=progress,
+        {place: guest.opened for place, guest in enumerate(guests) if isinstance(guest.opened, Checkpoint)},
+        kept,
+        folder,
+        missing=terms.missing,
+        engine=terms.engine,
+        progress=progress,
         left_out=[case for case in board.dataset.cases if case.study_id not in studies],
-    )  # fmt: skip
+    )
     outlines = isinstance(board.spec.view, SegmentationView)
     common = in_common(
         entrants,

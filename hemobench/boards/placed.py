@@ -79,9 +79,12 @@ def slice_runs(entrant: Entrant, place: Place) -> list[RunResult]:
         given = np.asarray([by_study[study][index] for study, index in keys]).reshape(len(rows), len(CLASSES))
         test = SlicePredictions(
             # Not as float32, in which sure answers would be equal ones.
-            cast("NDArray[np.float32]", given), np.asarray(examples.targets[rows]), examples.patient_ids[rows],
-            examples.study_ids[rows], examples.slice_indices[rows],
-        )  # fmt: skip
+            cast("NDArray[np.float32]", given),
+            np.asarray(examples.targets[rows]),
+            examples.patient_ids[rows],
+            examples.study_ids[rows],
+            examples.slice_indices[rows],
+        )
         run = run_of(entrant, test, place.board.spec.task, place.dataset)
         runs.append(replace(run, pictures=slice_pictures(examples, rows, test)))
     return runs
@@ -154,9 +157,13 @@ def rows_of(test: Predictions, studies: set[str]) -> Predictions:
         values = {name: column[rows] for name, column in test.values.items()}
         return CaseScores(values, test.patient_ids[rows], test.study_ids[rows])
     return SlicePredictions(
-        test.probabilities[rows], test.targets[rows], test.patient_ids[rows], test.study_ids[rows],
-        test.slice_indices[rows], test.exclusive,
-    )  # fmt: skip
+        test.probabilities[rows],
+        test.targets[rows],
+        test.patient_ids[rows],
+        test.study_ids[rows],
+        test.slice_indices[rows],
+        test.exclusive,
+    )
 
 
 def _keep_maps(entrant: Entrant, dataset: Dataset, view: SegmentationView, path: Path, progress: Progress) -> None:

@@ -82,7 +82,7 @@ def _of_slices(entrant: Entrant, common: Common, dataset: Dataset) -> SlicePredi
         np.repeat([case.patient_id for case, _ in held], counts),
         np.repeat([case.study_id for case, _ in held], counts),
         np.concatenate([np.arange(count) for count in counts]),
-    )  # fmt: skip
+    )
 
 
 def _of_studies(entrant: Entrant, common: Common, dataset: Dataset) -> SlicePredictions:
@@ -90,9 +90,11 @@ def _of_studies(entrant: Entrant, common: Common, dataset: Dataset) -> SlicePred
     cases = [dataset.cases[number] for number in common.numbers]
     return _predictions(
         entrant.rule.probabilities(STUDY, np.stack([logits for logits, _ in rows])),
-        np.stack([targets for _, targets in rows]), np.asarray([case.patient_id for case in cases]),
-        np.asarray([case.study_id for case in cases]), np.full(len(cases), _WHOLE),
-    )  # fmt: skip
+        np.stack([targets for _, targets in rows]),
+        np.asarray([case.patient_id for case in cases]),
+        np.asarray([case.study_id for case in cases]),
+        np.full(len(cases), _WHOLE),
+    )
 
 
 def _study_row(answer: Answer, study_slices: int) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
@@ -136,9 +138,17 @@ def _task(
     # Calibration is told of entries that give probabilities; another's cells are empty.
     also = [name for name in OPERATING if name.endswith("_any") and any(answered(one, name) for one in common.entrants)]
     board, runs = ranked(
-        "classification", f"{title}: which haemorrhages does a {unit} show", common, tests, dataset,
-        shown=shared(_METRICS), also=also, references=references, resamples=resamples, answered=answered,
-    )  # fmt: skip
+        "classification",
+        f"{title}: which haemorrhages does a {unit} show",
+        common,
+        tests,
+        dataset,
+        shown=shared(_METRICS),
+        also=also,
+        references=references,
+        resamples=resamples,
+        answered=answered,
+    )
     order = [entry.name for entry in board.entries if entry.name in tests]
     single, rules = {name: [test] for name, test in tests.items()}, {one.name: one.rule for one in common.entrants}
     board = replace(board, breakdowns=calls_table(single, order, rules, unit))
@@ -161,10 +171,11 @@ def calls_table(tests: Tests, order: Sequence[str], rules: Mapping[str, Rule], u
     rows = {}
     for name in order:
         own = [
-            call_statistics(np.asarray(test.probabilities, dtype=np.float64), test.targets,
-                            rules[name].thresholds[unit], ("any",))
+            call_statistics(
+                np.asarray(test.probabilities, dtype=np.float64), test.targets, rules[name].thresholds[unit], ("any",)
+            )
             for test in tests[name]
-        ]  # fmt: skip
+        ]
         rates = {rate: mean_over_seeds([statistics[rate] for statistics in own]) for rate in own[0]}
         rows[name] = [metric_score(score) for score in scored(rates, tests[name][0].patient_ids).values()]
     targets = tests[order[0]][0].targets

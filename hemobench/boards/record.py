@@ -115,10 +115,15 @@ def write_record(folder: Path, entrants: Sequence[Entrant], dataset: Dataset, *,
         told = {name: value for name, value in one.told.items() if value is not None and name != MEASURED_BY}
         rows.append(Row(one.name, one.measured_by, told, one.rule, one.remarks, file, _sha256(text.encode())))
     record = Record(
-        folder, dataset.info.name, dataset.fingerprint, dataset.info.phantom, len(dataset.cases),
+        folder,
+        dataset.info.name,
+        dataset.fingerprint,
+        dataset.info.phantom,
+        len(dataset.cases),
         dataset.info.yours or any(STRANGERS in remark for one in entrants for remark in one.remarks),
-        pictures and not dataset.info.phantom, tuple(rows),
-    )  # fmt: skip
+        pictures and not dataset.info.phantom,
+        tuple(rows),
+    )
     write_text(folder / RECORD, json.dumps(record.to_mapping(), indent=1) + "\n")
     kept = {row.file for row in rows}
     for path in (folder / ANSWERS).glob("*.jsonl"):
@@ -242,8 +247,9 @@ def _rule(fields: Fields) -> Rule:
         {level: tuple(map(pair, of_level("calibration", level))) for level in LEVELS},
         {level: tuple(map(float, row)) for level, row in thresholds.items()},
         fields.whole_number("study_slices", 1, at_least=1),
-        {level: tuple(names or ()) for level, names in classes.items()}, given,
-    )  # fmt: skip
+        {level: tuple(names or ()) for level, names in classes.items()},
+        given,
+    )
 
 
 def _line(answer: Answer) -> str:

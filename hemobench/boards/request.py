@@ -92,11 +92,17 @@ def rank(request: Request, output: Path | None = None, *, progress: bool = False
     if wanted or any(board.existing for board in suite.boards):
         guests = MixedBoards(wanted, Terms(request.missing or COUNT, request.allow_seen, request.leave_out_seen))
     return compare_suite(
-        suite, output or Path("hemobench-results") / f"{slug(suite.name)}{ending}",
-        workforce=Workforce(request.engine_of(TRAINERS, "local"), request.jobs, request.threads), skipped=skipped,
-        tests=request.tests, guests=guests, pictures=request.pictures, command=request.call, clock=clock,
+        suite,
+        output or Path("hemobench-results") / f"{slug(suite.name)}{ending}",
+        workforce=Workforce(request.engine_of(TRAINERS, "local"), request.jobs, request.threads),
+        skipped=skipped,
+        tests=request.tests,
+        guests=guests,
+        pictures=request.pictures,
+        command=request.call,
+        clock=clock,
         consoles=consoles,
-    )  # fmt: skip
+    )
 
 
 def _rank_existing(

@@ -142,11 +142,17 @@ def rank_entries(
             f"{f' (first: {errors[0]})' if errors else ''}; expected some; check the entries and the data"
         )
     leaderboard = Leaderboard(
-        suite=SUITE, title=f"What exists, on {kept.info.name}", description="",
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"), commit=package_commit() or "unknown",
-        seeds=(0,), boards=tuple(task.board for task in tasks), skipped=skipped, protocol=_PROTOCOL,
+        suite=SUITE,
+        title=f"What exists, on {kept.info.name}",
+        description="",
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        commit=package_commit() or "unknown",
+        seeds=(0,),
+        boards=tuple(task.board for task in tasks),
+        skipped=skipped,
+        protocol=_PROTOCOL,
         statistics=STATISTICS,
-    )  # fmt: skip
+    )
     examples = _pictures(tasks, entrants, kept) if terms.pictures else ()
     write_record(output, entrants, kept, pictures=bool(examples))
     return leaderboard, tasks, examples
@@ -223,21 +229,32 @@ def _evidence(task: Task, examples: tuple[ExampleRow, ...] = ()) -> Evidence:
     if any(entry.name == SLICE_POSITION for entry in board.entries):
         notes = (f"'{SLICE_POSITION}' knows only how high in the head a slice lies: what pictures add is above it.",)
     return Evidence(
-        board=board, notes=notes, roc=roc_lines(runs), precision_recall=precision_recall_lines(runs),
-        prevalence=prevalence(runs), reliabilities=reliabilities(board, sure), volumes=volumes(runs),
-        cases=entry_cases(runs, pictures=False), disagreements=task.disagreements, unit=task.unit,
-        examples=examples if board.task == "segmentation" else (), examples_caption=CAPTION,
-        made_with=tuple(f"{name}: {', '.join(f'{key} {value}' for key, value in told.items())}"
-                        for name, told in _told(task).items()),
-    )  # fmt: skip
+        board=board,
+        notes=notes,
+        roc=roc_lines(runs),
+        precision_recall=precision_recall_lines(runs),
+        prevalence=prevalence(runs),
+        reliabilities=reliabilities(board, sure),
+        volumes=volumes(runs),
+        cases=entry_cases(runs, pictures=False),
+        disagreements=task.disagreements,
+        unit=task.unit,
+        examples=examples if board.task == "segmentation" else (),
+        examples_caption=CAPTION,
+        made_with=tuple(
+            f"{name}: {', '.join(f'{key} {value}' for key, value in told.items())}"
+            for name, told in _told(task).items()
+        ),
+    )
 
 
 def _told(task: Task) -> dict[str, dict[str, object]]:
     """By entry, whose answers these are, without long lists of thresholds."""
     return {
         entry.name: {key: value for key, value in entry.config.items() if isinstance(value, str)}
-        for entry in task.board.entries if entry.config
-    }  # fmt: skip
+        for entry in task.board.entries
+        if entry.config
+    }
 
 
 def _gives_probabilities(task: Task, name: str) -> bool:

@@ -87,12 +87,29 @@ def run_of(entrant: Entrant, test: Predictions, task: str, dataset: Dataset) -> 
     nobody = np.zeros(0, dtype=np.str_)
     none = np.zeros(0, dtype=np.uint8)
     return RunResult(
-        name=entrant.name, config=TrainConfig(task=task, model=_PLACEHOLDER[task]), dataset=dataset.info.name,
-        phantom=dataset.info.phantom, data_fingerprint=dataset.fingerprint, split_fingerprint="", metrics={},
-        validation_metrics={}, undefined={}, baselines={}, history=(), timings={}, parameters=0, peak_memory_mb=0.0,
-        hardware={}, commit=package_commit(), version=hemobench.__version__, best_epoch=0, patients={}, test=test,
-        validation=CaseScores({}, nobody, nobody), pictures=Pictures(none, none, none, nobody, nobody),
-    )  # fmt: skip
+        name=entrant.name,
+        config=TrainConfig(task=task, model=_PLACEHOLDER[task]),
+        dataset=dataset.info.name,
+        phantom=dataset.info.phantom,
+        data_fingerprint=dataset.fingerprint,
+        split_fingerprint="",
+        metrics={},
+        validation_metrics={},
+        undefined={},
+        baselines={},
+        history=(),
+        timings={},
+        parameters=0,
+        peak_memory_mb=0.0,
+        hardware={},
+        commit=package_commit(),
+        version=hemobench.__version__,
+        best_epoch=0,
+        patients={},
+        test=test,
+        validation=CaseScores({}, nobody, nobody),
+        pictures=Pictures(none, none, none, nobody, nobody),
+    )
 
 
 def ranked(
@@ -115,20 +132,31 @@ def ranked(
     runs = {one.name: [run_of(one, tests[one.name], task, dataset)] for one in common.entrants}
     people = {dataset.cases[number].patient_id for number in common.numbers}
     facts = BoardFacts(
-        task=task, title=title, data=dataset.info.name, data_fingerprint=dataset.fingerprint,
-        phantom=dataset.info.phantom, rank_by=shown[0], shown=tuple(shown), resamples=resamples, leaky=dataset.leaky,
+        task=task,
+        title=title,
+        data=dataset.info.name,
+        data_fingerprint=dataset.fingerprint,
+        phantom=dataset.info.phantom,
+        rank_by=shown[0],
+        shown=tuple(shown),
+        resamples=resamples,
+        leaky=dataset.leaky,
         split={"by": "data set", "test_patients": len(people), "cases": len(common.numbers)},
         also=None if also is None else tuple(also),
-    )  # fmt: skip
+    )
     board = build_board(facts, runs, references)
     of_name = {one.name: one for one in common.entrants}
     entries = tuple(
-        entry if entry.name not in of_name else replace(
-            entry, parameters=None, config=plain_settings(of_name[entry.name].told),
+        entry
+        if entry.name not in of_name
+        else replace(
+            entry,
+            parameters=None,
+            config=plain_settings(of_name[entry.name].told),
             metrics={name: score for name, score in entry.metrics.items() if answered(of_name[entry.name], name)},
         )
         for entry in board.entries
-    )  # fmt: skip
+    )
     remarks = tuple(dict.fromkeys(line for one in common.entrants for line in one.remarks))
     cautions = (*common.cautions, *_measured_by(common.entrants), *remarks, *board.cautions)
     return replace(board, entries=entries, cautions=cautions), runs

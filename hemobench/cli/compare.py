@@ -148,9 +148,16 @@ def _train_and_rank(
     command = _command(suite, data, numbers, test, asked, work[2])
     command += "" if pictures else " --no-pictures"
     compare_suite(
-        chosen, output, workforce=Workforce(*work), skipped=skipped, tests=test, guests=guests, pictures=pictures,
-        command=command, clock=clock,
-    )  # fmt: skip
+        chosen,
+        output,
+        workforce=Workforce(*work),
+        skipped=skipped,
+        tests=test,
+        guests=guests,
+        pictures=pictures,
+        command=command,
+        clock=clock,
+    )
 
 
 def _check_engine(engine: str) -> None:

@@ -70,9 +70,15 @@ def draw_cases(
     dataset = opened(data)
     with reporting_progress(f"analysing {name}") as progress:
         done = write_sheet(
-            dataset, tuple(checkpoints.values()), sheet, cases=cases, engine=engine, flip_tta=flip_tta,
-            strangers=strangers, progress=progress,
-        )  # fmt: skip
+            dataset,
+            tuple(checkpoints.values()),
+            sheet,
+            cases=cases,
+            engine=engine,
+            flip_tta=flip_tta,
+            strangers=strangers,
+            progress=progress,
+        )
     typer.echo(f"{done.shown} cases of {name} drawn; {sheet}")
     if not dataset.info.phantom:
         typer.echo("it shows patients: for looking at, not for committing")

@@ -80,9 +80,13 @@ def rank_existing(
     words = ["hemobench", "compare", *([suite] if suite else []), "--data", data]
     words += replace(asked, missing=missing).words()
     compare_entries(
-        wanted, data, folder, Terms(missing, asked.allow_seen, asked.leave_out_seen, engine or "auto", pictures),
-        command=told([*words, *([] if pictures else ["--no-pictures"])]), clock=clock,
-    )  # fmt: skip
+        wanted,
+        data,
+        folder,
+        Terms(missing, asked.allow_seen, asked.leave_out_seen, engine or "auto", pictures),
+        command=told([*words, *([] if pictures else ["--no-pictures"])]),
+        clock=clock,
+    )
 
 
 def beside(suite: Suite, asked: Asked) -> MixedBoards | None:

@@ -252,9 +252,12 @@ def _beside(recipe: Recipe, material: str, dataset: Dataset, people: People) -> 
         words.append(f"It began with the weights of {recipe.start}")
     grouped = dataset.info.phantom and all(case.group for case in dataset.cases)
     return {
-        "beside": words, "split_by_anatomy": grouped, "generated": dataset.info.phantom,
-        "phantom": dataset.info.phantom and not people.taught, "taught_by": _taught_by(recipe, dataset, people),
-    }  # fmt: skip
+        "beside": words,
+        "split_by_anatomy": grouped,
+        "generated": dataset.info.phantom,
+        "phantom": dataset.info.phantom and not people.taught,
+        "taught_by": _taught_by(recipe, dataset, people),
+    }
 
 
 def _taught_by(recipe: Recipe, dataset: Dataset, people: People) -> str:

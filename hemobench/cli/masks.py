@@ -58,9 +58,14 @@ def write_masks(
     dataset = opened(data)
     with reporting_progress(f"analysing {name}") as progress:
         done = write_predictions(
-            dataset, tuple(checkpoints.values()), folder, engine=engine, flip_tta=flip_tta, strangers=strangers,
+            dataset,
+            tuple(checkpoints.values()),
+            folder,
+            engine=engine,
+            flip_tta=flip_tta,
+            strangers=strangers,
             progress=progress,
-        )  # fmt: skip
+        )
     typer.echo(f"{done.answered} cases of {name} answered; {folder}")
     if done.seen:
         typer.echo(

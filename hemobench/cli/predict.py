@@ -46,9 +46,13 @@ class Options:
         """What an answer depends on beside the scan."""
         return {
             "checkpoints": {role: one.sha256 for role, one in self.checkpoints.items()},
-            "engine": self.engine, "tta": self.flip_tta, "series": self.series, "modality": self.modality,
-            "dicom_seg": self.dicom_seg, "version": hemobench.__version__,
-        }  # fmt: skip
+            "engine": self.engine,
+            "tta": self.flip_tta,
+            "series": self.series,
+            "modality": self.modality,
+            "dicom_seg": self.dicom_seg,
+            "version": hemobench.__version__,
+        }
 
 
 @app.command()
@@ -231,9 +235,13 @@ def _analyse(scan: Path, options: Options) -> StudyReport:
     from hemobench.inference.study import analyse
 
     return analyse(
-        scan, list(options.checkpoints.values()), engine=options.engine, flip_tta=options.flip_tta,
-        series=options.series, modality=options.modality,
-    )  # fmt: skip
+        scan,
+        list(options.checkpoints.values()),
+        engine=options.engine,
+        flip_tta=options.flip_tta,
+        series=options.series,
+        modality=options.modality,
+    )
 
 
 def described(outcome: Outcome) -> str:

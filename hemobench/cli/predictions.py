@@ -20,17 +20,31 @@ from hemobench.labels import CLASSES, SUBTYPES
 
 SUMMARY = "summary.csv"
 VENTRICLE_COLUMNS = (
-    "volume_ml_ventricles_left", "volume_ml_ventricles_right", "blood_share_ventricles", "evans_index",
+    "volume_ml_ventricles_left",
+    "volume_ml_ventricles_right",
+    "blood_share_ventricles",
+    "evans_index",
     "midline_shift_mm",
-)  # fmt: skip
+)
 DONE, REFUSED, FAILED = "done", "refused", "failed"
 COLUMNS = (
-    "scan", "folder", "status", "read", "reason", "modality", "slices",
-    *(f"probability_{name}" for name in CLASSES), *(f"called_{name}" for name in CLASSES),
-    "volume_ml_total", *(f"volume_ml_{name}" for name in SUBTYPES), "volume_ml_ventricles",
-    *VENTRICLE_COLUMNS, "lesions", "warnings",
+    "scan",
+    "folder",
+    "status",
+    "read",
+    "reason",
+    "modality",
+    "slices",
+    *(f"probability_{name}" for name in CLASSES),
+    *(f"called_{name}" for name in CLASSES),
+    "volume_ml_total",
+    *(f"volume_ml_{name}" for name in SUBTYPES),
+    "volume_ml_ventricles",
+    *VENTRICLE_COLUMNS,
+    "lesions",
+    "warnings",
     "seconds",
-)  # fmt: skip
+)
 _CLAIM_SCHEMA = 1
 
 
@@ -74,19 +88,25 @@ def _report_cells(report: StudyReport) -> dict[str, str]:
     study = report.study
     cells = {
         "read": "whole" if report.source.complete else "in part",
-        "modality": report.source.modality, "slices": str(report.source.shape[0]), "lesions": str(len(report.lesions)),
-        "warnings": " | ".join(report.source.warnings), "seconds": f"{report.timing_s.get('total', 0.0):.2f}",
-    }  # fmt: skip
+        "modality": report.source.modality,
+        "slices": str(report.source.shape[0]),
+        "lesions": str(len(report.lesions)),
+        "warnings": " | ".join(report.source.warnings),
+        "seconds": f"{report.timing_s.get('total', 0.0):.2f}",
+    }
     cells |= {f"probability_{name}": f"{probability:.4f}" for name, probability in study.probabilities.items()}
     cells |= {f"called_{name}": "yes" if call.positive else "no" for name, call in study.calls.items()}
     cells |= {f"volume_ml_{name}": f"{volume:.3f}" for name, volume in (report.volume_ml or {}).items()}
     found = report.ventricles
     if found is not None:
         measured = {
-            "volume_ml_ventricles": (found.volume_ml, 3), "volume_ml_ventricles_left": (found.left_ml, 3),
-            "volume_ml_ventricles_right": (found.right_ml, 3), "blood_share_ventricles": (found.blood_share, 4),
-            "evans_index": (found.evans_index, 3), "midline_shift_mm": (found.midline_shift_mm, 1),
-        }  # fmt: skip
+            "volume_ml_ventricles": (found.volume_ml, 3),
+            "volume_ml_ventricles_left": (found.left_ml, 3),
+            "volume_ml_ventricles_right": (found.right_ml, 3),
+            "blood_share_ventricles": (found.blood_share, 4),
+            "evans_index": (found.evans_index, 3),
+            "midline_shift_mm": (found.midline_shift_mm, 1),
+        }
         cells |= {name: f"{value:.{digits}f}" for name, (value, digits) in measured.items() if value is not None}
     return cells
 
@@ -179,9 +199,12 @@ def _read_claim(folder: Path) -> tuple[Claim, bool] | None:
 
 def _write_claim(folder: Path, claim: Claim, *, finished: bool) -> None:
     content = {
-        "schema": _CLAIM_SCHEMA, "source": claim.source, "stamp": claim.stamp, "settings": claim.settings,
+        "schema": _CLAIM_SCHEMA,
+        "source": claim.source,
+        "stamp": claim.stamp,
+        "settings": claim.settings,
         "finished": finished,
-    }  # fmt: skip
+    }
     with replacing(folder / CLAIM_FILE) as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

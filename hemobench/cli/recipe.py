@@ -43,9 +43,16 @@ def recipe(
 
     try:
         make_checkpoint(
-            name, checkpoint or Path("checkpoints") / Path(name).stem, data=data, tests=test or (), seed=seed,
-            run=output, resume=resume, anatomies=anatomies, start=start,
-        )  # fmt: skip
+            name,
+            checkpoint or Path("checkpoints") / Path(name).stem,
+            data=data,
+            tests=test or (),
+            seed=seed,
+            run=output,
+            resume=resume,
+            anatomies=anatomies,
+            start=start,
+        )
     except KeyboardInterrupt:
         typer.echo("the same command goes on where it stopped", err=True)
         raise

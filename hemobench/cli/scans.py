@@ -13,8 +13,19 @@ from hemobench.io.dicom_headers import NoDicomError, looks_like_dicom, read_inst
 
 # Files with other names count where they are DICOM, which often has names without ending.
 SCAN_ENDINGS = (
-    ".nii", ".nii.gz", ".mgz", ".mgh", ".png", ".jpg", ".jpeg", ".npz", ".npy", ".zip", ".dcm", ".ima",
-)  # fmt: skip
+    ".nii",
+    ".nii.gz",
+    ".mgz",
+    ".mgh",
+    ".png",
+    ".jpg",
+    ".jpeg",
+    ".npz",
+    ".npy",
+    ".zip",
+    ".dcm",
+    ".ima",
+)
 # What lies beside scans, of ours and of others, and is none.
 _MASKS = ("mask", "label_map")
 # A folder with this file is an answer of `predict`.

@@ -50,9 +50,11 @@ def calibrated(metric: str, folds: Sequence[tuple[SlicePredictions, SlicePredict
         # A rising function: the maximum of a study is that of the same slice before and after.
         probabilities[:, _ANY] = expit(slope * _logits(probabilities[:, _ANY]) + offset)
     statistic = classification_statistic(
-        base, np.concatenate(answers), np.concatenate([test.targets for test in tests]),
+        base,
+        np.concatenate(answers),
+        np.concatenate([test.targets for test in tests]),
         np.concatenate([test.study_ids for test in tests]),
-    )  # fmt: skip
+    )
     return Calibrated(platt, statistic)
 
 

@@ -87,8 +87,11 @@ def _case_failures(test: CaseScores) -> tuple[str, ...]:
     lines = []
     for place in order[: min(LISTED, len(order) // 2)]:
         volumes = [test.values.get(f"volume_ml_{kind}_{suffix}") for kind in ("true", "pred")]
-        told = "" if volumes[0] is None or volumes[1] is None else (
-            f", {volumes[0][place]:.1f} mL there, {volumes[1][place]:.1f} mL found")  # fmt: skip
+        told = (
+            ""
+            if volumes[0] is None or volumes[1] is None
+            else (f", {volumes[0][place]:.1f} mL there, {volumes[1][place]:.1f} mL found")
+        )
         lines.append(f"{test.study_ids[place]}: Dice {dice[place]:.2f}{told}")
     return tuple(lines)
 

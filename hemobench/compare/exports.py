@@ -12,10 +12,17 @@ from hemobench.compare.sentences import agreement_lines, better_than_next, gap_t
 from hemobench.compare.tables import score_number
 
 _SPECIAL = {
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", "↑": r"$\uparrow$", "↓": r"$\downarrow$", "±": r"$\pm$",
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "±": r"$\pm$",
     **{character: f"\\{character}" for character in "&%$#_{}"},
-}  # fmt: skip
+}
 
 
 def write_tables(leaderboard: Leaderboard, folder: Path) -> None:
@@ -76,11 +83,22 @@ def _latex_table(board: Board) -> str:
         ]
     )
     columns = "rl" + "r" * (len(heads) - 2)
-    return "\n".join([
-        r"\begin{table}", r"\centering", rf"\caption{{{_latex(caption)}}}",
-        rf"\begin{{tabular}}{{{columns}}}", r"\toprule", " & ".join(heads) + r" \\", r"\midrule", *rows,
-        r"\bottomrule", r"\end{tabular}", r"\end{table}", "",
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_latex(caption)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            " & ".join(heads) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
 
 
 def _facts(board: Board) -> str:
@@ -100,12 +118,16 @@ def _heads(shown: Sequence[str]) -> list[str]:
 def _rows(board: Board) -> list[list[str]]:
     return [
         [
-            _rank(entry), entry.name, *_scores(entry, board.shown, "<br>"), better_than_next(entry), gap_to_best(entry),
+            _rank(entry),
+            entry.name,
+            *_scores(entry, board.shown, "<br>"),
+            better_than_next(entry),
+            gap_to_best(entry),
             "" if entry.parameters is None else f"{entry.parameters:,}",
             "" if entry.train_seconds is None else f"{entry.train_seconds:.0f} s",
         ]
         for entry in board.entries
-    ]  # fmt: skip
+    ]
 
 
 def _markdown_table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:

@@ -94,13 +94,25 @@ def score_elsewhere(
     scored = {name: [_scored(run, examples, folder, progress) for run in group] for name, group in runs.items()}
     people = len(np.unique(examples.patient_ids))
     facts = BoardFacts(
-        task=spec.task, title=f"{spec.title} Trained on {internal.data}, tested on {examples.dataset}",
-        data=examples.dataset, data_fingerprint=examples.fingerprint, phantom=examples.phantom, rank_by=spec.rank_by,
-        shown=spec.metrics, leaky=other.dataset.leaky, resamples=spec.resamples, view=view_to_mapping(spec.view),
+        task=spec.task,
+        title=f"{spec.title} Trained on {internal.data}, tested on {examples.dataset}",
+        data=examples.dataset,
+        data_fingerprint=examples.fingerprint,
+        phantom=examples.phantom,
+        rank_by=spec.rank_by,
+        shown=spec.metrics,
+        leaky=other.dataset.leaky,
+        resamples=spec.resamples,
+        view=view_to_mapping(spec.view),
         questions=spec.questions,
-        split={"train_patients": internal.split.get("train_patients", 0), "test_patients": people, "by": "data set",
-               "trained_on": internal.data, "internal_fingerprint": internal.split.get("fingerprint", "")},
-    )  # fmt: skip
+        split={
+            "train_patients": internal.split.get("train_patients", 0),
+            "test_patients": people,
+            "by": "data set",
+            "trained_on": internal.data,
+            "internal_fingerprint": internal.split.get("fingerprint", ""),
+        },
+    )
     references = {}
     if sees_slices(runs):
         everyone = np.arange(len(examples))

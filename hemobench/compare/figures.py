@@ -40,15 +40,22 @@ def forest_figure(board: Board) -> go.Figure:
         score, colour = entry.metrics[board.rank_by], colours[entry.name]
         seeds = entry.seed_scores.get(board.rank_by, ())
         figure.add_scatter(
-            x=list(seeds), y=[entry.name] * len(seeds), mode="markers", showlegend=False,
+            x=list(seeds),
+            y=[entry.name] * len(seeds),
+            mode="markers",
+            showlegend=False,
             marker={"color": colour, "size": 8, "symbol": "circle-open"},
             hovertemplate="one seed: %{x:.3f}<extra></extra>",
-        )  # fmt: skip
+        )
         figure.add_scatter(
-            x=[score.mean], y=[entry.name], mode="markers", showlegend=False,
-            marker={"color": colour, "size": 13, "symbol": "diamond"}, error_x=_error_bar(entry, board.rank_by, colour),
+            x=[score.mean],
+            y=[entry.name],
+            mode="markers",
+            showlegend=False,
+            marker={"color": colour, "size": 13, "symbol": "diamond"},
+            error_x=_error_bar(entry, board.rank_by, colour),
             hovertemplate=f"{score.mean:.3f} [{score.ci[0]:.3f}, {score.ci[1]:.3f}]<extra></extra>",
-        )  # fmt: skip
+        )
     # Said, not guessed: plotly takes names such as 1e-3 for numbers and drops the others.
     figure.update_yaxes(type="category", categoryorder="array", categoryarray=names[::-1], automargin=True)
     figure.update_xaxes(title=metric_title(board.rank_by))
@@ -65,19 +72,29 @@ def per_type_figure(board: Board) -> go.Figure | None:
         scores = [entry.metrics.get(f"auroc_{name}") for name in types]
         means = [score.mean if score else math.nan for score in scores]
         figure.add_scatter(
-            x=types, y=means, name=entry.name, mode="markers", marker={"color": colours[entry.name], "size": 9},
+            x=types,
+            y=means,
+            name=entry.name,
+            mode="markers",
+            marker={"color": colours[entry.name], "size": 9},
             error_y={
-                "type": "data", "symmetric": False, "color": colours[entry.name], "thickness": 1.6, "width": 4,
+                "type": "data",
+                "symmetric": False,
+                "color": colours[entry.name],
+                "thickness": 1.6,
+                "width": 4,
                 "array": [score.ci[1] - score.mean if score else math.nan for score in scores],
                 "arrayminus": [score.mean - score.ci[0] if score else math.nan for score in scores],
             },
             hovertemplate="%{x}: %{y:.3f}<extra>" + entry.name + "</extra>",
-        )  # fmt: skip
+        )
     figure.add_hline(y=0.5, line={"color": NEUTRAL, "dash": "dot", "width": 1})
     lowest = min(
-        entry.metrics[f"auroc_{name}"].ci[0] for entry in board.entries for name in types
+        entry.metrics[f"auroc_{name}"].ci[0]
+        for entry in board.entries
+        for name in types
         if _defined(entry, f"auroc_{name}")
-    )  # fmt: skip
+    )
     figure.update_yaxes(title="AUROC (0.5 is chance)", range=[min(0.45, lowest - 0.05), 1.02])
     figure.update_layout(scattermode="group", scattergap=0.5)
     figure.update_xaxes(automargin=True)
@@ -92,11 +109,18 @@ def curves_figure(curves: Sequence[Curve], colours: Mapping[str, str], validatio
         line = {"color": colours[curve.entry], "dash": DASHES[seeds.index(curve.seed) % len(DASHES)]}
         for row, values in ((1, curve.train_loss), (2, curve.validation)):
             figure.add_scatter(
-                x=list(curve.epochs), y=list(values), mode="lines+markers", line=line, marker={"size": 5},
-                name=curve.entry, legendgroup=curve.entry, showlegend=row == 1 and curve.seed == seeds[0],
-                row=row, col=1,
+                x=list(curve.epochs),
+                y=list(values),
+                mode="lines+markers",
+                line=line,
+                marker={"size": 5},
+                name=curve.entry,
+                legendgroup=curve.entry,
+                showlegend=row == 1 and curve.seed == seeds[0],
+                row=row,
+                col=1,
                 hovertemplate=f"epoch %{{x}}: %{{y:.4f}}<extra>{curve.entry}, seed {curve.seed}</extra>",
-            )  # fmt: skip
+            )
     last = max((max(curve.epochs, default=1) for curve in curves), default=1)
     figure.update_xaxes(dtick=max(1, round(last / 10)))
     figure.update_xaxes(title="epoch", row=2, col=1)
@@ -111,12 +135,20 @@ def confusion_figure(matrix: NDArray[np.int64], labels: Sequence[str]) -> go.Fig
     share = np.divide(matrix, rows, out=np.zeros(matrix.shape), where=rows > 0)
     figure = go.Figure(
         go.Heatmap(
-            z=share, x=list(labels), y=list(labels), text=[[_count(item) for item in row] for row in matrix],
-            texttemplate="%{text}", zmin=0, zmax=1, showscale=False, xgap=2, ygap=2,
+            z=share,
+            x=list(labels),
+            y=list(labels),
+            text=[[_count(item) for item in row] for row in matrix],
+            texttemplate="%{text}",
+            zmin=0,
+            zmax=1,
+            showscale=False,
+            xgap=2,
+            ygap=2,
             colorscale=[[0, "rgba(59,130,196,0.08)"], [1, "rgba(59,130,196,0.85)"]],
             hovertemplate="truth %{y}<br>prediction %{x}<br>%{text}, %{z:.1%} of the truth's row<extra></extra>",
         )
-    )  # fmt: skip
+    )
     figure.update_yaxes(autorange="reversed", title="truth", automargin=True, showgrid=False)
     figure.update_xaxes(title="prediction", automargin=True, showgrid=False)
     return styled(figure, height=110 + 36 * len(labels), top=12)
@@ -141,9 +173,14 @@ def entry_colours(board: Board) -> dict[str, str]:
 def _error_bar(entry: Entry, metric: str, colour: str) -> Mapping[str, object]:
     score = entry.metrics[metric]
     return {
-        "type": "data", "symmetric": False, "color": colour, "thickness": 2, "width": 6,
-        "array": [score.ci[1] - score.mean], "arrayminus": [score.mean - score.ci[0]],
-    }  # fmt: skip
+        "type": "data",
+        "symmetric": False,
+        "color": colour,
+        "thickness": 2,
+        "width": 6,
+        "array": [score.ci[1] - score.mean],
+        "arrayminus": [score.mean - score.ci[0]],
+    }
 
 
 def _defined(entry: Entry, metric: str) -> bool:
@@ -166,11 +203,14 @@ def styled(figure: go.Figure, *, height: int, top: int = 40) -> go.Figure:
     """Transparent background and neutral grey, which the page's script replaces by the reader's own scheme."""
     grid = "rgba(128,136,144,0.25)"
     figure.update_layout(
-        template="none", height=height, paper_bgcolor="rgba(0,0,0,0)", plot_bgcolor="rgba(0,0,0,0)",
+        template="none",
+        height=height,
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
         font={"family": "system-ui, sans-serif", "size": 13, "color": NEUTRAL},
         margin={"l": 60, "r": 20, "t": top, "b": 50},
         legend={"orientation": "h", "y": 1.03, "yanchor": "bottom", "x": 0},
-    )  # fmt: skip
+    )
     figure.update_xaxes(gridcolor=grid, zerolinecolor=grid, linecolor=grid)
     figure.update_yaxes(gridcolor=grid, zerolinecolor=grid, linecolor=grid)
     return figure

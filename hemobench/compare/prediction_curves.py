@@ -128,11 +128,13 @@ def _lines(
         # A seed's folds are one set of answers, as on the board.
         seeds = [_binary([run for run in group if run.seed == seed]) for seed in dict.fromkeys(r.seed for r in group)]
         answers = [
-            (np.concatenate([test.targets[:, _ANY] > 0 for test in tests]),
-             np.concatenate([test.probabilities[:, _ANY].astype(np.float64) for test in tests]))
+            (
+                np.concatenate([test.targets[:, _ANY] > 0 for test in tests]),
+                np.concatenate([test.probabilities[:, _ANY].astype(np.float64) for test in tests]),
+            )
             for tests in seeds
             if tests
-        ]  # fmt: skip
+        ]
         curves = [one(truth, given) for truth, given in answers if 0 < truth.mean() < 1]
         if curves:
             every = np.stack(curves)

@@ -33,18 +33,28 @@ def differences_figure(board: Board) -> go.Figure | None:
         gap, rank = entry.to_best, entry.rank_interval
         if gap is not None and math.isfinite(gap.difference):
             figure.add_scatter(
-                x=[gap.difference], y=[entry.name], mode="markers", showlegend=False, row=1, col=1,
+                x=[gap.difference],
+                y=[entry.name],
+                mode="markers",
+                showlegend=False,
+                row=1,
+                col=1,
                 marker={"color": colour, "size": 10, "symbol": "circle-open" if entry.tied_with_best else "circle"},
                 error_x=_reach(gap.difference, gap.low, gap.high, colour),
                 hovertemplate=f"{gap.difference:+.3f} [{gap.low:+.3f}, {gap.high:+.3f}], p {gap.p:.3g}<extra></extra>",
-            )  # fmt: skip
+            )
         if rank is not None and entry.rank is not None:
             figure.add_scatter(
-                x=[entry.rank], y=[entry.name], mode="markers", showlegend=False, row=1, col=2,
+                x=[entry.rank],
+                y=[entry.name],
+                mode="markers",
+                showlegend=False,
+                row=1,
+                col=2,
                 marker={"color": colour, "size": 10, "symbol": "square"},
                 error_x=_reach(entry.rank, *rank, colour),
                 hovertemplate=f"rank {entry.rank}, {rank[0]} to {rank[1]}<extra></extra>",
-            )  # fmt: skip
+            )
     figure.add_vline(x=0, line=_NEUTRAL_LINE, row=1, col=1)
     figure.update_yaxes(
         type="category", categoryorder="array", categoryarray=[entry.name for entry in ranked][::-1], automargin=True
@@ -64,15 +74,29 @@ def roc_figure(
             colour = colours[line.entry]
             if len(lines) <= _BANDS:
                 figure.add_scatter(
-                    x=[*line.x, *line.x[::-1]], y=[*line.high, *line.low[::-1]], fill="toself", mode="none",
-                    fillcolor=_faint(colour), hoverinfo="skip", showlegend=False, legendgroup=line.entry,
-                    row=1, col=column,
-                )  # fmt: skip
+                    x=[*line.x, *line.x[::-1]],
+                    y=[*line.high, *line.low[::-1]],
+                    fill="toself",
+                    mode="none",
+                    fillcolor=_faint(colour),
+                    hoverinfo="skip",
+                    showlegend=False,
+                    legendgroup=line.entry,
+                    row=1,
+                    col=column,
+                )
             figure.add_scatter(
-                x=line.x, y=line.y, mode="lines", name=line.entry, legendgroup=line.entry, showlegend=column == 1,
-                line={"color": colour, "width": 2}, row=1, col=column,
+                x=line.x,
+                y=line.y,
+                mode="lines",
+                name=line.entry,
+                legendgroup=line.entry,
+                showlegend=column == 1,
+                line={"color": colour, "width": 2},
+                row=1,
+                col=column,
                 hovertemplate=f"%{{x:.2f}}, %{{y:.2f}}<extra>{line.entry}</extra>",
-            )  # fmt: skip
+            )
     figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line=_NEUTRAL_LINE, row=1, col=1)
     figure.add_hline(y=share, line=_NEUTRAL_LINE, row=1, col=2)
     figure.update_xaxes(range=[0, 1])
@@ -91,10 +115,18 @@ def reliability_figure(entries: Sequence[Reliability], colours: Mapping[str, str
         for entry in entries:
             probability, frequency = entry.raw if column == 1 else entry.calibrated
             figure.add_scatter(
-                x=probability, y=frequency, mode="lines+markers", name=entry.entry, legendgroup=entry.entry,
-                showlegend=column == 1, line={"color": colours[entry.entry]}, marker={"size": 6}, row=1, col=column,
+                x=probability,
+                y=frequency,
+                mode="lines+markers",
+                name=entry.entry,
+                legendgroup=entry.entry,
+                showlegend=column == 1,
+                line={"color": colours[entry.entry]},
+                marker={"size": 6},
+                row=1,
+                col=column,
                 hovertemplate=f"said %{{x:.2f}}, held %{{y:.2f}}<extra>{entry.entry}</extra>",
-            )  # fmt: skip
+            )
         figure.add_shape(type="line", x0=0, y0=0, x1=1, y1=1, line=_NEUTRAL_LINE, row=1, col=column)
     figure.update_xaxes(range=[0, 1], title="mean probability")
     figure.update_yaxes(range=[0, 1.01])
@@ -114,16 +146,26 @@ def bland_altman_figure(
     rows = math.ceil(len(clouds) / _CLOUDS_A_ROW)
     columns = min(len(clouds), _CLOUDS_A_ROW)
     figure = make_subplots(
-        rows=rows, cols=columns, shared_xaxes="all", shared_yaxes="all", subplot_titles=[c.entry for c in clouds],
-        horizontal_spacing=0.07, vertical_spacing=min(0.2, 0.4 / rows),
-    )  # fmt: skip
+        rows=rows,
+        cols=columns,
+        shared_xaxes="all",
+        shared_yaxes="all",
+        subplot_titles=[c.entry for c in clouds],
+        horizontal_spacing=0.07,
+        vertical_spacing=min(0.2, 0.4 / rows),
+    )
     for number, cloud in enumerate(clouds):
         row, column = number // _CLOUDS_A_ROW + 1, number % _CLOUDS_A_ROW + 1
         figure.add_scatter(
-            x=(cloud.true_ml + cloud.predicted_ml) / 2, y=cloud.predicted_ml - cloud.true_ml, mode="markers",
-            showlegend=False, marker={"color": colours[cloud.entry], "size": 6, "opacity": 0.7}, row=row, col=column,
+            x=(cloud.true_ml + cloud.predicted_ml) / 2,
+            y=cloud.predicted_ml - cloud.true_ml,
+            mode="markers",
+            showlegend=False,
+            marker={"color": colours[cloud.entry], "size": 6, "opacity": 0.7},
+            row=row,
+            col=column,
             hovertemplate="mean %{x:.1f} mL, difference %{y:+.1f} mL<extra></extra>",
-        )  # fmt: skip
+        )
         # No difference: what bias and limits are read against.
         figure.add_hline(y=0, line={**_NEUTRAL_LINE, "width": 1.5}, row=row, col=column)
         found = agreements.get(cloud.entry)
@@ -144,9 +186,14 @@ def bland_altman_figure(
 
 def _reach(value: float, low: float, high: float, colour: str) -> Mapping[str, object]:
     return {
-        "type": "data", "symmetric": False, "array": [high - value], "arrayminus": [value - low], "color": colour,
-        "thickness": 2, "width": 6,
-    }  # fmt: skip
+        "type": "data",
+        "symmetric": False,
+        "array": [high - value],
+        "arrayminus": [value - low],
+        "color": colour,
+        "thickness": 2,
+        "width": 6,
+    }
 
 
 def _faint(colour: str) -> str:

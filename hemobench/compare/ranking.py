@@ -130,10 +130,14 @@ def build_board(
         _question(metric, entries, summaries[metric], patients) for metric in facts.questions if metric in summaries
     )
     return Board(
-        **{**vars(facts), "also": also, "questions": questions}, entries=(*entries, *rows), patients=patients,
-        answer=words.answer(facts.rank_by, entries, patients), cautions=words.cautions(trained, patients, spread),
-        method=words.method(len(entries), folds, len(questions)), abc2_agreement=abc2_agreement(any_test),
-    )  # fmt: skip
+        **{**vars(facts), "also": also, "questions": questions},
+        entries=(*entries, *rows),
+        patients=patients,
+        answer=words.answer(facts.rank_by, entries, patients),
+        cautions=words.cautions(trained, patients, spread),
+        method=words.method(len(entries), folds, len(questions)),
+        abc2_agreement=abc2_agreement(any_test),
+    )
 
 
 def _also(facts: BoardFacts, tests: Mapping[str, Sequence[Predictions]]) -> tuple[str, ...]:
@@ -183,10 +187,12 @@ def _question(metric: str, entries: Sequence[Entry], summaries: Mapping[str, Ent
     """What is settled in a metric beside that of the ranking, entries in the ranking's order."""
     names = list(summaries)
     gaps = {
-        one: {other: Gap(**vars(gap)) for other, gap in zip(names, summaries[one].to_others, strict=True)
-              if other != one}
-        for one in (entry.name for entry in entries) if one in summaries
-    }  # fmt: skip
+        one: {
+            other: Gap(**vars(gap)) for other, gap in zip(names, summaries[one].to_others, strict=True) if other != one
+        }
+        for one in (entry.name for entry in entries)
+        if one in summaries
+    }
     return Asked(metric, words.question(metric, gaps, patients), gaps)
 
 
@@ -273,9 +279,16 @@ def _reference_entry(
         (summary,) = _summaries({metric: [[Scored(predictions)]]}, patient_ids, facts.resamples)[metric]
         scores[metric] = _score(metric, summary, predictions, 1)
     return Entry(
-        name=name, rank=None, rank_interval=None, metrics=scores, p_better_than_next=None, tied_with=(),
-        parameters=None, train_seconds=None, infer_ms_per_case=None,
-    )  # fmt: skip
+        name=name,
+        rank=None,
+        rank_interval=None,
+        metrics=scores,
+        p_better_than_next=None,
+        tied_with=(),
+        parameters=None,
+        train_seconds=None,
+        infer_ms_per_case=None,
+    )
 
 
 def _score(metric: str, summary: EntrySummary, predictions: Predictions, seeds: int) -> MetricScore:

@@ -205,9 +205,11 @@ def _pairs(board: Board) -> tuple[tuple[str, tuple[tuple[str, str, Gap], ...]], 
     for metric, gaps in by_metric:
         pairs = [
             (one, other, gaps[one][other])
-            for place, one in enumerate(ranked) if one in gaps
-            for other in ranked[place + 1 :] if other in gaps[one]
-        ]  # fmt: skip
+            for place, one in enumerate(ranked)
+            if one in gaps
+            for other in ranked[place + 1 :]
+            if other in gaps[one]
+        ]
         if pairs:
             found.append((metric, tuple(pairs)))
     return tuple(found)

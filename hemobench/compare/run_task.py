@@ -118,9 +118,14 @@ def carry_out(task: RunTask, examples: Examples | None = None, progress: Reporte
         task.folder.mkdir(parents=True, exist_ok=True)
         with FileLock(task.folder / CLAIM, timeout=0), _threads(task.threads):
             run_experiment(
-                task.config, examples_of(task) if examples is None else examples, task.split, task.folder,
-                name=task.folder.name, progress=progress or Silent(), stream=task.stream,
-            )  # fmt: skip
+                task.config,
+                examples_of(task) if examples is None else examples,
+                task.split,
+                task.folder,
+                name=task.folder.name,
+                progress=progress or Silent(),
+                stream=task.stream,
+            )
     except Timeout:
         return Outcome(BUSY)
     except UserError as error:

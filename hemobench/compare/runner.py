@@ -203,11 +203,17 @@ def run_suite(
         progress.line("boards of --test rank trained entries alone: entries that exist are not asked there")
     ranked += _elsewhere(boards, runs, ranked, elsewhere, output, progress, clock)
     leaderboard = Leaderboard(
-        suite=suite.name, title=suite.title, description=suite.description,
-        created=datetime.now(timezone.utc).isoformat(timespec="seconds"), commit=package_commit() or "unknown",
-        seeds=suite.seeds, boards=tuple(one.board for one in ranked), skipped=tuple(skipped),
-        suite_fingerprint=suite_fingerprint(suite), statistics=STATISTICS,
-    )  # fmt: skip
+        suite=suite.name,
+        title=suite.title,
+        description=suite.description,
+        created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        commit=package_commit() or "unknown",
+        seeds=suite.seeds,
+        boards=tuple(one.board for one in ranked),
+        skipped=tuple(skipped),
+        suite_fingerprint=suite_fingerprint(suite),
+        statistics=STATISTICS,
+    )
     return SuiteResult(leaderboard, tuple(one.runs for one in ranked), tuple(one.disagreements for one in ranked))
 
 
@@ -338,11 +344,19 @@ def _tasks(boards: Sequence[PreparedBoard], seeds: Sequence[int], output: Path, 
 def _rank(board: PreparedBoard, runs: dict[str, list[RunResult]], guests: Guests | None) -> Ranked:
     spec = board.spec
     facts = BoardFacts(
-        task=spec.task, title=spec.title, data=board.dataset.info.name,
-        data_fingerprint=board.examples.fingerprint, phantom=board.examples.phantom, rank_by=spec.rank_by,
-        shown=spec.metrics, leaky=board.dataset.leaky, resamples=spec.resamples, view=view_to_mapping(spec.view),
-        split=_division(board), questions=spec.questions,
-    )  # fmt: skip
+        task=spec.task,
+        title=spec.title,
+        data=board.dataset.info.name,
+        data_fingerprint=board.examples.fingerprint,
+        phantom=board.examples.phantom,
+        rank_by=spec.rank_by,
+        shown=spec.metrics,
+        leaky=board.dataset.leaky,
+        resamples=spec.resamples,
+        view=view_to_mapping(spec.view),
+        split=_division(board),
+        questions=spec.questions,
+    )
     references = {}
     if sees_slices(runs):
         references[SLICE_POSITION] = slice_position_predictions(board.examples, board.folds)
@@ -358,11 +372,17 @@ def _division(board: PreparedBoard) -> dict[str, Any]:
     if spec.folds > 1:
         return {
             "folds": spec.folds,
-            **{f"{part}_patients": round(float(np.mean([len(getattr(fold, part)) for fold in board.folds])))
-               for part in ("train", "validation")},
-            "test_patients": sum(len(fold.test) for fold in board.folds), "by": PATIENT, "seed": split.seed,
-            "validation_fraction": FOLD_VALIDATION, "fingerprint": fingerprint_of(board.folds), **beside,
-        }  # fmt: skip
+            **{
+                f"{part}_patients": round(float(np.mean([len(getattr(fold, part)) for fold in board.folds])))
+                for part in ("train", "validation")
+            },
+            "test_patients": sum(len(fold.test) for fold in board.folds),
+            "by": PATIENT,
+            "seed": split.seed,
+            "validation_fraction": FOLD_VALIDATION,
+            "fingerprint": fingerprint_of(board.folds),
+            **beside,
+        }
     of_parts = {part: examples.patient_ids[examples.rows_of(getattr(split, part))] for part in PARTS}
     told: dict[str, Any] = {f"{part}_patients": len(np.unique(patients)) for part, patients in of_parts.items()}
     told |= {"by": spec.split_by, "seed": split.seed, "fractions": list(spec.fractions), **beside}

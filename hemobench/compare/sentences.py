@@ -16,8 +16,11 @@ _NAMED = 6
 _SETTLED = 0.05 + 1e-12
 # The parts of a variance in words, and of which of them a study may have more.
 PARTS: Mapping[str, str] = {
-    "patient": "patients", "seed": "seeds", "fold": "folds", "interaction": "chance between patients and seeds",
-}  # fmt: skip
+    "patient": "patients",
+    "seed": "seeds",
+    "fold": "folds",
+    "interaction": "chance between patients and seeds",
+}
 MORE = ("patient", "seed", "fold")
 
 

@@ -46,9 +46,15 @@ def compare_suite(
             for reason in skipped:
                 progress.line(f"left out: {reason}")
             result = run_suite(
-                suite, output, workforce=workforce, skipped=skipped, tests=tests, guests=guests, progress=progress,
+                suite,
+                output,
+                workforce=workforce,
+                skipped=skipped,
+                tests=tests,
+                guests=guests,
+                progress=progress,
                 clock=clock,
-            )  # fmt: skip
+            )
         write_leaderboard(result.leaderboard, output)
         write_tables(result.leaderboard, output)
         with clock.stage("report"):

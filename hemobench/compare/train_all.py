@@ -49,10 +49,17 @@ class RunsTable:
         """Write a run's row below the others; the file is at every moment whole."""
         value = result.metrics.get(metric)
         row = (
-            task.board + 1, task.config.task, task.entry, task.config.seed, metric,
-            "" if value is None else f"{value:.6g}", result.best_epoch,
-            f"{result.timings.get('train_seconds', 0.0):.1f}", task.folder.name, task.fold or "",
-        )  # fmt: skip
+            task.board + 1,
+            task.config.task,
+            task.entry,
+            task.config.seed,
+            metric,
+            "" if value is None else f"{value:.6g}",
+            result.best_epoch,
+            f"{result.timings.get('train_seconds', 0.0):.1f}",
+            task.folder.name,
+            task.fold or "",
+        )
         self.rows = (*self.rows, tuple(map(str, row)))
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows([RUNS_COLUMNS, *self.rows])

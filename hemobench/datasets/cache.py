@@ -116,9 +116,13 @@ def examples_key(dataset: Dataset, view: View, *, masks: bool = False) -> str:
 
 
 def build_examples(
-    dataset: Dataset, view: View, *, masks: bool = False, jobs: int | None = None,
+    dataset: Dataset,
+    view: View,
+    *,
+    masks: bool = False,
+    jobs: int | None = None,
     progress: ProgressCallback | None = None,
-) -> Examples:  # fmt: skip
+) -> Examples:
     """Examples of a data set under a view: built on the first call, opened as memory maps afterwards.
 
     Each case is loaded once, in `jobs` processes (default: as many as there are cores, or this one alone as long as the

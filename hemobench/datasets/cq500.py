@@ -49,8 +49,10 @@ def open_cq500(path: Path | None, *, series: str = "thick") -> Dataset:
         raise UserError(f"{root} has no {TABLE}; expected {_LAYOUT}; get it ({CQ500.where})")
     labels, warnings = _read_labels(root / TABLE)
     folders = _study_folders(root)
-    missing = [f"CQ500-CT-{number}: in {TABLE} but no folder 'CQ500CT{number} CQ500CT{number}'; left out"
-               for number in sorted(set(labels) - set(folders))]  # fmt: skip
+    missing = [
+        f"CQ500-CT-{number}: in {TABLE} but no folder 'CQ500CT{number} CQ500CT{number}'; left out"
+        for number in sorted(set(labels) - set(folders))
+    ]
     unread = [f"{folders[number].name}: not in {TABLE}; left out" for number in sorted(set(folders) - set(labels))]
     cases, files = [], [root / TABLE]
     for number in sorted(set(labels) & set(folders)):
@@ -97,8 +99,11 @@ def choose_series(folder: Path, series: str) -> Path:
     fitting = [one for one in candidates if one[0] == best]
     nearest = min(unlike for _, unlike, *_ in fitting)
     # Headers write 0.625 as 0.62 or 0.63: of equally thick ones that with most slices, then the first by name.
-    return min((fewest, place.as_posix(), place) for _, unlike, fewest, place in fitting
-               if unlike <= nearest + _SAME_THICKNESS_MM)[2]  # fmt: skip
+    return min(
+        (fewest, place.as_posix(), place)
+        for _, unlike, fewest, place in fitting
+        if unlike <= nearest + _SAME_THICKNESS_MM
+    )[2]
 
 
 def _first_header(files: list[Path]) -> Instance | None:
@@ -127,8 +132,16 @@ def _series_folders(folder: Path) -> dict[Path, list[Path]]:
 def _study_folders(root: Path) -> dict[int, Path]:
     """Folders by the study's number, directly under `root` or one level down (as some unpack it)."""
     inside = [folder for folder in sorted(root.iterdir()) if folder.is_dir()]
-    places = [*inside, *(inner for folder in inside if not _FOLDER.fullmatch(folder.name)
-                         for inner in sorted(folder.iterdir()) if inner.is_dir())]  # fmt: skip
+    places = [
+        *inside,
+        *(
+            inner
+            for folder in inside
+            if not _FOLDER.fullmatch(folder.name)
+            for inner in sorted(folder.iterdir())
+            if inner.is_dir()
+        ),
+    ]
     matches = ((_FOLDER.fullmatch(place.name), place) for place in places)
     return {int(match[1]): place for match, place in matches if match}
 
@@ -146,8 +159,10 @@ def _read_labels(table: Path) -> tuple[dict[int, tuple[int, ...] | None], list[s
         number = int(match[1])
         if number in labels:
             raise UserError(f"{table} line {line} has CQ500-CT-{number} again; expected a row a study; delete one")
-        votes = {column: sum(zero_or_one(fields, f"{reader}:{column}", line, table) for reader in READERS)
-                 for column in ("ICH", *COLUMNS)}  # fmt: skip
+        votes = {
+            column: sum(zero_or_one(fields, f"{reader}:{column}", line, table) for reader in READERS)
+            for column in ("ICH", *COLUMNS)
+        }
         types = tuple(int(votes[column] >= 2) for column in COLUMNS)
         labels[number] = types
         if votes["ICH"] >= 2 and not any(types):

@@ -47,8 +47,9 @@ def open_freesurfer(path: Path | None, *, image: str | None = None) -> Dataset:
             warnings.append(f"{patient}: no {lacking}; left out")
             continue
         files += [scan, labels]
-        cases.append(Case(patient, patient, FREESURFER.name, FREESURFER.lineage, None,
-                          partial(load_freesurfer, scan, labels)))  # fmt: skip
+        cases.append(
+            Case(patient, patient, FREESURFER.name, FREESURFER.lineage, None, partial(load_freesurfer, scan, labels))
+        )
     if not cases:
         raise UserError(f"{root} has no pair of scan and segmentation; expected {_LAYOUT}; check the path")
     cases.sort(key=lambda case: case.study_id)

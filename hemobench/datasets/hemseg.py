@@ -78,8 +78,13 @@ def open_hemseg(path: Path | None, *, rsna: Path | None = None) -> Dataset:
         )
     used = [mask for files in masks.values() for mask in files.values()]
     train, validation, test = (tuple(sorted(set(people[part]))) for part in PARTS)
-    return Dataset(HEMSEG, tuple(cases), fingerprint(root, [*used, *tables], *(case.study_id for case in cases)),
-                   tuple(few(lacking) + _leaks(people)), official_split=(train, validation, test))  # fmt: skip
+    return Dataset(
+        HEMSEG,
+        tuple(cases),
+        fingerprint(root, [*used, *tables], *(case.study_id for case in cases)),
+        tuple(few(lacking) + _leaks(people)),
+        official_split=(train, validation, test),
+    )
 
 
 def load_hemseg(folder: Path, images: tuple[str, ...], mask_path: Path) -> Loaded:

@@ -72,8 +72,16 @@ def open_image_folder(
     window that the pictures were made with. The other options are the module's. Raises UserError for a folder without
     pictures, a table that cannot be understood or lacks a column, and unknown windows.
     """
-    given = (id_column, patient_column, any_column, epidural_column, intraparenchymal_column, intraventricular_column,
-             subarachnoid_column, subdural_column)  # fmt: skip
+    given = (
+        id_column,
+        patient_column,
+        any_column,
+        epidural_column,
+        intraparenchymal_column,
+        intraventricular_column,
+        subarachnoid_column,
+        subdural_column,
+    )
     root = _checked_root(path)
     preset = get_window(window) if window is not None else None
     mask_folder = _mask_folder(root, masks)
@@ -225,8 +233,9 @@ def _match_masks(
             found[picture] = mask
         elif entry.bleeds:
             warnings.append(f"{picture}: bleeds and has no mask in {folder.name}/")
-    warnings += [f"{path.relative_to(root).as_posix()}: mask of no labelled picture; left out"
-                 for path in by_stem.values()]  # fmt: skip
+    warnings += [
+        f"{path.relative_to(root).as_posix()}: mask of no labelled picture; left out" for path in by_stem.values()
+    ]
     return found
 
 

@@ -26,10 +26,32 @@ _NAMES = {
     "subarachnoid": ("subarachnoid", "sah", "subarachnoidhemorrhage"),
     "subdural": ("subdural", "sdh", "subduralhemorrhage"),
 }
-_BLEEDING_FOLDERS = ("hemorrhage", "haemorrhage", "hemorrhagic", "bleed", "bleeding", "ich", "positive", "yes", "any",
-                     "multi", "multiple", "abnormal")  # fmt: skip
-_NORMAL_FOLDERS = ("normal", "healthy", "negative", "no", "none", "nohemorrhage", "nohaemorrhage", "nonhemorrhage",
-                   "noich", "control")  # fmt: skip
+_BLEEDING_FOLDERS = (
+    "hemorrhage",
+    "haemorrhage",
+    "hemorrhagic",
+    "bleed",
+    "bleeding",
+    "ich",
+    "positive",
+    "yes",
+    "any",
+    "multi",
+    "multiple",
+    "abnormal",
+)
+_NORMAL_FOLDERS = (
+    "normal",
+    "healthy",
+    "negative",
+    "no",
+    "none",
+    "nohemorrhage",
+    "nohaemorrhage",
+    "nonhemorrhage",
+    "noich",
+    "control",
+)
 
 
 @dataclass(frozen=True)
@@ -227,8 +249,10 @@ def match_pictures(
         )
     if loose.names:
         name, picture = next(iter(loose.names.items()))
-        warnings.append(f"{table.name}: {len(loose.names)} ids were matched by what they have in common with a "
-                        f"picture's name ('{printable(name[:60])}' is {picture})")  # fmt: skip
+        warnings.append(
+            f"{table.name}: {len(loose.names)} ids were matched by what they have in common with a "
+            f"picture's name ('{printable(name[:60])}' is {picture})"
+        )
     warnings += [f"{picture}: not in {table.name}; left out" for picture in pictures if picture not in found]
     return found
 

@@ -79,9 +79,16 @@ def open_nifti_folder(
     Raises UserError where nothing matches, and for a table or settings that cannot be understood.
     """
     root = checked_folder(path, NIFTI_FOLDER, "images/{study}.nii.gz, and masks/{study}.nii.gz or labels.csv")
-    given = {"images": images, "masks": masks, "labels": labels, "study_column": study_column,
-             "patient_column": patient_column, "slice_column": slice_column, "mask_ids": mask_ids,
-             "lineage": lineage}  # fmt: skip
+    given = {
+        "images": images,
+        "masks": masks,
+        "labels": labels,
+        "study_column": study_column,
+        "patient_column": patient_column,
+        "slice_column": slice_column,
+        "mask_ids": mask_ids,
+        "lineage": lineage,
+    }
     settings = replace(_kept_settings(root), **{key: value for key, value in given.items() if value is not None})
     if settings.mask_ids not in MASK_IDS:
         raise unknown_name("mask_ids", settings.mask_ids, MASK_IDS)
@@ -151,8 +158,17 @@ def load_scan(
         slice_labels = np.array(slices, dtype=np.uint8)
     if slices_bleed is not None:
         any_labels = np.array(slices_bleed, dtype=np.uint8)
-    return Loaded(image, label_map, slice_labels, tuple(remarks), blood_mask=blood, study_labels=study,
-                  any_labels=any_labels, study_any=bleeds, ventricles=ventricles)  # fmt: skip
+    return Loaded(
+        image,
+        label_map,
+        slice_labels,
+        tuple(remarks),
+        blood_mask=blood,
+        study_labels=study,
+        any_labels=any_labels,
+        study_any=bleeds,
+        ventricles=ventricles,
+    )
 
 
 def _case(
@@ -170,8 +186,9 @@ def _case(
         if row.slices:
             slices = tuple(row.slices[number] for number in sorted(row.slices))
             study = tuple(max(column) for column in zip(*slices, strict=True))
-    load = partial(load_scan, scan[1], mask[1] if mask else None, settings.mask_ids, study, slices, bleeds,
-                   slices_bleed)  # fmt: skip
+    load = partial(
+        load_scan, scan[1], mask[1] if mask else None, settings.mask_ids, study, slices, bleeds, slices_bleed
+    )
     return Case(patient, name, NIFTI_FOLDER.name, settings.lineage, study, load)
 
 
@@ -188,8 +205,12 @@ def _defects(
     if rows:
         warnings += unmatched(rows, scans, f"{settings.labels}: {{}} is no scan {settings.images}; row left out")
         warnings += unmatched(scans, rows, f"{{}}: not in {settings.labels}; no labels")
-    gaps = [name for name, row in rows.items() for numbers in (row.slices, row.slices_bleed)
-            if sorted(numbers) != list(range(len(numbers)))]  # fmt: skip
+    gaps = [
+        name
+        for name, row in rows.items()
+        for numbers in (row.slices, row.slices_bleed)
+        if sorted(numbers) != list(range(len(numbers)))
+    ]
     if gaps:
         raise UserError(
             f"{settings.labels} does not number the slices of {printable(gaps[0])} 0, 1, 2 ...; expected "

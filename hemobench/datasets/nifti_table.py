@@ -53,8 +53,10 @@ def read_table(table: Path, columns: tuple[str, str, str], warnings: list[str]) 
         study = stem_of(values[study_column]) or values[study_column]
         if bleeds is not None and types is not None:
             if bleeds != max(types):
-                warnings.append(f"{table.name} line {line}: {_ANY} of {printable(study[:60])} is {bleeds} against its "
-                                "types, which count")  # fmt: skip
+                warnings.append(
+                    f"{table.name} line {line}: {_ANY} of {printable(study[:60])} is {bleeds} against its "
+                    "types, which count"
+                )
             bleeds = None
         patient = values.get(patient_column) or None
         by_slice = slice_column in values
@@ -109,10 +111,17 @@ def with_scans(
     loose = match_loosely(remaining, scans, rows, by_folder=any("/" in name for name in rows if name in scans))
     if loose.names:
         name, scan = next(iter(loose.names.items()))
-        warnings.append(f"{table.name}: {len(loose.names)} ids were matched by what they have in common with a scan's "
-                        f"name ('{printable(name[:60])}' is {printable(scan)})")  # fmt: skip
-    warnings += few([f"{table.name}: {printable(name[:60])} could mean {', '.join(map(printable, several[:3]))}, or "
-                     "another row could mean it too" for name, several in loose.unclear.items()])  # fmt: skip
+        warnings.append(
+            f"{table.name}: {len(loose.names)} ids were matched by what they have in common with a scan's "
+            f"name ('{printable(name[:60])}' is {printable(scan)})"
+        )
+    warnings += few(
+        [
+            f"{table.name}: {printable(name[:60])} could mean {', '.join(map(printable, several[:3]))}, or "
+            "another row could mean it too"
+            for name, several in loose.unclear.items()
+        ]
+    )
     found = {loose.names.get(name, name): row for name, row in rows.items()}
     if rows and not found.keys() & scans.keys():
         example, scan = printable(next(iter(rows))[:60]), printable(next(iter(scans))[:60])

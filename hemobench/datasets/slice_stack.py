@@ -147,8 +147,11 @@ def _alike(slices: list[_Slice], remarks: list[str]) -> list[_Slice]:
     apart = np.abs(steps[:, None] - steps[None]).max(axis=-1)
     alike = (sizes[:, None] == sizes[None]).all(axis=-1) & (apart <= _SAME_STEP * pixel_mm[:, None])
     usual = alike[int(alike.sum(axis=1).argmax())]
-    remarks += [f"{one.path}: size, spacing or direction unlike its study's other slices; slice left out"
-                for one, kept in zip(slices, usual, strict=True) if not kept]  # fmt: skip
+    remarks += [
+        f"{one.path}: size, spacing or direction unlike its study's other slices; slice left out"
+        for one, kept in zip(slices, usual, strict=True)
+        if not kept
+    ]
     return [one for one, kept in zip(slices, usual, strict=True) if kept]
 
 

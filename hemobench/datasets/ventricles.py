@@ -52,14 +52,16 @@ def open_ventricles(path: Path | None, *, crop: str = "none") -> Dataset:
     cases = []
     for stem in sorted(scans.keys() & masks):
         subject = _SUBJECT.match(stem)
-        cases.append(Case(
-            patient_id=subject.group() if subject else stem,
-            study_id=stem,
-            dataset=VENTRICLES.name,
-            lineage=VENTRICLES.lineage,
-            study_labels=None,
-            load=partial(load_ventricles, scans[stem], masks[stem], crop),
-        ))  # fmt: skip
+        cases.append(
+            Case(
+                patient_id=subject.group() if subject else stem,
+                study_id=stem,
+                dataset=VENTRICLES.name,
+                lineage=VENTRICLES.lineage,
+                study_labels=None,
+                load=partial(load_ventricles, scans[stem], masks[stem], crop),
+            )
+        )
     if not cases:
         raise UserError(
             f"{root} has no pair X.npz and X{MASK_ENDING}.npz (or npy); expected OASIS-1 scans and masks; "

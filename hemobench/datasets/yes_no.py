@@ -6,8 +6,25 @@ from collections.abc import Iterable, Sequence
 
 from hemobench.datasets.tables import whole
 
-_YES = ("1", "true", "yes", "y", "t", "positive", "ja", "j", "wahr", "oui", "vrai", "si", "s\u00ed", "s\u00ec",
-        "s", "verdadero", "vero")  # fmt: skip
+_YES = (
+    "1",
+    "true",
+    "yes",
+    "y",
+    "t",
+    "positive",
+    "ja",
+    "j",
+    "wahr",
+    "oui",
+    "vrai",
+    "si",
+    "s\u00ed",
+    "s\u00ec",
+    "s",
+    "verdadero",
+    "vero",
+)
 _NO = ("0", "false", "no", "n", "f", "negative", "nein", "falsch", "non", "faux", "falso")
 # A lone "o" is French for yes, and somebody's zero: it is left to the user.
 _CROSS = "x"

@@ -31,6 +31,10 @@ def joined(parts: Sequence[Predictions]) -> Predictions:
         return CaseScores(values, patient_ids, study_ids)
     slices = [part for part in parts if isinstance(part, SlicePredictions)]
     return SlicePredictions(
-        np.concatenate([part.probabilities for part in slices]), np.concatenate([part.targets for part in slices]),
-        patient_ids, study_ids, np.concatenate([part.slice_indices for part in slices]), first.exclusive,
-    )  # fmt: skip
+        np.concatenate([part.probabilities for part in slices]),
+        np.concatenate([part.targets for part in slices]),
+        patient_ids,
+        study_ids,
+        np.concatenate([part.slice_indices for part in slices]),
+        first.exclusive,
+    )

@@ -152,9 +152,9 @@ def _fetched(api: Any, repository: str, name: str, commit: str) -> Path:
 
 
 def _claimed(record: Record, who: str) -> Record:
-    return dataclasses.replace(record, rows=tuple(
-        row if row.measured_by else dataclasses.replace(row, measured_by=who) for row in record.rows
-    ))  # fmt: skip
+    return dataclasses.replace(
+        record, rows=tuple(row if row.measured_by else dataclasses.replace(row, measured_by=who) for row in record.rows)
+    )
 
 
 def _named(leaderboard: bytes, record: Record) -> bytes:
@@ -190,24 +190,43 @@ def _card(record: Record, tables: str, repository: str) -> str:
         f"| `{_told(row, 'sha256')[:_SHORT]}` | `{row.sha256[:_SHORT]}` |"
         for row in record.rows
     ]
-    return "\n".join([
-        f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---", f"# {title}", "",
-        f"A leaderboard of hemobench: {record.cases} cases of {record.data}, {kind}. Every entry of a board answered "
-        "for the same cases, and entries are compared patient by patient. Research use only, never a diagnosis. "
-        "Scores are as honest as those who measured them.", "",
-        f"Fingerprint of the data: `{record.fingerprint}`. The data itself, its labels and its pictures are not here.",
-        "", "## Who measured what", "", "| entry | measured by | kind | weights or files | answers |",
-        "|:---|:---|:---|:---|:---|", *rows, *below, "", *(_to_add(record.data, repository) if repository else ()),
-    ])  # fmt: skip
+    return "\n".join(
+        [
+            f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---",
+            f"# {title}",
+            "",
+            f"A leaderboard of hemobench: {record.cases} cases of {record.data}, {kind}. Every entry of a board "
+            "answered for the same cases, and entries are compared patient by patient. Research use only, never a diagnosis. "
+            "Scores are as honest as those who measured them.",
+            "",
+            f"Fingerprint of the data: `{record.fingerprint}`. The data itself, its labels and its pictures are "
+            "not here.",
+            "",
+            "## Who measured what",
+            "",
+            "| entry | measured by | kind | weights or files | answers |",
+            "|:---|:---|:---|:---|:---|",
+            *rows,
+            *below,
+            "",
+            *(_to_add(record.data, repository) if repository else ()),
+        ]
+    )
 
 
 def _to_add(data: str, repository: str) -> tuple[str, ...]:
     return (
-        "## To add an entry", "", "Whoever has the same data runs, without any network or mask of the entries above:",
-        "", "```sh",
+        "## To add an entry",
+        "",
+        "Whoever has the same data runs, without any network or mask of the entries above:",
+        "",
+        "```sh",
         f"python -m hemobench.compare --entry board:{repository} --entry MINE --data {data}:FOLDER --no-pictures "
-        "--output board", f"python -m hemobench.hub push-board board {repository}", "```", "",
-    )  # fmt: skip
+        "--output board",
+        f"python -m hemobench.hub push-board board {repository}",
+        "```",
+        "",
+    )
 
 
 def _told(row: Row, name: str) -> str:

@@ -28,9 +28,11 @@ def trained_record(folder: Path) -> Record:
     content = _content(folder / LEADERBOARD)
     try:
         boards = content["boards"]
-        names = list(dict.fromkeys(
-            str(entry["name"]) for board in boards for entry in board["entries"] if entry["rank"] is not None
-        ))  # fmt: skip
+        names = list(
+            dict.fromkeys(
+                str(entry["name"]) for board in boards for entry in board["entries"] if entry["rank"] is not None
+            )
+        )
         data = list(dict.fromkeys(str(board["data"]) for board in boards))
         prints = ", ".join(dict.fromkeys(str(board["data_fingerprint"]) for board in boards))
         phantom, patients = bool(content["phantom"]), max(int(board["patients"]) for board in boards)

@@ -73,11 +73,13 @@ def _frame(shown: _Grey, piece: _Mask) -> dict[str, float]:
     corners = [float(np.median(shown[rows, columns])) for rows in ends for columns in ends]
     outline = _outline(piece)
     return {
-        "touching": float(edge.mean()), "corners": float(np.mean(corners)), "share": float(piece.mean()),
+        "touching": float(edge.mean()),
+        "corners": float(np.mean(corners)),
+        "share": float(piece.mean()),
         "around": float(around.mean()) if around.size else 1.0,
         "around_sd": float(around.std()) if around.size else 1.0,
         **dict(zip(("box", "ellipse", "aspect", "elongation", "tilt"), outline, strict=True)),
-    }  # fmt: skip
+    }
 
 
 def _outline(piece: _Mask) -> tuple[float, float, float, float, float]:
@@ -123,14 +125,22 @@ def _inside(shown: _Grey, piece: _Mask, depth: NDArray[np.float64]) -> dict[str,
     rim = piece & (depth <= _RIM)
     bright = float(np.percentile(shown[rim], 90)) if rim.any() else 0.0
     return {
-        "enclosed": share, "skull": float(skull),
+        "enclosed": share,
+        "skull": float(skull),
         **dict(zip(("in_box", "in_ellipse", "in_aspect", "in_elongation"), outline[:4], strict=True)),
-        "in_grey": middle, "in_iqr": third - first, "in_low": middle - low, "in_high": high - middle,
+        "in_grey": middle,
+        "in_iqr": third - first,
+        "in_low": middle - low,
+        "in_high": high - middle,
         "in_smooth_sd": float(ndimage.gaussian_filter(shown, 2)[inner].std()),
-        "in_black": float((values < 0.04).mean()), "in_white": float((values > 0.9).mean()),
-        "in_steep": float(steep.mean()), "in_steepest": float(np.percentile(steep, 95)),
-        "rim": bright, "rim_over": bright - middle, **_round(shown, piece, depth, middle),
-    }  # fmt: skip
+        "in_black": float((values < 0.04).mean()),
+        "in_white": float((values > 0.9).mean()),
+        "in_steep": float(steep.mean()),
+        "in_steepest": float(np.percentile(steep, 95)),
+        "rim": bright,
+        "rim_over": bright - middle,
+        **_round(shown, piece, depth, middle),
+    }
 
 
 def _enclosed(shown: _Grey, piece: _Mask) -> _Mask:

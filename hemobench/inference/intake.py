@@ -56,9 +56,12 @@ class Intake:
 
 
 def take_in(
-    given: str | Path | Volume | Scan, *, series: str | None = None, modality: str | None = None,
+    given: str | Path | Volume | Scan,
+    *,
+    series: str | None = None,
+    modality: str | None = None,
     look_for_head: bool = True,
-) -> Intake:  # fmt: skip
+) -> Intake:
     """Read what `hemobench.io.read_scan` reads, or take a Volume or Scan as it is.
 
     `modality` overrides what is found: DICOM says it, a picture is grey, and for files that do not say, voxels far
@@ -91,10 +94,12 @@ def take_in(
         different = unlike_a_head(volume, spacing_known=scan.spacing_known, coloured=scan.coloured)
         warnings += [unlike(different)] if different else []
     if scan.plane_known and not scan.spacing_known:
-        warnings.append(note(
-            "the distance between slices is not known, so no volume in mL can be given; lengths and areas within a "
-            "slice can"
-        ))  # fmt: skip
+        warnings.append(
+            note(
+                "the distance between slices is not known, so no volume in mL can be given; lengths and areas within a "
+                "slice can"
+            )
+        )
     elif not scan.spacing_known:
         volume = assumed_scale(volume)
         warnings.append(

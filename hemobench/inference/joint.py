@@ -23,8 +23,9 @@ def pooled(classifier: NDArray[np.floating], segmenter: NDArray[np.floating], sh
     >>> pooled(np.array([0.5]), np.array([0.9]), 0.5).round(3)  # half of ln 9
     array([1.099])
     """
-    first, second = (logit(np.clip(np.asarray(each, dtype=np.float64), _SURE, 1 - _SURE))
-                     for each in (classifier, segmenter))  # fmt: skip
+    first, second = (
+        logit(np.clip(np.asarray(each, dtype=np.float64), _SURE, 1 - _SURE)) for each in (classifier, segmenter)
+    )
     return np.asarray(share * first + (1 - share) * second)
 
 
@@ -32,10 +33,13 @@ def joint_answer(
     classifier: ClassProbabilities, segmenter: ClassProbabilities, config: CheckpointConfig
 ) -> ClassProbabilities:
     """What both say together, by the segmenter's `config`."""
-    slices = {name: pooled(classifier.slices[name], segmenter.slices[name], config.classifier_share)
-              for name in CLASSES}  # fmt: skip
-    study = {name: pooled(np.asarray(classifier.study[name]), np.asarray(segmenter.study[name]),
-                          config.classifier_share) for name in CLASSES}  # fmt: skip
+    slices = {
+        name: pooled(classifier.slices[name], segmenter.slices[name], config.classifier_share) for name in CLASSES
+    }
+    study = {
+        name: pooled(np.asarray(classifier.study[name]), np.asarray(segmenter.study[name]), config.classifier_share)
+        for name in CLASSES
+    }
     return ClassProbabilities(
         {name: _calibrated(config, JOINT_SLICE, name, logits) for name, logits in slices.items()},
         {name: float(_calibrated(config, JOINT_STUDY, name, logits)) for name, logits in study.items()},

@@ -95,10 +95,13 @@ def judged(config: CheckpointConfig, logits: NDArray[np.float64], of_study: NDAr
     """Logits (D, 6) of slices and (6,) of their study, calibrated as a checkpoint says."""
     return ClassProbabilities(
         {name: _calibrated(config, "slice", name, logits[:, place]) for place, name in enumerate(CLASSES)},
-        {name: float(_calibrated(config, "study", name, of_study[place : place + 1])[0])
-         for place, name in enumerate(CLASSES)},
-        logits, of_study,
-    )  # fmt: skip
+        {
+            name: float(_calibrated(config, "study", name, of_study[place : place + 1])[0])
+            for place, name in enumerate(CLASSES)
+        },
+        logits,
+        of_study,
+    )
 
 
 def find_blood(

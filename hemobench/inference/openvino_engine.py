@@ -185,9 +185,11 @@ def _traced(checkpoint: Checkpoint, sizes: tuple[int, ...]) -> Any:
 
     openvino = _openvino()
     config = checkpoint.config
-    example = torch.zeros(1, config.in_channels, *(
-        size if size > 0 else own for size, own in zip(sizes, _TRACED[-len(sizes) :], strict=True)
-    ))  # fmt: skip
+    example = torch.zeros(
+        1,
+        config.in_channels,
+        *(size if size > 0 else own for size, own in zip(sizes, _TRACED[-len(sizes) :], strict=True)),
+    )
     with warnings.catch_warnings(), torch.no_grad():
         # That tracing is deprecated, and that sizes become constants, which is meant.
         warnings.simplefilter("ignore")

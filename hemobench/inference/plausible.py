@@ -71,8 +71,10 @@ def _about_brain(coarse: NDArray[np.floating]) -> list[str]:
     peak = float(edges[int(np.convolve(counts, np.ones(3), mode="same").argmax())]) + _BIN_HU / 2
     if _BRAIN_HU[0] <= peak <= _BRAIN_HU[1]:
         return []
-    return [f"the most common value of soft tissue is {peak:.0f} HU, where brain has 20 to 50; values may be shifted "
-            "or scaled, or this is no head"]  # fmt: skip
+    return [
+        f"the most common value of soft tissue is {peak:.0f} HU, where brain has 20 to 50; values may be shifted "
+        "or scaled, or this is no head"
+    ]
 
 
 def _about_slices(voxels: NDArray[np.floating]) -> list[str]:
@@ -103,12 +105,16 @@ def _about_size(volume: Volume, tissue: NDArray[np.bool_]) -> list[str]:
     )
     lines = []
     if not _SIZES_MM[0] <= max(length, breadth) <= _SIZES_MM[1] or min(length, breadth) < _LEAST_SIDE_MM:
-        lines.append(f"the head measures {length:.0f} x {breadth:.0f} mm by the file, where heads have some 190 x 150; "
-                     "millimetres and volumes are doubtful")  # fmt: skip
+        lines.append(
+            f"the head measures {length:.0f} x {breadth:.0f} mm by the file, where heads have some 190 x 150; "
+            "millimetres and volumes are doubtful"
+        )
     cover = volume.shape[0] * depth_mm
     if cover < _LEAST_COVER_MM:
-        lines.append(f"the slices cover {cover:.0f} mm, less than a head has; what lies beyond was not looked at, or "
-                     "the distance between slices is wrong")  # fmt: skip
+        lines.append(
+            f"the slices cover {cover:.0f} mm, less than a head has; what lies beyond was not looked at, or "
+            "the distance between slices is wrong"
+        )
     return lines
 
 

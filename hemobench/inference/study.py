@@ -217,9 +217,13 @@ def _outline_ventricles(
     """Outline the ventricles and measure them: in MR they are the label map, in CT they stand beside that of blood."""
     checkpoint, engine = network
     outlined = find_ventricles(
-        taken.volume, checkpoint.config, engine, watch.stage, flip_tta=flip_tta,
+        taken.volume,
+        checkpoint.config,
+        engine,
+        watch.stage,
+        flip_tta=flip_tta,
         on_window=lambda share: watch.part(checkpoint.config.role, share),
-    )  # fmt: skip
+    )
     mask = taken.scan.volume.with_voxels(outlined.labels, LABEL_MAP)
     known = taken.scan.spacing_known
     if taken.modality == "MR":

@@ -63,12 +63,16 @@ def ventricles_in_ct(head: Volume, mask: Volume, blood: NDArray[np.uint8] | None
     filled = np.asarray(mask.voxels > 0)
     left_ml, right_ml = sides_ml(mask, plane)
     evans = evans_index(head, filled, plane)
-    return _with_sources(dataclasses.replace(
-        measured, left_ml=left_ml, right_ml=right_ml,
-        evans_index=None if evans is None else evans.value,
-        evans_slice=None if evans is None else evans.slice_index,
-        midline_shift_mm=midline_shift_mm(head, filled, plane),
-    ))  # fmt: skip
+    return _with_sources(
+        dataclasses.replace(
+            measured,
+            left_ml=left_ml,
+            right_ml=right_ml,
+            evans_index=None if evans is None else evans.value,
+            evans_slice=None if evans is None else evans.slice_index,
+            midline_shift_mm=midline_shift_mm(head, filled, plane),
+        )
+    )
 
 
 def _with_sources(found: Ventricles) -> Ventricles:

@@ -57,8 +57,11 @@ def restated(manifest: Mapping[str, Any], contents: Mapping[str, bytes]) -> dict
 
     contents: by name; what is vouched for is in there as the manifest has it.
     """
-    files = {name: entry if is_vouched(name) else {**entry, **entry_of(contents[name])}
-             for name, entry in manifest["files"].items() if name in contents}  # fmt: skip
+    files = {
+        name: entry if is_vouched(name) else {**entry, **entry_of(contents[name])}
+        for name, entry in manifest["files"].items()
+        if name in contents
+    }
     return {**manifest, "files": files}
 
 

@@ -61,9 +61,14 @@ def read_dicom(path: Path, entries: Sequence[Entry], *, series: str | None = Non
         burned_in = any(instance.burned_in for instance, _ in read.stack.slices)
         warnings += [BURNED_IN] if burned_in else [TEXT_OUTSIDE] if read.has_text else []
         return Scan(
-            read.volume, "dicom", tuple(warnings), source, read.stack.spacing_known, burned_in or read.has_text,
+            read.volume,
+            "dicom",
+            tuple(warnings),
+            source,
+            read.stack.spacing_known,
+            burned_in or read.has_text,
             read.stack.plane_known,
-        )  # fmt: skip
+        )
     raise failed[0][1]
 
 
@@ -90,8 +95,10 @@ def _read_series(path: Path, chosen: Candidate) -> _Series:
     mixed = exchanged(pixels) if chosen.first.modality == "CT" else None
     if mixed is not None:
         one, other = (slice_number(index) for index in mixed)
-        warnings.append(f"slices {one} and {other} (from 1 at the lowest) look exchanged: each fits better in the "
-                        "other's place; their headers may be mixed up")  # fmt: skip
+        warnings.append(
+            f"slices {one} and {other} (from 1 at the lowest) look exchanged: each fits better in the "
+            "other's place; their headers may be mixed up"
+        )
     volume, made = to_volume(stack, pixels, chosen.first.modality)
     # A name may stand on the first picture alone.
     shown = {0, len(pixels) // 2, len(pixels) - 1} if chosen.first.modality == "CT" else set()

@@ -280,8 +280,11 @@ def _even_places(stack: Stack, warnings: list[str]) -> tuple[float, NDArray[np.f
     steps = np.diff(along)
     alike = np.array([(np.abs(steps - step) <= _LIKE * step).sum() for step in steps])
     usual = alike >= max(_USUAL_SHARE * len(steps), 2 if len(steps) > 4 else 1)
-    step = float(np.mean(steps[np.abs(steps - steps[usual].min()) <= _LIKE * steps[usual].min()])) if usual.any() else (
-        float(np.median(steps)))  # fmt: skip
+    step = (
+        float(np.mean(steps[np.abs(steps - steps[usual].min()) <= _LIKE * steps[usual].min()]))
+        if usual.any()
+        else (float(np.median(steps)))
+    )
     count = math.ceil(along[-1] / step - _EVEN) + 1
     if count > _MAX_GROWTH * len(along) + 8:
         raise UserError(

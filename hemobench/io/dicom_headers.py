@@ -51,10 +51,23 @@ from hemobench.io.scan import check_size
 
 # All that pydicom raises on damaged files, found by mutating them.
 BROKEN_DICOM = (
-    InvalidDicomError, BytesLengthException, OSError, EOFError, ValueError, TypeError, AttributeError, LookupError,
-    ArithmeticError, NotImplementedError, RuntimeError, struct.error, zlib.error, MemoryError, AssertionError,
+    InvalidDicomError,
+    BytesLengthException,
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    NotImplementedError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    MemoryError,
+    AssertionError,
     StopIteration,
-)  # fmt: skip
+)
 _TALKATIVE = ("pydicom", "pylibjpeg", "openjpeg", "libjpeg", "rle", "highdicom")
 _MAX_FRAMES = 4096
 _HEADER_BYTES = 256 * 1024
@@ -206,8 +219,10 @@ def _read_header(entry: Entry, stream: BinaryIO) -> Instance | None:
                 return None
             return _instance(entry, dataset, pixels_at)
     except FieldError as error:
-        raise UserError(f"{entry.path} has no number in {error.keyword}; expected one or more; correct the header or "
-                        "export it again") from None  # fmt: skip
+        raise UserError(
+            f"{entry.path} has no number in {error.keyword}; expected one or more; correct the header or "
+            "export it again"
+        ) from None
     except UserError:
         raise
     except BROKEN_DICOM:

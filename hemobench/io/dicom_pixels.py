@@ -47,8 +47,11 @@ _MOST_STORED, _OVERLAID = 1 << 14, 0.05
 _ENDLESS = 0xFFFFFFFF  # the length of an element that says none
 _PLUGIN = "pylibjpeg"
 _PLAIN_SYNTAXES = (
-    ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, DeflatedExplicitVRLittleEndian,
-)  # fmt: skip
+    ImplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ExplicitVRBigEndian,
+    DeflatedExplicitVRLittleEndian,
+)
 _ITEM = b"\xfe\xff\x00\xe0"
 _HT_J2K_PREFIX = "1.2.840.10008.1.2.4.20"
 
@@ -172,9 +175,13 @@ def _right_sign(
         return np.where(values >= span // 2, values.astype(np.int32) - span, values), True
     wraps_from = span - 1000
     if (
-        not coding.signed and coding.bits == 12 and frame.intercept > -100 and low >= 0 and wraps_from <= high < span
+        not coding.signed
+        and coding.bits == 12
+        and frame.intercept > -100
+        and low >= 0
+        and wraps_from <= high < span
         and (seen >= wraps_from).mean() > _LEAST_AIR
-    ):  # fmt: skip
+    ):
         return np.where(values >= wraps_from, values.astype(np.int32) - span, values), True
     if coding.signed and _wrapped_below(seen, frame):
         return np.where(values < 0, values.astype(np.int32) + span, values), True

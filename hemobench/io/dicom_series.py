@@ -106,9 +106,14 @@ class Candidate:
             return read_pixels(instance).hu[frame.index]
 
         return SeriesOffer(
-            self.key, len(self.slices), _printable(self.first.description), _printable(self.first.kernel),
-            ", ".join(self.properties()), self is chosen, picture,
-        )  # fmt: skip
+            self.key,
+            len(self.slices),
+            _printable(self.first.description),
+            _printable(self.first.kernel),
+            ", ".join(self.properties()),
+            self is chosen,
+            picture,
+        )
 
 
 def is_sharp_kernel(kernel: str) -> bool:
@@ -190,8 +195,12 @@ def choice_warnings(chosen: Candidate, candidates: list[Candidate]) -> list[str]
     torn = [one for one in others if _belongs_to(one, chosen)]
     if torn:
         count = plural(sum(len(one.slices) for one in torn), "slice")
-        warnings.append(part(f"{count} of the series read lie in another direction, or have another size or no "
-                             "position, and were left out"))  # fmt: skip
+        warnings.append(
+            part(
+                f"{count} of the series read lie in another direction, or have another size or no "
+                "position, and were left out"
+            )
+        )
     if len({one.first.person for one in candidates}) > 1:
         warnings.append("the files belong to more than one patient; give the folder of one patient")
     elif len({one.first.study_uid for one in candidates}) > 1:
@@ -216,15 +225,23 @@ def pass_warnings(chosen: Candidate) -> list[str]:
     if chosen.passes == 1:
         return lines
     count = len(chosen.slices)
-    return [*lines, f"the series holds {chosen.passes} passes over one range (acquisitions); one of {count} slices, "
-            f"{chosen.key}, was read; --series takes another"]  # fmt: skip
+    return [
+        *lines,
+        f"the series holds {chosen.passes} passes over one range (acquisitions); one of {count} slices, "
+        f"{chosen.key}, was read; --series takes another",
+    ]
 
 
 def _kind(instance: Instance) -> tuple[object, ...]:
     # Two people may have one UID, where an anonymiser copied it.
     return (
-        instance.series_uid, instance.person, instance.modality, instance.kernel, instance.rows, instance.columns,
-    )  # fmt: skip
+        instance.series_uid,
+        instance.person,
+        instance.modality,
+        instance.kernel,
+        instance.rows,
+        instance.columns,
+    )
 
 
 def _same_grid(one: Frame, other: Frame) -> bool:

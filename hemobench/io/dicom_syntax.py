@@ -52,8 +52,9 @@ def believable(entry: Entry, stream: BinaryIO) -> tuple[BinaryIO, int]:
     stream.seek(start)
     rest = stream.read(_MOST_BYTES + 1)
     if len(rest) > _MOST_BYTES:
-        raise UserError(f"{entry.path} declares a transfer syntax that it has not, and is too large to be mended; "
-                        "export it again")  # fmt: skip
+        raise UserError(
+            f"{entry.path} declares a transfer syntax that it has not, and is too large to be mended; export it again"
+        )
     return BytesIO(preface + rest), len(preface) - start
 
 

@@ -34,9 +34,16 @@ def rejoined(groups: Sequence[list[Slice]], same_grid: Callable[[Frame, Frame], 
 
 def _known_by(instance: Instance) -> tuple[object, ...]:
     return (
-        instance.person, instance.study_uid, instance.series_number, instance.modality, instance.kernel,
-        instance.rows, instance.columns, instance.image_type, instance.description,
-    )  # fmt: skip
+        instance.person,
+        instance.study_uid,
+        instance.series_number,
+        instance.modality,
+        instance.kernel,
+        instance.rows,
+        instance.columns,
+        instance.image_type,
+        instance.description,
+    )
 
 
 def _chained(groups: list[list[Slice]]) -> list[list[Slice]]:

@@ -36,9 +36,19 @@ from hemobench.volume import AIR_HU, DISPLAY_ORIENTATION, LABEL_MAP, Volume
 
 _SUFFIXES = (".nii", ".nii.gz")
 _BROKEN = (
-    ImageFileError, HeaderDataError, MGHError, WrapStructError, OSError, EOFError, zlib.error, ValueError, TypeError,
-    LookupError, ArithmeticError, struct.error,
-)  # fmt: skip
+    ImageFileError,
+    HeaderDataError,
+    MGHError,
+    WrapStructError,
+    OSError,
+    EOFError,
+    zlib.error,
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    struct.error,
+)
 _MGH = b"\x00\x00\x00\x01"
 _GZIP = b"\x1f\x8b"
 _HEAD_BYTES = 1024

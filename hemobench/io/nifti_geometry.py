@@ -72,9 +72,12 @@ def _qform(header: Any) -> NDArray[np.float64] | None:
 
 
 def _chosen(
-    header: Any, sform: NDArray[np.float64] | None, qform: NDArray[np.float64] | None, sizes: NDArray[np.float64],
+    header: Any,
+    sform: NDArray[np.float64] | None,
+    qform: NDArray[np.float64] | None,
+    sizes: NDArray[np.float64],
     path: Path,
-) -> Geometry:  # fmt: skip
+) -> Geometry:
     if sform is None:
         unset = "neither sform nor qform is set; the patient's left and right are a guess"
         affine = np.asarray(header.get_best_affine(), dtype=np.float64)

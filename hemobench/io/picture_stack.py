@@ -40,10 +40,12 @@ def read_pictures(path: Path, entries: Sequence[Entry]) -> Scan:
     shape = (len(ordered), rows, columns)
     check_size(path, shape)
     voxels = np.empty(shape, dtype=np.float32)
-    lines: list[str] = [note(
-        f"{len(ordered)} pictures were stacked in the order of their names, the first as the lowest slice; how far "
-        "apart they lie is nominal"
-    )]  # fmt: skip
+    lines: list[str] = [
+        note(
+            f"{len(ordered)} pictures were stacked in the order of their names, the first as the lowest slice; how far "
+            "apart they lie is nominal"
+        )
+    ]
     has_text, coloured = False, 0.0
     for number, entry in enumerate(ordered):
         one = first if number == 0 else read_picture(path, entry=entry)

@@ -80,8 +80,9 @@ def without_page(
     rest[box] = False
     beside = _largest_piece(rest)[1].sum() if rest.any() else 0
     large = piece.size >= _LEAST_OF_PAGE * grey.size and min(piece.shape) >= _LEAST_PICTURE
-    edge = np.concatenate([picture[_EDGE_PIXELS], picture[-1 - _EDGE_PIXELS], picture[:, _EDGE_PIXELS],
-                           picture[:, -1 - _EDGE_PIXELS]])  # fmt: skip
+    edge = np.concatenate(
+        [picture[_EDGE_PIXELS], picture[-1 - _EDGE_PIXELS], picture[:, _EDGE_PIXELS], picture[:, -1 - _EDGE_PIXELS]]
+    )
     if not large or beside > _MOST_BESIDE * piece.size or np.median(edge) >= _EDGE_BELOW:
         return grey, PAGE_UNSURE
     inner = (slice(_EDGE_PIXELS, -_EDGE_PIXELS),) * 2

@@ -265,7 +265,15 @@ _OF_CALLS: Mapping[str, Callable[[FloatArray, BoolArray], tuple[FloatArray, Floa
     "ppv_at_half_any": _true_of_called,
 }
 BASE_METRICS: tuple[str, ...] = (
-    *_AUROC_COLUMNS, "ap_any", "logloss_rsna", "brier_any", "ece_any", "accuracy", "accuracy_exact",
-    "sens_at_spec90_any", "spec_at_sens90_any", *_OF_CALLS,
-)  # fmt: skip
+    *_AUROC_COLUMNS,
+    "ap_any",
+    "logloss_rsna",
+    "brier_any",
+    "ece_any",
+    "accuracy",
+    "accuracy_exact",
+    "sens_at_spec90_any",
+    "spec_at_sens90_any",
+    *_OF_CALLS,
+)
 """Names of the classification metrics on slices; each exists on studies too, with `_study` at the end."""

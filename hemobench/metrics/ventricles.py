@@ -70,8 +70,10 @@ def evans_index(head: Volume, ventricles: ArrayLike, plane: Midplane) -> EvansIn
     if front is None:
         return None
     across = _across(head, plane)
-    widths = {int(index): _width_mm(head, front[index], int(index), plane, across)
-              for index in np.flatnonzero(front.any(axis=(1, 2)))}  # fmt: skip
+    widths = {
+        int(index): _width_mm(head, front[index], int(index), plane, across)
+        for index in np.flatnonzero(front.any(axis=(1, 2)))
+    }
     widest = max(widths, key=lambda index: widths[index])
     if not widths[widest] or widest in (0, head.shape[0] - 1):
         return None

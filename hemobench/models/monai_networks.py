@@ -189,9 +189,15 @@ def create_monai_network(
             "expected what MONAI's class takes; change the options or use monai:SegResNet"
         ) from error
     return MonaiSegmenter(
-        name, network, in_channels, num_outputs,
-        multiple=step, fixed_size=fixed_size, pad_mode=pad_mode, prior=prior,
-    )  # fmt: skip
+        name,
+        network,
+        in_channels,
+        num_outputs,
+        multiple=step,
+        fixed_size=fixed_size,
+        pad_mode=pad_mode,
+        prior=prior,
+    )
 
 
 def _network_class(name: str) -> type[nn.Module]:

@@ -138,9 +138,20 @@ def open_predictions(
     held = (("masks", masks), ("slices", slices), ("studies", studies))
     kinds = frozenset(kind for kind, answers in held if answers)
     return Predictions(
-        name or folder.resolve().name, kinds, missing, masks, types, slices, slice_classes, studies, study_classes,
-        _thresholds(folder), tuple(remarks), _fingerprint(folder, found, tables, ids), _seen(folder),
-    )  # fmt: skip
+        name or folder.resolve().name,
+        kinds,
+        missing,
+        masks,
+        types,
+        slices,
+        slice_classes,
+        studies,
+        study_classes,
+        _thresholds(folder),
+        tuple(remarks),
+        _fingerprint(folder, found, tables, ids),
+        _seen(folder),
+    )
 
 
 def check_missing(missing: str) -> None:

@@ -20,12 +20,40 @@ _CLASS_NAMES = {
     "intraventricular": ("intraventricular", "ivh"),
     "subarachnoid": ("subarachnoid", "sah"),
     "subdural": ("subdural", "sdh"),
-    "any": ("any", "ich", "hemorrhage", "haemorrhage", "bleed", "bleeding", "blood", "positive", "prediction",
-            "probability", "score"),
-}  # fmt: skip
-_STUDY_NAMES = ("study", "studyid", "studyinstanceuid", "series", "scan", "scanid", "case", "caseid", "image",
-                "imageid", "id", "file", "filename", "name", "patient", "patientid", "subject",
-                "subjectid")  # fmt: skip
+    "any": (
+        "any",
+        "ich",
+        "hemorrhage",
+        "haemorrhage",
+        "bleed",
+        "bleeding",
+        "blood",
+        "positive",
+        "prediction",
+        "probability",
+        "score",
+    ),
+}
+_STUDY_NAMES = (
+    "study",
+    "studyid",
+    "studyinstanceuid",
+    "series",
+    "scan",
+    "scanid",
+    "case",
+    "caseid",
+    "image",
+    "imageid",
+    "id",
+    "file",
+    "filename",
+    "name",
+    "patient",
+    "patientid",
+    "subject",
+    "subjectid",
+)
 _SLICE_NAMES = ("slice", "sliceindex", "sliceid", "slicenumber", "sliceno", "z")
 _AROUND = re.compile(
     r"^(probability|probabilities|prob|predicted|prediction|pred|score|p|y)(?=.)|"

@@ -32,11 +32,17 @@ def draw_training(history: Sequence[Row], monitor: str, best_epoch: int) -> Imag
 
     history: one row an epoch, as `RunResult.history`. None where no epoch has a loss.
     """
-    losses = _Chart("loss", [
-        (words, colour, points) for words, colour, name in (
-            ("training", _TRAIN, "train_loss"), ("validation", _VALIDATION, LOSS_MONITOR),
-        ) if (points := _points(history, name))
-    ])  # fmt: skip
+    losses = _Chart(
+        "loss",
+        [
+            (words, colour, points)
+            for words, colour, name in (
+                ("training", _TRAIN, "train_loss"),
+                ("validation", _VALIDATION, LOSS_MONITOR),
+            )
+            if (points := _points(history, name))
+        ],
+    )
     watched = _points(history, monitor_column(monitor)) if monitor not in (LOSS_MONITOR, EPOCH_MONITOR) else []
     charts = [losses, *([_Chart(f"{monitor}, validation", [("", _VALIDATION, watched)])] if watched else [])]
     if not losses.lines:

@@ -121,8 +121,10 @@ def export_run(
         run, result, checkpoint_config, answers, datasets, partial(masks_of, model, config, judged.called)
     )
     sections = (
-        *judged.sections, *_phantom_sections(model, checkpoint_config, config, datasets, progress), *shown.sections
-    )  # fmt: skip
+        *judged.sections,
+        *_phantom_sections(model, checkpoint_config, config, datasets, progress),
+        *shown.sections,
+    )
     card = write_card(checkpoint_config, recipe.description, count_parameters(model), measured, sections)
     write_checkpoint(
         output,
@@ -270,10 +272,16 @@ def _write_folds(crossfitted: CrossFitted, config: CheckpointConfig, unseen: Out
             study_slices=rule.study_slices,
         )
         write_checkpoint(
-            run.directory / FOLD_CHECKPOINT, load_model(run.directory)[0], decided, {"schema": 1, "metrics": {}},
+            run.directory / FOLD_CHECKPOINT,
+            load_model(run.directory)[0],
+            decided,
+            {"schema": 1, "metrics": {}},
             f"# {decided.name}\n\nOne of {len(crossfitted.folds)} networks, each for patients it never saw. Not for "
-            "sharing.\n", commit=run.commit, command=str(config.training["command"]), people=People.of(dataset, split),
-        )  # fmt: skip
+            "sharing.\n",
+            commit=run.commit,
+            command=str(config.training["command"]),
+            people=People.of(dataset, split),
+        )
 
 
 def _phantom_sections(

@@ -77,9 +77,10 @@ def classifier_failures(predictions: SlicePredictions, dataset: Dataset, thresho
         return draw(pictures, probabilities, threshold)
 
     return Failures(
-        [drawn(one, _missed_study) for one in missed], [drawn(one, _alarming_study) for one in alarms],
+        [drawn(one, _missed_study) for one in missed],
+        [drawn(one, _alarming_study) for one in alarms],
         f"a slice is called from {threshold:.2f} on",
-    )  # fmt: skip
+    )
 
 
 def _missed_study(pictures: SlicePictures, probabilities: NDArray[np.float64], threshold: float) -> Failure:
@@ -219,8 +220,9 @@ def _encoded(page: Image.Image) -> bytes:
         tints = [
             mixed((level, level, level), colour, share)
             for colour in (*TYPE_COLOURS.values(), VENTRICLE_COLOUR, CAUTION, _ANSWER)
-            for level in (20, 80, 140, 200) for share in (0.32, 0.66, 1.0)
-        ]  # fmt: skip
+            for level in (20, 80, 140, 200)
+            for share in (0.32, 0.66, 1.0)
+        ]
         palette = Image.new("P", (1, 1))
         palette.putpalette([value for colour in [*ramp, *dict.fromkeys(tints)][:256] for value in colour])
         buffer = io.BytesIO()

@@ -71,9 +71,10 @@ def classifier_answers(run: Path, wanted: SlicePredictions) -> SlicePredictions:
             "or leave `beside` out of the recipe"
         )
     place = {
-        key: (table, row) for table in tables
+        key: (table, row)
+        for table in tables
         for row, key in enumerate(zip(table.study_ids.tolist(), table.slice_indices.tolist(), strict=True))
-    }  # fmt: skip
+    }
     keys = list(zip(wanted.study_ids.tolist(), wanted.slice_indices.tolist(), strict=True))
     missing = sum(key not in place for key in keys)
     if missing:
@@ -104,9 +105,11 @@ def with_joint(rule: DecisionRule, joint: JointRule, name: str) -> DecisionRule:
     """A segmenter's rule and that of its judgement together with the classifier `name`."""
     words = JOINT_WORDS.format(name=name, share=joint.share)
     return dataclasses.replace(
-        rule, calibration={**rule.calibration, **joint.calibration}, thresholds={**rule.thresholds, **joint.thresholds},
+        rule,
+        calibration={**rule.calibration, **joint.calibration},
+        thresholds={**rule.thresholds, **joint.thresholds},
         words=f"{rule.words}; {words}",
-    )  # fmt: skip
+    )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -148,8 +151,12 @@ def joint_by_others(answers: BothAnswers, folds: NDArray[np.int64]) -> JointAnsw
     return JointAnswers(
         dataclasses.replace(answers.segmenter, probabilities=together),
         dataclasses.replace(answers.segmenter, probabilities=order),
-        logits, probabilities, called, targets, patients,
-    )  # fmt: skip
+        logits,
+        probabilities,
+        called,
+        targets,
+        patients,
+    )
 
 
 def calibrated_logits(logits: NDArray[np.float64], pairs: Mapping[str, tuple[float, float]]) -> NDArray[np.float64]:
@@ -196,8 +203,9 @@ def _of_studies(answers: SlicePredictions, steps_mm: NDArray[np.float64], rule: 
 def _score(levels: Levels) -> float:
     known = [
         roc_auc_score(targets[:, -1], logits[:, -1])
-        for logits, targets in (levels.slices, levels.studies) if 0 < targets[:, -1].sum() < len(targets)
-    ]  # fmt: skip
+        for logits, targets in (levels.slices, levels.studies)
+        if 0 < targets[:, -1].sum() < len(targets)
+    ]
     return float(np.mean(known)) if known else 0.0
 
 

@@ -57,12 +57,17 @@ def outline_page(scores: CaseScores) -> OutlinePage:
         if healthy.any()
         else ""
     )
-    return OutlinePage((
-        "## By size\n\n" + "\n".join(lines) + f"\n\n{words}Volumes: {agreement.bias:+.1f} mL in the mean, limits of "
-        f"agreement {agreement.low:+.1f} to {agreement.high:+.1f} mL (Bland and Altman 1986). Where a data set "
-        "has no millimetres, they are those of a head of average length.\n\n"
-        f"![Dice by size of the bleed, and volumes against the truth]({OUTLINES_PICTURE})",
-    ), {OUTLINES_PICTURE: buffer.getvalue()})  # fmt: skip
+    return OutlinePage(
+        (
+            "## By size\n\n"
+            + "\n".join(lines)
+            + f"\n\n{words}Volumes: {agreement.bias:+.1f} mL in the mean, limits of "
+            f"agreement {agreement.low:+.1f} to {agreement.high:+.1f} mL (Bland and Altman 1986). Where a data set "
+            "has no millimetres, they are those of a head of average length.\n\n"
+            f"![Dice by size of the bleed, and volumes against the truth]({OUTLINES_PICTURE})",
+        ),
+        {OUTLINES_PICTURE: buffer.getvalue()},
+    )
 
 
 def _drawn(

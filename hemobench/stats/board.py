@@ -151,10 +151,12 @@ def summarise_questions(
         scores = one.scores
         draws = scores.estimates[:, None] + scores.patient_part + scores.seed_part
         ranks = rank_intervals(draws, question.higher_is_better, estimates=scores.estimates, confidence=confidence)
-        found.append(tuple(
-            _entry_summary(place, statistics, one.by_seed[place], one.resampled[place], draws[place], ranks, own)
-            for place, statistics in enumerate(question.entries)
-        ))  # fmt: skip
+        found.append(
+            tuple(
+                _entry_summary(place, statistics, one.by_seed[place], one.resampled[place], draws[place], ranks, own)
+                for place, statistics in enumerate(question.entries)
+            )
+        )
     return tuple(found)
 
 

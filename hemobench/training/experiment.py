@@ -156,11 +156,20 @@ def score_run(run: RunResult, examples: Examples) -> RunResult:
     studies = len(np.unique(examples.study_ids))
     measured = {"test_seconds": time.perf_counter() - begin, "infer_ms_per_case": 1000 * watch.seconds / studies}
     return dataclasses.replace(
-        run, dataset=examples.dataset, phantom=examples.phantom, data_fingerprint=examples.fingerprint,
-        metrics=metrics, validation_metrics={}, undefined=undefined, baselines=_baselines(test, metrics),
-        timings={**run.timings, **measured}, patients={"test": len(np.unique(examples.patient_ids))}, test=test,
-        validation=nobody, pictures=pictures,
-    )  # fmt: skip
+        run,
+        dataset=examples.dataset,
+        phantom=examples.phantom,
+        data_fingerprint=examples.fingerprint,
+        metrics=metrics,
+        validation_metrics={},
+        undefined=undefined,
+        baselines=_baselines(test, metrics),
+        timings={**run.timings, **measured},
+        patients={"test": len(np.unique(examples.patient_ids))},
+        test=test,
+        validation=nobody,
+        pictures=pictures,
+    )
 
 
 def _rows(examples: Examples, patients: tuple[str, ...], part: str, needed: tuple[str, ...]) -> NDArray[np.int64]:

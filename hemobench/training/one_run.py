@@ -50,9 +50,11 @@ def train_once(
         parts = split if isinstance(split, Split) else _split_of(dataset, split)
         assert settings.view is not None
         examples = build_examples(
-            dataset, settings.view, masks=settings.locates,
+            dataset,
+            settings.view,
+            masks=settings.locates,
             progress=counting(reporter, f"reading {dataset.info.name}"),
-        )  # fmt: skip
+        )
         kind = "phantom" if examples.phantom else "real"
         sizes = f"{len(parts.train)} train, {len(parts.validation)} validate, {len(parts.test)} test"
         reporter.say(

@@ -132,9 +132,13 @@ def check_config(config: TrainConfig) -> None:
     outputs = len(outputs_of(config))
     options = dict(config.model_options)
     create_model(
-        config.model, task=config.task, in_channels=view.channels, num_outputs=outputs, image_size=view.image_size,
+        config.model,
+        task=config.task,
+        in_channels=view.channels,
+        num_outputs=outputs,
+        image_size=view.image_size,
         **{**options, **({"pretrained": False} if "pretrained" in options else {})},
-    )  # fmt: skip
+    )
     examples = np.eye(2, dtype=np.uint8)[:, :1].repeat(outputs, axis=1)
     create_loss(config.loss, create_weighting(config.weighting, examples), **dict(config.loss_options))
     if (config.loss in TYPED_LOSSES) != (config.task == "segmentation" and outputs > 1):

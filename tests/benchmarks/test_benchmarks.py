@@ -71,11 +71,16 @@ def test_what_is_told_is_read_again(load: Load, capsys: pytest.CaptureFixture[st
 def test_page_shows_every_ratio_and_every_reason(load: Load) -> None:
     ratios, run = load("ratios"), load("run")
     results = [
-        run.Result("study", [ratios.ratio("file to report", "MONAI's way", 0.5, 4.0, goal=8),
-                             ratios.ratio("a | b", "its limit", 3.0, 2.0, unit="GB", goal=1)]),
+        run.Result(
+            "study",
+            [
+                ratios.ratio("file to report", "MONAI's way", 0.5, 4.0, goal=8),
+                ratios.ratio("a | b", "its limit", 3.0, 2.0, unit="GB", goal=1),
+            ],
+        ),
         run.Result("viewer", skipped="no chromium"),
         run.Result("engines", failed="ended with 1 after: nothing"),
-    ]  # fmt: skip
+    ]
     lines = run.page(results, ["a machine", "a day"], smoke=False).splitlines()
     assert "| study | file to report | MONAI's way | 0.5 s | 4.00 s | 8.00 | 8 |" in lines
     assert "| study | a \\| b | its limit | 3.00 GB | 2.00 GB | **0.667** | 1 |" in lines

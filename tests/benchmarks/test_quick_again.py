@@ -33,11 +33,14 @@ def test_settled_differences_are_told_once_with_the_larger_score_first(load: Loa
 
 def test_runs_contradict_each_other_only_where_both_settle_the_same_pair_and_metric(load: Load) -> None:
     again = load("quick_again")
-    runs = [again.settled(leaderboard(*one)) for one in (
-        (0.2, 0.01, -0.3, 0.01),  # a is ranked first, b is more sensitive
-        (-0.2, 0.30, -0.3, 0.01),  # b is ranked first, which is not settled
-        (0.2, 0.01, 0.3, 0.01),  # a is more sensitive
-    )]  # fmt: skip
+    runs = [
+        again.settled(leaderboard(*one))
+        for one in (
+            (0.2, 0.01, -0.3, 0.01),  # a is ranked first, b is more sensitive
+            (-0.2, 0.30, -0.3, 0.01),  # b is ranked first, which is not settled
+            (0.2, 0.01, 0.3, 0.01),  # a is more sensitive
+        )
+    ]
     told = again.contradictions(runs)
     assert [line.split(":")[0] for line in told] == ["runs 1 and 3", "runs 2 and 3"]
     assert all("sens_at_half_any" in line for line in told)

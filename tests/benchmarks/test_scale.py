@@ -35,10 +35,16 @@ def test_paper_multiplies_rounds_of_runs_and_epochs_and_nothing_else(scale: Modu
     model = {part: scale.Line(1.0, 0.01) for part in scale.PARTS}
     # Measured: 4 runs, 2 at once, 2 rounds. Wanted: 8 runs of 6 epochs, on one machine 4 rounds.
     one = scale.at_scale(model, 1000, entries=4, runs=8, epochs=6, workers=1)
-    assert one == pytest.approx({
-        "index": 11.0, "cache": 11.0, "train": 2 * (1 + 6 * 10.0), "evaluate": 2 * 11.0, "board": 2 * 11.0,
-        "rest": 11.0,
-    })  # fmt: skip
+    assert one == pytest.approx(
+        {
+            "index": 11.0,
+            "cache": 11.0,
+            "train": 2 * (1 + 6 * 10.0),
+            "evaluate": 2 * 11.0,
+            "board": 2 * 11.0,
+            "rest": 11.0,
+        }
+    )
     # Two machines: 4 at once, 2 rounds. Eight: all 8 at once, one round, and half of the places stay empty.
     two, eight = (scale.at_scale(model, 1000, entries=4, runs=8, epochs=6, workers=count) for count in (2, 8))
     assert (two["train"], two["evaluate"]) == pytest.approx((61.0, 11.0))

@@ -65,8 +65,9 @@ def write_table(folder: Path, *, sign: int = 1, studies: Iterable[str] = STUDIES
     folder.mkdir()
     rows = [
         f"{study},{index},{0.5 + 0.4 * sign * (1 if truth(study)[index].any() else -1)}"
-        for study in studies for index in range(SHAPE[0])
-    ]  # fmt: skip
+        for study in studies
+        for index in range(SHAPE[0])
+    ]
     (folder / "slices.csv").write_text("\n".join(["study,slice,any", *rows]) + "\n")
     return folder
 
@@ -74,22 +75,35 @@ def write_table(folder: Path, *, sign: int = 1, studies: Iterable[str] = STUDIES
 def slices(scans: Path, *existing: dict[str, str], **more: object) -> dict[str, object]:
     """A board of slices with one entry to train."""
     return {
-        "task": "classification", "title": "Slices", "data": f"nifti-folder:{scans},mask_ids=types", "split": SPLIT,
-        "view": {"windows": ["brain"], "size": 32}, "rank_by": "auroc_any", "resamples": 50,
+        "task": "classification",
+        "title": "Slices",
+        "data": f"nifti-folder:{scans},mask_ids=types",
+        "split": SPLIT,
+        "view": {"windows": ["brain"], "size": 32},
+        "rank_by": "auroc_any",
+        "resamples": 50,
         "metrics": ["auroc_any", "auroc_subdural", "logloss_rsna", "auroc_any_study"],
-        "baseline": {"model": "paper_cnn", **BRIEF}, "entries": [{"name": "cnn"}, *existing], **more,
-    }  # fmt: skip
+        "baseline": {"model": "paper_cnn", **BRIEF},
+        "entries": [{"name": "cnn"}, *existing],
+        **more,
+    }
 
 
 def masks(scans: Path, *existing: dict[str, str], **more: object) -> dict[str, object]:
     """A board of masks with one entry to train, on the scans' own grid."""
     return {
-        "task": "segmentation", "title": "Masks", "data": f"nifti-folder:{scans},mask_ids=types", "split": SPLIT,
+        "task": "segmentation",
+        "title": "Masks",
+        "data": f"nifti-folder:{scans},mask_ids=types",
+        "split": SPLIT,
         "view": {"target": "haemorrhage", "spacing_mm": [5, 4, 4], "shape": list(SHAPE), "window": "brain"},
-        "rank_by": "dice_any", "metrics": ["dice_any", "nsd_2mm_any"], "resamples": 50,
+        "rank_by": "dice_any",
+        "metrics": ["dice_any", "nsd_2mm_any"],
+        "resamples": 50,
         "baseline": {"model": "unet2d", "model_options": {"base": 4}, "weighting": "0.5,0.5", **BRIEF},
-        "entries": [{"name": "unet"}, *existing], **more,
-    }  # fmt: skip
+        "entries": [{"name": "unet"}, *existing],
+        **more,
+    }
 
 
 def suite_of(*boards: dict[str, object], seeds: int = 2) -> Suite:
@@ -111,8 +125,15 @@ def train(
     guests = MixedBoards([parse_entry(text) for text in entries], terms or Terms(engine="torch"))
     lines = said or output.with_suffix(".txt")
     with lines.open("w") as file, SuiteProgress(Console(file=file, width=500)) as progress:
-        return run_suite(suite, output, workforce=Workforce(jobs=1), tests=tests, guests=guests, progress=progress,
-                         clock=StageClock())  # fmt: skip
+        return run_suite(
+            suite,
+            output,
+            workforce=Workforce(jobs=1),
+            tests=tests,
+            guests=guests,
+            progress=progress,
+            clock=StageClock(),
+        )
 
 
 def asked_about(output: Path, board: str) -> list[str]:

@@ -89,8 +89,9 @@ def test_masks_are_ranked_on_the_same_cases_beside_nothing(tools: Path) -> None:
 def test_a_classifier_a_table_and_masks_on_one_board_of_slices(tools: Path) -> None:
     slice_checkpoint(tools / "net", gain=800.0)
     (tools / "table").mkdir()
-    rows = [f"s{n},{index},{0.9 if truth(n)[index].any() else 0.1 + 0.01 * index}" for n in range(4) for index in
-            range(6)]  # fmt: skip
+    rows = [
+        f"s{n},{index},{0.9 if truth(n)[index].any() else 0.1 + 0.01 * index}" for n in range(4) for index in range(6)
+    ]
     (tools / "table" / "slices.csv").write_text("\n".join(["study,slice,any", *rows]))
     entries = [str(tools / "net"), f"predictions:{tools / 'table'}", f"half=predictions:{tools / 'half'}"]
     slices, studies, masks = ask(entries, tools / "out")
@@ -149,8 +150,10 @@ def test_a_second_call_asks_nothing_again(tools: Path) -> None:
 
 
 def _scores(task: Task) -> list[tuple[str, dict[str, float | None]]]:
-    return [(entry.name, {name: None if math.isnan(score.mean) else score.mean
-                          for name, score in entry.metrics.items()}) for entry in task.board.entries]  # fmt: skip
+    return [
+        (entry.name, {name: None if math.isnan(score.mean) else score.mean for name, score in entry.metrics.items()})
+        for entry in task.board.entries
+    ]
 
 
 def test_people_that_a_checkpoint_knows_are_refused_left_out_for_all_or_marked(tools: Path) -> None:
@@ -163,24 +166,42 @@ def test_people_that_a_checkpoint_knows_are_refused_left_out_for_all_or_marked(t
     assert len(without_known(taught, data, allow=False, leave_out=True).cases) == 3
     wanted = [parse_entry(str(tools / "net")), parse_entry(f"half=predictions:{tools / 'half'}")]
     with SuiteProgress(Console(quiet=True)) as progress:
-        entrants, _ = ask_all(wanted, {0: taught[0]}, data, tools / "out", missing="count", engine="torch",
-                              progress=progress)  # fmt: skip
+        entrants, _ = ask_all(
+            wanted, {0: taught[0]}, data, tools / "out", missing="count", engine="torch", progress=progress
+        )
     assert entrants[0].name == "hand-made-slice-classifier [SEEN: knows 1 of these people]"
     rest = without_known(taught, data, allow=False, leave_out=True)
     with SuiteProgress(Console(quiet=True)) as progress:
-        entrants, _ = ask_all(wanted[1:], {}, rest, tools / "rest", missing="count", engine="torch",
-                              progress=progress, left_out=data.cases[1:2])  # fmt: skip
+        entrants, _ = ask_all(
+            wanted[1:],
+            {},
+            rest,
+            tools / "rest",
+            missing="count",
+            engine="torch",
+            progress=progress,
+            left_out=data.cases[1:2],
+        )
     assert [answer.error for answer in entrants[0].answers] == [None] * 3
     assert not any("fit no case" in line or "MISSING" in line for line in entrants[0].remarks)
 
 
 def test_the_report_and_the_file_hold_what_the_boards_say(tools: Path) -> None:
     slice_checkpoint(tools / "net", gain=800.0)
-    tasks = ask([str(tools / "net"), f"A <b>=predictions:{tools / 'half'}", f"C=predictions:{tools / 'untyped'}"],
-                tools / "out")  # fmt: skip
+    tasks = ask(
+        [str(tools / "net"), f"A <b>=predictions:{tools / 'half'}", f"C=predictions:{tools / 'untyped'}"], tools / "out"
+    )
     boards = [task for task in tasks if task is not None]
-    leaderboard = Leaderboard("entries", "t", "", "now", "c", (0,), tuple(task.board for task in boards),
-                              protocol="No entry was trained here.")  # fmt: skip
+    leaderboard = Leaderboard(
+        "entries",
+        "t",
+        "",
+        "now",
+        "c",
+        (0,),
+        tuple(task.board for task in boards),
+        protocol="No entry was trained here.",
+    )
     page = render_report(leaderboard, [_evidence(task) for task in boards], Costs(), "command")
     assert page.count("Where entries disagree most") == 3
     assert "Dice by size of what is there" in page

@@ -100,8 +100,12 @@ def test_what_exists_is_ranked_beside_what_is_trained_by_slice(place: Path, all_
     assert rows["wrong"].metrics["auroc_any_study"].mean == 0.5  # all studies have a slice at 0.9
     # A table of `any` says nothing of types, an outline nothing of calibration, and nobody was calibrated here.
     assert "logloss_rsna" in rows[CLASSIFIER].metrics
-    for name, missing in (("table", "auroc_subdural"), ("table", "logloss_rsna"), ("right", "ece_any"),
-                          (CLASSIFIER, "ece_any_calibrated")):  # fmt: skip
+    for name, missing in (
+        ("table", "auroc_subdural"),
+        ("table", "logloss_rsna"),
+        ("right", "ece_any"),
+        (CLASSIFIER, "ece_any_calibrated"),
+    ):
         assert missing not in rows[name].metrics, (name, missing)
     assert "ece_any_calibrated" in rows["cnn"].metrics
     (calls,) = board.breakdowns
@@ -153,9 +157,10 @@ def test_one_answer_has_no_spread_over_seeds_and_no_costs_of_training(all_of_the
 def test_the_report_shows_what_exists_with_everything_that_trained_entries_have(all_of_them: SuiteResult) -> None:
     evidence = [
         board_evidence(board, runs, disagreements=apart)
-        for board, runs, apart in zip(all_of_them.leaderboard.boards, all_of_them.runs, all_of_them.disagreements,
-                                      strict=True)
-    ]  # fmt: skip
+        for board, runs, apart in zip(
+            all_of_them.leaderboard.boards, all_of_them.runs, all_of_them.disagreements, strict=True
+        )
+    ]
     of_slices, of_masks = evidence
     assert {curve.entry for curve in of_slices.curves} == {"cnn"}
     assert of_masks.validation_metric == "dice_any"
@@ -260,9 +265,13 @@ def test_types_are_compared_where_masks_tell_them(place: Path, tmp_path: Path) -
     write_masks(untyped)
     (untyped / "ids.yaml").write_text("2: blood\n5: blood\n")
     view = {"target": "subtypes", "spacing_mm": [5, 4, 4], "shape": list(SHAPE), "window": "brain"}
-    board = masks(place / "scans", {"name": "right", "predictions": str(place / "right")},
-                  {"name": "untyped", "predictions": str(untyped)}, view=view,
-                  metrics=["dice_any", "dice_subdural"])  # fmt: skip
+    board = masks(
+        place / "scans",
+        {"name": "right", "predictions": str(place / "right")},
+        {"name": "untyped", "predictions": str(untyped)},
+        view=view,
+        metrics=["dice_any", "dice_subdural"],
+    )
     board["baseline"] = {**board["baseline"], "loss": "blood+type"}  # type: ignore[dict-item]
     result = train(suite_of(board, seeds=1), tmp_path / "out", [str(place / "segmenter")])
     rows = by_name(result.leaderboard.boards[0])
@@ -301,9 +310,12 @@ def test_what_cannot_stand_on_a_board_is_one_line_before_anything_is_decoded(pla
         (both, ["board:somebody/board"], "board:somebody/board"),
         ([slices(place / "scans", rank_by="logloss_rsna")], [table], "no answers that logloss_rsna, by which"),
         ([slices(place / "scans", rank_by="ece_any")], [f"predictions:{place / 'right'}"], "no answers that ece_any"),
-        ([masks(place / "scans", {"name": "t", "predictions": str(place / "table")})], [],
-         "entry 't' of board 'Masks' holds no masks; expected"),
-    ):  # fmt: skip
+        (
+            [masks(place / "scans", {"name": "t", "predictions": str(place / "table")})],
+            [],
+            "entry 't' of board 'Masks' holds no masks; expected",
+        ),
+    ):
         with pytest.raises(UserError) as caught:
             train(suite_of(*board), tmp_path / "out", entries)
         assert words in str(caught.value)

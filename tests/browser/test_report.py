@@ -26,14 +26,20 @@ def report(segmentation_run: Any, classification_run: Any, tmp_path: Path) -> Pa
     given = [0.1, 0.9, 0.3, 0.6] * 5
     boards, evidence = [], []
     for task, rank_by, runs in (
-        ("segmentation", "dice_any", {
-            name: [segmentation_run([dice, dice + 0.1, dice - 0.1], seed) for seed in (0, 1)]
-            for name, dice in (("unet3d with a name as long as they come, [0.2, 0.8]", 0.8), ("unet2d", 0.5))
-        }),
-        ("classification", "auroc_any", {
-            "paper_cnn": [classification_run(given, truth, patients, seed) for seed in (0, 1)]
-        }),
-    ):  # fmt: skip
+        (
+            "segmentation",
+            "dice_any",
+            {
+                name: [segmentation_run([dice, dice + 0.1, dice - 0.1], seed) for seed in (0, 1)]
+                for name, dice in (("unet3d with a name as long as they come, [0.2, 0.8]", 0.8), ("unet2d", 0.5))
+            },
+        ),
+        (
+            "classification",
+            "auroc_any",
+            {"paper_cnn": [classification_run(given, truth, patients, seed) for seed in (0, 1)]},
+        ),
+    ):
         facts = BoardFacts(task, f"board of {task}", "phantom", "d1", True, rank_by, (rank_by,), 50)
         boards.append(build_board(facts, runs))
         evidence.append(board_evidence(boards[-1], runs))
@@ -76,9 +82,18 @@ def test_it_prints_on_pages_that_the_layout_fits(report: Path, browser: Any) -> 
 
 
 MANY = (
-    "auroc_any", "auroc_macro", "auroc_epidural", "auroc_subdural", "ap_any", "logloss_rsna", "brier_any", "ece_any",
-    "accuracy", "sens_at_spec90_any", "spec_at_sens90_any",
-)  # fmt: skip
+    "auroc_any",
+    "auroc_macro",
+    "auroc_epidural",
+    "auroc_subdural",
+    "ap_any",
+    "logloss_rsna",
+    "brier_any",
+    "ece_any",
+    "accuracy",
+    "sens_at_spec90_any",
+    "spec_at_sens90_any",
+)
 
 
 @pytest.fixture

@@ -59,8 +59,10 @@ def names(output: Path) -> list[list[str]]:
 def test_a_suite_trains_and_ranks_what_exists_beside_it(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert compare(*BESIDE) == 0
     out, err = capsys.readouterr()
-    assert names(place / "out") == [["Half a tool", "Wrong", "cnn", "hand-made-slice-classifier"],
-                                    ["Half a tool", "unet"]]  # fmt: skip
+    assert names(place / "out") == [
+        ["Half a tool", "Wrong", "cnn", "hand-made-slice-classifier"],
+        ["Half a tool", "unet"],
+    ]
     assert "net is not on board 'Masks': it is a checkpoint for slice-classifier, not for masks of haemorrhage" in err
     assert "Half a tool: 4 of 4 cases answered" in err
     # Once, though both boards are on these patients.
@@ -139,9 +141,12 @@ def test_mistakes_in_a_file_name_their_line(place: Path, capsys: pytest.CaptureF
         ("  - name: cnn\n", "", "boards[0].entries is [{'name': 'Wrong'"),
         ("  - name: cnn\n", "", "expected at least one to train beside those that exist"),
         # The place of an entry to train is counted among all.
-        ("- name: unet", "- {name: a, predictions: upper}\n  - {name: unet, model: nothing}",
-         "boards[1].entries[1] 'unet'"),
-    ):  # fmt: skip
+        (
+            "- name: unet",
+            "- {name: a, predictions: upper}\n  - {name: unet, model: nothing}",
+            "boards[1].entries[1] 'unet'",
+        ),
+    ):
         Path("changed.yaml").write_text(text.replace(old, new))
         assert compare("changed.yaml") == 2
         assert words in capsys.readouterr().err

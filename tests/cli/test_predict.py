@@ -99,8 +99,11 @@ def test_a_nifti_scan_gives_its_files_and_a_mask_on_its_own_voxels(tmp_path: Pat
     assert predict(source, "--output", tmp_path / "out") == 0
     folder = tmp_path / "out" / "head"
     assert sorted(path.name for path in folder.iterdir()) == [
-        "mask.nii.gz", "overview.png", "report.json", "resume.json"
-    ]  # fmt: skip
+        "mask.nii.gz",
+        "overview.png",
+        "report.json",
+        "resume.json",
+    ]
     scan, mask = nib.load(source), nib.load(folder / "mask.nii.gz")
     assert mask.shape == scan.shape
     np.testing.assert_allclose(mask.affine, scan.affine, atol=1e-5)
@@ -130,8 +133,13 @@ def test_every_kind_of_scan_in_one_command(tmp_path: Path) -> None:
     assert predict(scans, "--output", tmp_path / "out") == 0
     rows = summary(tmp_path / "out")
     assert {name: row["modality"] for name, row in rows.items()} == {
-        "a.nii": "CT", "b.npz": "CT", "c.zip": "CT", "d.png": "grey", "mri.nii.gz": "MR", "series": "CT"
-    }  # fmt: skip
+        "a.nii": "CT",
+        "b.npz": "CT",
+        "c.zip": "CT",
+        "d.png": "grey",
+        "mri.nii.gz": "MR",
+        "series": "CT",
+    }
     assert rows["c.zip"]["volume_ml_total"] == rows["series"]["volume_ml_total"] != ""
     assert rows["d.png"]["volume_ml_total"] == "", "a picture has no millimetres"
     assert float(rows["mri.nii.gz"]["volume_ml_ventricles"]) > 0
@@ -196,9 +204,12 @@ def test_a_terminal_has_a_bar_and_keeps_a_line_for_each_scan() -> None:
     ],
 )
 def test_mistakes_are_one_line(
-    tmp_path: Path, arguments: tuple[str, ...], words: str, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    arguments: tuple[str, ...],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     write_scan(tmp_path / "a.nii", head(3))
     assert predict("--output", "out", *arguments) == 2
@@ -343,9 +354,11 @@ def test_an_interrupt_keeps_what_is_done(tmp_path: Path, checkpoints: list[str])
     out = tmp_path / "out"
     process = subprocess.Popen(
         [sys.executable, "-m", "hemobench.predict", str(scans[0].parent), "--output", str(out), "--engine", "torch"],
-        stderr=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8",
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
         env={**os.environ, "HEMOBENCH_CHECKPOINT": ",".join(checkpoints), "OMP_NUM_THREADS": "1"},
-    )  # fmt: skip
+    )
     assert process.stderr is not None
     while not process.stderr.readline().startswith("2/60"):
         assert process.poll() is None

@@ -43,8 +43,20 @@ def test_anonymous_series_in_folders_of_their_own_are_scans_of_their_own(tmp_pat
 
 
 def test_a_folder_of_scans_gives_each_and_leaves_out_what_is_none(tmp_path: Path) -> None:
-    for name in ("a.nii.gz", "b.PNG", "broken.nii", "c.zip", "deep/d.npz", "deep/label_map.nii.gz", "mask.nii.gz",
-                 "patients.csv", ".hidden.nii", "answer/scan.nii", f"answer/{CLAIM_FILE}", "out/e.nii"):  # fmt: skip
+    for name in (
+        "a.nii.gz",
+        "b.PNG",
+        "broken.nii",
+        "c.zip",
+        "deep/d.npz",
+        "deep/label_map.nii.gz",
+        "mask.nii.gz",
+        "patients.csv",
+        ".hidden.nii",
+        "answer/scan.nii",
+        f"answer/{CLAIM_FILE}",
+        "out/e.nii",
+    ):
         touch(tmp_path / name)
     (tmp_path / "empty").mkdir()
     listing = list_scans([tmp_path], tmp_path / "out")

@@ -36,8 +36,10 @@ def test_a_page_of_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     page, data = tmp_path / "page.png", f"nifti-folder:{tmp_path / 'data'}"
     assert sheet(data, "--output", str(page), "--engine", "torch", "--cases", "2") == 0
     out, err = capsys.readouterr()
-    assert out.splitlines() == [f"2 cases of nifti-folder drawn; {page}",
-                                "it shows patients: for looking at, not for committing"]  # fmt: skip
+    assert out.splitlines() == [
+        f"2 cases of nifti-folder drawn; {page}",
+        "it shows patients: for looking at, not for committing",
+    ]
     assert "analysing nifti-folder: 2 of 2" in err
     with Image.open(page) as drawn:
         drawn.load()
@@ -52,9 +54,12 @@ def test_a_page_of_cases(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     ],
 )
 def test_mistakes_are_one_line(
-    arguments: tuple[str, ...], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> None:  # fmt: skip
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert sheet(*arguments) == 2
     (line,) = capsys.readouterr().err.splitlines()

@@ -19,12 +19,29 @@ def _run(config: TrainConfig, test: SlicePredictions | CaseScores, pictures: Pic
         for epoch in (1, 2, 3)
     )
     return RunResult(
-        name=f"{config.model}-{config.seed}", config=config, dataset="phantom", phantom=True, data_fingerprint="d1",
-        split_fingerprint="s1", metrics={}, validation_metrics={}, undefined={}, baselines={}, history=history,
-        timings={"train_seconds": 10.0 + 2 * config.seed, "infer_ms_per_case": 5.0}, parameters=1000,
-        peak_memory_mb=100.0, hardware={}, commit="abc", version="0", best_epoch=3,
-        patients={"train": 4, "validation": 2, "test": 4}, test=test, validation=test, pictures=pictures,
-    )  # fmt: skip
+        name=f"{config.model}-{config.seed}",
+        config=config,
+        dataset="phantom",
+        phantom=True,
+        data_fingerprint="d1",
+        split_fingerprint="s1",
+        metrics={},
+        validation_metrics={},
+        undefined={},
+        baselines={},
+        history=history,
+        timings={"train_seconds": 10.0 + 2 * config.seed, "infer_ms_per_case": 5.0},
+        parameters=1000,
+        peak_memory_mb=100.0,
+        hardware={},
+        commit="abc",
+        version="0",
+        best_epoch=3,
+        patients={"train": 4, "validation": 2, "test": 4},
+        test=test,
+        validation=test,
+        pictures=pictures,
+    )
 
 
 @pytest.fixture
@@ -57,18 +74,24 @@ def classification_run() -> Callable[..., RunResult]:
     """Makes a classifier's run from probabilities of `any` and the truth; every positive is subdural."""
 
     def make(
-        probabilities: Sequence[float], truth: Sequence[int], patients: Sequence[str], seed: int = 0,
+        probabilities: Sequence[float],
+        truth: Sequence[int],
+        patients: Sequence[str],
+        seed: int = 0,
         model: str = "paper_cnn",
-    ) -> RunResult:  # fmt: skip
+    ) -> RunResult:
         scores = np.zeros((len(truth), len(CLASSES)), dtype=np.float32)
         scores[:, [4, 5]] = np.asarray(probabilities, dtype=np.float32)[:, None]
         targets = np.zeros((len(truth), len(CLASSES)), dtype=np.uint8)
         targets[:, [4, 5]] = np.asarray(truth, dtype=np.uint8)[:, None]
         ids = np.asarray(patients)
         pictures = Pictures(
-            np.full((2, 48, 48), 90, dtype=np.uint8), targets[:2], (scores[:2] * 255).astype(np.uint8),
-            np.asarray(["p0 slice 0", "p0 slice 1"]), np.asarray(["", ""]),
-        )  # fmt: skip
+            np.full((2, 48, 48), 90, dtype=np.uint8),
+            targets[:2],
+            (scores[:2] * 255).astype(np.uint8),
+            np.asarray(["p0 slice 0", "p0 slice 1"]),
+            np.asarray(["", ""]),
+        )
         config = TrainConfig(task="classification", model=model, seed=seed).resolved()
         test = SlicePredictions(scores, targets, ids, ids, np.arange(len(truth)))
         return _run(config, test, pictures, "auroc_any")

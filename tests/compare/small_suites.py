@@ -35,17 +35,28 @@ def small_board(board: BoardSpec, entries: int) -> BoardSpec:
     if board.task == "segmentation":
         target = board.view.target
         blood = target == "haemorrhage"
-        view = {"target": target, "window": board.view.window, "spacing_mm": [10, 12, 12] if blood else [8, 8, 8],
-                "shape": [8, 16, 16]}  # fmt: skip
+        view = {
+            "target": target,
+            "window": board.view.window,
+            "spacing_mm": [10, 12, 12] if blood else [8, 8, 8],
+            "shape": [8, 16, 16],
+        }
     kept = tuple(replace(entry, difference={**_narrow(entry.difference), **brief}) for entry in board.entries[:entries])
     # Phantoms stand for patients too, divided once.
     dataset = board.dataset if board.dataset.startswith("phantom") else "phantom"
     stream = None if board.stream is None else replace(board.stream, patients=4, options={"slices": 8, "matrix": 64})
     return replace(
-        board, dataset=dataset, options=CT if dataset == "phantom" else T1, view=view_from_mapping(board.task, view),
-        fractions=FRACTIONS[board.split_by], folds=1, resamples=20, baseline={**_narrow(board.baseline), **brief},
-        entries=kept, stream=stream,
-    )  # fmt: skip
+        board,
+        dataset=dataset,
+        options=CT if dataset == "phantom" else T1,
+        view=view_from_mapping(board.task, view),
+        fractions=FRACTIONS[board.split_by],
+        folds=1,
+        resamples=20,
+        baseline={**_narrow(board.baseline), **brief},
+        entries=kept,
+        stream=stream,
+    )
 
 
 def train(suite: Suite, output: Path, workforce: Workforce | None = None, tests: tuple[str, ...] = ()) -> SuiteResult:

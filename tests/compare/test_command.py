@@ -142,9 +142,12 @@ def test_killed_it_goes_on_and_ends_with_the_same_scores(smoke, home, tmp_path):
     folder, _ = smoke
     output = tmp_path / "out"
     with subprocess.Popen(
-        [*COMMAND, "smoke", "--output", "out"], cwd=tmp_path, env=_environment(home),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    ) as running:  # fmt: skip
+        [*COMMAND, "smoke", "--output", "out"],
+        cwd=tmp_path,
+        env=_environment(home),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
         while not _results(output) and running.poll() is None:
             time.sleep(0.01)
         running.send_signal(signal.SIGKILL)
@@ -176,12 +179,15 @@ def test_two_commands_share_one_folder(smoke, home, tmp_path):
     folder, _ = smoke
     commands = [
         subprocess.Popen(
-            [*COMMAND, "smoke", "--jobs", "1", "--output", "out"], cwd=tmp_path, env=_environment(home),
+            [*COMMAND, "smoke", "--jobs", "1", "--output", "out"],
+            cwd=tmp_path,
+            env=_environment(home),
             encoding="utf-8",
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
         )
         for _ in range(2)
-    ]  # fmt: skip
+    ]
     said = [command.communicate()[1] for command in commands]
     assert [command.returncode for command in commands] == [0, 0], said
     assert len(_results(tmp_path / "out")) == 6
@@ -240,8 +246,9 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, said, tmp_path, monkey
     (tmp_path / "broken.yaml").write_text("boards: [", encoding="utf-8")
     (tmp_path / "model.yaml").write_text(
         "boards: [{task: classification, data: phantom, rank_by: auroc_any, baseline: {model: paper_cmm},"
-        " entries: [{name: a}]}]", encoding="utf-8",
-    )  # fmt: skip
+        " entries: [{name: a}]}]",
+        encoding="utf-8",
+    )
     with pytest.raises(SystemExit) as left:
         run_app(app, args=arguments)
     printed = capsys.readouterr()
@@ -256,8 +263,10 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, said, tmp_path, monkey
 
 def _ct_ich_copy(root: Path) -> Path:
     """Six patients of two black slices each; one slice is no picture."""
-    rows = ["PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,No_Hemorrhage,"
-            "Fracture_Yes_No"]  # fmt: skip
+    rows = [
+        "PatientNumber,SliceNumber,Intraventricular,Intraparenchymal,Subarachnoid,Epidural,Subdural,No_Hemorrhage,"
+        "Fracture_Yes_No"
+    ]
     for patient in range(50, 56):
         for window in ("brain", "bone"):
             folder = root / "Patients_CT" / f"{patient:03d}" / window

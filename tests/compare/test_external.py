@@ -28,8 +28,18 @@ SAME = "phantom:,patients=8,slices=4,matrix=64,seed=7"
 
 
 def board(mean: float, low: float, high: float, seeds: tuple[float, ...], metric: str = "dice_any") -> Board:
-    entry = Entry("a", 1, (1, 1), {metric: MetricScore(mean, (low, high), 0.0, 9, 0)}, None, (), 1, 1.0, 1.0,
-                  seed_scores={metric: seeds})  # fmt: skip
+    entry = Entry(
+        "a",
+        1,
+        (1, 1),
+        {metric: MetricScore(mean, (low, high), 0.0, 9, 0)},
+        None,
+        (),
+        1,
+        1.0,
+        1.0,
+        seed_scores={metric: seeds},
+    )
     return Board("segmentation", "t", "d", "f", False, {}, {}, metric, (metric, "nsd_2mm_any"), 10, (entry,))
 
 

@@ -87,9 +87,11 @@ def test_a_metric_is_of_the_pooled_answers_by_hand(classification_run) -> None:
 def test_seeds_stay_seeds(segmentation_run) -> None:
     """Two seeds of two folds: scores of a seed are the mean over all four cases of its two networks."""
     runs = [
-        segmentation_run([0.2, 0.4], seed=0), renamed(segmentation_run([0.6, 0.8], seed=0), "q"),
-        segmentation_run([0.4, 0.6], seed=1), renamed(segmentation_run([0.8, 1.0], seed=1), "q"),
-    ]  # fmt: skip
+        segmentation_run([0.2, 0.4], seed=0),
+        renamed(segmentation_run([0.6, 0.8], seed=0), "q"),
+        segmentation_run([0.4, 0.6], seed=1),
+        renamed(segmentation_run([0.8, 1.0], seed=1), "q"),
+    ]
     (entry,) = build_board(DICE, {"a": runs}, folds=2).entries
     assert entry.seed_scores["dice_any"] == pytest.approx((0.5, 0.7))
     assert entry.metrics["dice_any"].sd_seeds == pytest.approx(0.2 / math.sqrt(2))

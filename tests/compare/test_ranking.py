@@ -12,9 +12,15 @@ from hemobench.compare.ranking import BoardFacts, Existing, build_board
 from hemobench.errors import UserError
 
 SEGMENTATION = BoardFacts(
-    task="segmentation", title="t", data="phantom", data_fingerprint="d1", phantom=True, rank_by="dice_any",
-    shown=("dice_any", "hd95_mm_any"), resamples=400,
-)  # fmt: skip
+    task="segmentation",
+    title="t",
+    data="phantom",
+    data_fingerprint="d1",
+    phantom=True,
+    rank_by="dice_any",
+    shown=("dice_any", "hd95_mm_any"),
+    resamples=400,
+)
 CLASSIFICATION = replace(SEGMENTATION, task="classification", rank_by="auroc_any", shown=("auroc_any", "logloss_rsna"))
 
 
@@ -128,8 +134,9 @@ def test_what_nobody_trained_has_one_answer_beside_every_seed(segmentation_run):
     dice = [0.3, 0.5, 0.4, 0.4] * 3
     trained = [segmentation_run(np.add(dice, step), seed=seed) for seed, step in enumerate((0.0, 0.3))]
     exists = Existing({"kind": "predictions"}, lambda metric: metric == "dice_any")
-    board = build_board(SEGMENTATION, {"trained": trained, "exists": [segmentation_run(dice)]},
-                        existing={"exists": exists})  # fmt: skip
+    board = build_board(
+        SEGMENTATION, {"trained": trained, "exists": [segmentation_run(dice)]}, existing={"exists": exists}
+    )
     first, row = board.entries
     assert (first.name, row.name) == ("trained", "exists")
     assert set(row.metrics) == set(row.seed_scores) == {"dice_any"}  # what it does not answer it does not have
@@ -146,8 +153,11 @@ def test_what_nobody_trained_has_one_answer_beside_every_seed(segmentation_run):
     assert row.to_best.difference == pytest.approx(-0.15)
     assert row.to_best.low < 0 < row.to_best.high
     same = [replace(run, test=trained[0].test) for run in trained]
-    settled = build_board(SEGMENTATION, {"trained": same, "exists": [segmentation_run(np.subtract(dice, 0.15))]},
-                          existing={"exists": exists})  # fmt: skip
+    settled = build_board(
+        SEGMENTATION,
+        {"trained": same, "exists": [segmentation_run(np.subtract(dice, 0.15))]},
+        existing={"exists": exists},
+    )
     assert settled.entries[0].settled_from_next
     assert any(line.startswith("Two seeds") for line in board.cautions)
     assert not any("exists" in line for line in board.cautions)

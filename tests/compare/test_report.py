@@ -26,9 +26,7 @@ def page(segmentation_run, classification_run) -> str:
     truth, patients = [0, 1, 0, 1], ["p0", "p0", "p1", "p1"]
     classifiers = {"paper_cnn": [classification_run([0.1, 0.9, 0.3, 0.6], truth, patients, seed) for seed in seeds]}
     boards, evidence = [], []
-    for task, rank_by, runs in (
-        ("segmentation", "dice_any", segmenters), ("classification", "auroc_any", classifiers)
-    ):  # fmt: skip
+    for task, rank_by, runs in (("segmentation", "dice_any", segmenters), ("classification", "auroc_any", classifiers)):
         asked = ("hd95_mm_any",) if task == "segmentation" else ()
         facts = BoardFacts(task, f"board of {task}", "phantom", "d1", True, rank_by, (rank_by,), 50, questions=asked)
         boards.append(build_board(facts, runs))

@@ -70,8 +70,10 @@ def test_phantoms_teach_beside_patients_and_instead_of_them(tmp_path):
     assert own.data_fingerprint == board.data_fingerprint != phantoms.data_fingerprint
     assert own.test.patient_ids.tolist() == phantoms.test.patient_ids.tolist()
     # Of patients it learnt nothing: with other patients to learn from its weights are the same.
-    weights = {name: load_file(tmp_path / "runs" / f"1-segmentation-{name}-seed0" / "best.safetensors")
-               for name in ("phantoms-alone", "patients-masks")}  # fmt: skip
+    weights = {
+        name: load_file(tmp_path / "runs" / f"1-segmentation-{name}-seed0" / "best.safetensors")
+        for name in ("phantoms-alone", "patients-masks")
+    }
     others = replace(suite, boards=(replace(suite.boards[0], split_seed=3, entries=(taught[1],)),))
     train(others, tmp_path / "others")
     again = load_file(tmp_path / "others" / "runs" / "1-segmentation-phantoms-alone-seed0" / "best.safetensors")

@@ -31,10 +31,16 @@ def test_twice_as_long_as_the_head_with_the_head_in_the_middle() -> None:
     assert image[:10].max() == image[30:].max() == image[:, :10].max() == image[:, 30:].max() == 0
 
 
-@pytest.mark.parametrize("other", [
-    # By even numbers of pixels: the head's outline is found on every second one.
-    head((64, 64), 28, 14), head((200, 90), 60, 60), head((24, 24), 2, 2), head((64, 64), 20, 22, pixel_mm=0.6),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "other",
+    [
+        # By even numbers of pixels: the head's outline is found on every second one.
+        head((64, 64), 28, 14),
+        head((200, 90), 60, 60),
+        head((24, 24), 2, 2),
+        head((64, 64), 20, 22, pixel_mm=0.6),
+    ],
+)
 def test_moved_padded_cut_closer_or_on_other_millimetres_it_is_the_same(other: Volume) -> None:
     np.testing.assert_array_equal(slice_images(other, VIEW, "x"), slice_images(head((64, 64), 20, 22), VIEW, "x"))
 

@@ -133,15 +133,17 @@ def test_columns_by_other_names_and_by_options(tmp_path: Path) -> None:
     dataset = open_image_folder(tmp_path)
     assert dataset.warnings == ()
     assert [(case.patient_id, case.study_labels) for case in dataset.cases] == [
-        ("P1", (0, 0, 1, 0, 0)), ("P2", (0, 1, 0, 0, 1)),
-    ]  # fmt: skip
+        ("P1", (0, 0, 1, 0, 0)),
+        ("P2", (0, 1, 0, 0, 1)),
+    ]
     table.write_text("scan,who,blood below dura\na,P1,1\nb,P2,0\n")
     dataset = open_dataset(
         f"image-folder:{tmp_path},id_column=scan,patient_column=who,subdural_column=blood below dura"
     )
     assert [(case.patient_id, case.study_labels) for case in dataset.cases] == [
-        ("P1", (0, 0, 0, 0, 1)), ("P2", (0, 0, 0, 0, 0)),
-    ]  # fmt: skip
+        ("P1", (0, 0, 0, 0, 1)),
+        ("P2", (0, 0, 0, 0, 0)),
+    ]
     with pytest.raises(UserError, match=r"no column 'blod'.*correct subdural_column"):
         open_image_folder(tmp_path, id_column="scan", subdural_column="blod")
     with pytest.raises(UserError, match=r"no column of pictures' ids.*id_column"):
@@ -154,14 +156,21 @@ def test_class_folders(tmp_path: Path) -> None:
     for folder in ("Epidural", "SDH", "normal", "hemorrhage", "misc"):
         save(tmp_path / folder / "1.png")
     dataset = open_image_folder(tmp_path)
-    assert [case.study_id for case in dataset.cases] == ["Epidural/1.png", "SDH/1.png", "hemorrhage/1.png",
-                                                         "normal/1.png"]  # fmt: skip
+    assert [case.study_id for case in dataset.cases] == [
+        "Epidural/1.png",
+        "SDH/1.png",
+        "hemorrhage/1.png",
+        "normal/1.png",
+    ]
     assert dataset.leaky
     assert dataset.warnings[1:] == ("misc/: no class of this name; 1 pictures left out",)
     loaded = [case.load() for case in dataset.cases]
     assert [None if one.slice_labels is None else one.slice_labels.tolist() for one in loaded] == [
-        [[1, 0, 0, 0, 0]], [[0, 0, 0, 0, 1]], None, [[0, 0, 0, 0, 0]],
-    ]  # fmt: skip
+        [[1, 0, 0, 0, 0]],
+        [[0, 0, 0, 0, 1]],
+        None,
+        [[0, 0, 0, 0, 0]],
+    ]
     np.testing.assert_array_equal(loaded[2].any_labels, [1])
     # One picture's types are unknown, so types of patients cannot be counted.
     assert all(case.study_labels is None for case in dataset.cases)
@@ -192,8 +201,9 @@ def test_masks(tmp_path: Path) -> None:
     save_mask(tmp_path / "seg" / "stray.png")
     dataset = open_image_folder(tmp_path, masks="seg")
     assert dataset.warnings == (
-        "images/bare.png: bleeds and has no mask in seg/", "seg/stray.png: mask of no labelled picture; left out",
-    )  # fmt: skip
+        "images/bare.png: bleeds and has no mask in seg/",
+        "seg/stray.png: mask of no labelled picture; left out",
+    )
     loaded = {Path(case.study_id).stem: case.load() for case in dataset.cases}
     np.testing.assert_array_equal(loaded["one"].label_map, [drawn * 4])
     np.testing.assert_array_equal(loaded["two"].blood_mask, [drawn])

@@ -18,9 +18,18 @@ def examples(patients: int = 10, slices: int = 8) -> Examples:
     rows = patients * slices
     ids = np.repeat([f"p{number}" for number in range(patients)], slices)
     return Examples(
-        "classification", np.zeros((rows, 1, 8, 8), np.uint8), np.zeros((rows, 6), np.uint8), ids, ids,
-        np.tile(np.arange(slices), patients), np.ones((rows, 3)), "made", True, "f", ClassificationView(("brain",), 8),
-    )  # fmt: skip
+        "classification",
+        np.zeros((rows, 1, 8, 8), np.uint8),
+        np.zeros((rows, 6), np.uint8),
+        ids,
+        ids,
+        np.tile(np.arange(slices), patients),
+        np.ones((rows, 3)),
+        "made",
+        True,
+        "f",
+        ClassificationView(("brain",), 8),
+    )
 
 
 def test_pictures_are_divided_whoever_they_are_of() -> None:

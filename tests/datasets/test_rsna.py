@@ -139,8 +139,9 @@ def test_a_slice_that_is_turned_by_degrees_is_left_out(copy: Path) -> None:
     path = file_of(copy, 0, 2)
     dataset = pydicom.dcmread(path)
     angle = np.radians(4)
-    dataset.ImageOrientationPatient = [float(f"{x:.6f}") for x in (np.cos(angle), np.sin(angle), 0, -np.sin(angle),
-                                                                    np.cos(angle), 0)]  # fmt: skip
+    dataset.ImageOrientationPatient = [
+        float(f"{x:.6f}") for x in (np.cos(angle), np.sin(angle), 0, -np.sin(angle), np.cos(angle), 0)
+    ]
     dataset.save_as(path)
     loaded = patient(open_rsna(copy), 0).load()
     assert loaded.image.shape[0] == 5

@@ -228,10 +228,17 @@ def test_too_few_patients_are_refused() -> None:
 
 def test_groups_of_patients_stay_together() -> None:
     cases = [
-        Case(f"{number:03d}", f"{number:03d}", "made", "made", (int(number % 5 == 0), 0, 0, 0, 0), not_loaded,
-             group=f"anatomy {number % 10}")
+        Case(
+            f"{number:03d}",
+            f"{number:03d}",
+            "made",
+            "made",
+            (int(number % 5 == 0), 0, 0, 0, 0),
+            not_loaded,
+            group=f"anatomy {number % 10}",
+        )
         for number in range(60)
-    ]  # fmt: skip
+    ]
     split = split_by_patient(cases, fractions=(0.6, 0.2, 0.2), seed=3)
     assert [len(getattr(split, part)) for part in PARTS] == [36, 12, 12]
     for each in (split, *kfold_by_patient(cases, folds=5, seed=1)):

@@ -21,8 +21,7 @@ def test_few_lines_are_all_shown() -> None:
 
 def test_many_are_counted_and_the_command_is_named() -> None:
     lines = first_lines(dataset(4000, 2), "zeta:copy")
-    assert lines == ["warning 0", "warning 1", "warning 2",
-                     "and 3999 more; `hemobench data check zeta:copy` lists all"]  # fmt: skip
+    assert lines == ["warning 0", "warning 1", "warning 2", "and 3999 more; `hemobench data check zeta:copy` lists all"]
 
 
 def test_the_command_can_be_pasted_into_a_shell() -> None:

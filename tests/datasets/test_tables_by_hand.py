@@ -50,12 +50,25 @@ EXPECTED = [
 ]
 
 
-@pytest.mark.parametrize(("no", "yes"), [("nein", "ja"), ("N", "Y"), ("non", "oui"), ("No", "Sí"), ("FALSCH", "WAHR"),
-                                         ("FALSE", "TRUE"), ("", "x"), ("0,0", "1,0")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("no", "yes"),
+    [
+        ("nein", "ja"),
+        ("N", "Y"),
+        ("non", "oui"),
+        ("No", "Sí"),
+        ("FALSCH", "WAHR"),
+        ("FALSE", "TRUE"),
+        ("", "x"),
+        ("0,0", "1,0"),
+    ],
+)
 def test_words_for_yes_and_no(tmp_path: Path, no: str, yes: str) -> None:
     pictures(tmp_path)
-    rows = [f"00{number};{patient};{(no, yes)[bleeds]}" for number, (patient, bleeds) in
-            enumerate(zip(PATIENTS, BLEEDS, strict=True))]  # fmt: skip
+    rows = [
+        f"00{number};{patient};{(no, yes)[bleeds]}"
+        for number, (patient, bleeds) in enumerate(zip(PATIENTS, BLEEDS, strict=True))
+    ]
     assert told(open_image_folder(table(tmp_path, "image;patient;any", *rows))) == EXPECTED
 
 
@@ -76,8 +89,14 @@ def test_a_type_nobody_has_is_blank_in_a_table_of_crosses(tmp_path: Path) -> Non
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "cp1252"])
 def test_titles_and_blank_rows_are_skipped(tmp_path: Path, separator: str, encoding: str) -> None:
     pictures(tmp_path)
-    rows = ["Läsionen 2024,,", ",,", "image,patient,any",
-            *(f"{name[:3]},{patient},{bleeds}" for name, patient, bleeds in EXPECTED), ",,", ","]  # fmt: skip
+    rows = [
+        "Läsionen 2024,,",
+        ",,",
+        "image,patient,any",
+        *(f"{name[:3]},{patient},{bleeds}" for name, patient, bleeds in EXPECTED),
+        ",,",
+        ",",
+    ]
     table(tmp_path, *(row.replace(",", separator) for row in rows), encoding=encoding)
     dataset = open_image_folder(tmp_path)
     assert told(dataset) == EXPECTED
@@ -152,7 +171,9 @@ def test_any_alone_is_a_label_of_the_study(tmp_path: Path) -> None:
     assert [one.study_any for one in loaded] == [0, 1]
     truths = [slice_truth(one) for one in loaded]
     assert [(truth[0].max(axis=0).tolist(), truth[1:]) for truth in truths if truth is not None] == [
-        ([0] * 6, (False, False)), ([0] * 5 + [1], (False, False))]  # fmt: skip
+        ([0] * 6, (False, False)),
+        ([0] * 5 + [1], (False, False)),
+    ]
     view = ClassificationView(size=16)
     assert [render(one, view, "a")[1].max(axis=0).tolist() for one in loaded] == [[0] * 6, [0] * 5 + [1]]
 

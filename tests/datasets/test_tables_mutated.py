@@ -26,8 +26,20 @@ TARGETS = {
     "rsna header": "stage_2_train/*.dcm",
 }
 SPLICES = (
-    b"\x00", b"\n", b"\r\n", b'"', b",", b"\xff\xfe", b"\xc3", b"../", b"9" * 400, b"[" * 50, b"{}", b"nan", b"-1",
-)  # fmt: skip
+    b"\x00",
+    b"\n",
+    b"\r\n",
+    b'"',
+    b",",
+    b"\xff\xfe",
+    b"\xc3",
+    b"../",
+    b"9" * 400,
+    b"[" * 50,
+    b"{}",
+    b"nan",
+    b"-1",
+)
 
 
 def mutated(content: bytes, random: np.random.Generator) -> bytes:

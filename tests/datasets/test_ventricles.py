@@ -83,8 +83,10 @@ def test_defects_are_named(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("x")
     dataset = open_ventricles(tmp_path)
     assert [(case.patient_id, case.study_id) for case in dataset.cases] == [
-        ("OAS1_0001", "OAS1_0001_MR"), ("OAS1_0003", "OAS1_0003_MR1"), ("OAS1_0003", "OAS1_0003_MR2"),
-    ]  # fmt: skip
+        ("OAS1_0001", "OAS1_0001_MR"),
+        ("OAS1_0003", "OAS1_0003_MR1"),
+        ("OAS1_0003", "OAS1_0003_MR2"),
+    ]
     assert dataset.warnings == (
         "OAS1_0002_MR.npz: no OAS1_0002_MRseg; scan left out",
         "more/OAS1_0001_MR.npz: also there as OAS1_0001_MR.npz; left out",

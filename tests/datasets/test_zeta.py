@@ -149,8 +149,10 @@ def test_the_papers_draw_depends_on_its_seed_alone(copies: dict[str, Path]) -> N
 
 def test_both_greys_of_the_contrast_pictures(tmp_path: Path) -> None:
     root = write_copy(tmp_path)
-    levels = {gray: open_zeta(root, protocol="max-contrast", gray=gray).cases[0].load().image.voxels
-              for gray in ("invert-bone", "mean")}  # fmt: skip
+    levels = {
+        gray: open_zeta(root, protocol="max-contrast", gray=gray).cases[0].load().image.voxels
+        for gray in ("invert-bone", "mean")
+    }
     # A flat picture survives JPEG nearly whole: level 100 is (87, 90, 118) in the map.
     assert np.abs(levels["invert-bone"] * 255 - 100).max() <= 1
     assert np.abs(levels["mean"] * 255 - bone_map()[100].mean()).max() <= 1.5
@@ -194,17 +196,19 @@ def test_defects_on_disk_are_named(tmp_path: Path) -> None:
     (root / "patients.csv").write_text("Image,PatientID\nID_b.jpg,P1\n")
     dataset = open_zeta(root)
     assert [case.study_id for case in dataset.cases] == ["ID_b"]
-    assert sorted(dataset.warnings) == sorted((
-        "renders/thumbnails: no class of this name; folder left out",
-        "renders/normal/other_window: no window of this name; folder left out",
-        "renders/normal/brain_window/notes.txt: no JPEG or PNG; left out",
-        "renders/normal/brain_window/ID_a.jpg: also in epidural; left out here",
-        "renders/normal/*/ID_new.jpg: not in hemorrhage-labels.csv; picture left out",
-        "2 pictures lack a window",
-        "renders/normal/*/ID_b.jpg: no max_contrast_window; not needed here",
-        "renders/normal/*/ID_c.jpg: no brain_window; picture left out",
-        "ID_a: not in patients.csv; picture left out",
-    ))  # fmt: skip
+    assert sorted(dataset.warnings) == sorted(
+        (
+            "renders/thumbnails: no class of this name; folder left out",
+            "renders/normal/other_window: no window of this name; folder left out",
+            "renders/normal/brain_window/notes.txt: no JPEG or PNG; left out",
+            "renders/normal/brain_window/ID_a.jpg: also in epidural; left out here",
+            "renders/normal/*/ID_new.jpg: not in hemorrhage-labels.csv; picture left out",
+            "2 pictures lack a window",
+            "renders/normal/*/ID_b.jpg: no max_contrast_window; not needed here",
+            "renders/normal/*/ID_c.jpg: no brain_window; picture left out",
+            "ID_a: not in patients.csv; picture left out",
+        )
+    )
 
 
 def test_a_copy_without_a_whole_window_says_what_is_lost(tmp_path: Path) -> None:
@@ -230,8 +234,9 @@ def test_both_names_of_a_window_and_folders_of_multiple_types(tmp_path: Path) ->
     dataset = open_zeta(root)
     assert dataset.warnings == ()
     # brain_window is there, so the other name can only mean the bone's.
-    assert dataset.notes == tuple(f"renders/{name}/bone_window: read as brain_bone_window"
-                                  for name in ("epidural", "normal"))  # fmt: skip
+    assert dataset.notes == tuple(
+        f"renders/{name}/bone_window: read as brain_bone_window" for name in ("epidural", "normal")
+    )
 
 
 def test_outlines_without_type_are_blood_alone(tmp_path: Path) -> None:

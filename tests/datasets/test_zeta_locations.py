@@ -35,8 +35,13 @@ SHAPE = (4, 4)
 def detection(
     origin: str, state: str = "Labeled", majority: str = "", correct: str = "", reads: str = "[]"
 ) -> dict[str, str]:
-    return {"Origin": origin, "Labeling State": state, "Majority Label": majority, "Correct Label": correct,
-            "All Labels": reads}  # fmt: skip
+    return {
+        "Origin": origin,
+        "Labeling State": state,
+        "Majority Label": majority,
+        "Correct Label": correct,
+        "All Labels": reads,
+    }
 
 
 def write(path: Path, columns: str, rows: list[dict[str, str]]) -> Path:
@@ -119,24 +124,32 @@ def test_names_tell_types_and_pictures() -> None:
 
 
 def test_rows_of_one_picture_are_put_together(tmp_path: Path) -> None:
-    path = write(tmp_path / EPIDURAL, DETECTION, [
-        detection("ID_a.jpg", majority=json.dumps(LEFT)),
-        detection("ID_a.jpg", majority=json.dumps(TOP)),
-        detection("ID_gold.jpg", "Gold Standard", json.dumps(TOP), str([LEFT]), str([json.dumps(LOW)])),
-        detection("ID_gold.jpg", "Gold Standard", json.dumps(LOW), str([LEFT]), str([json.dumps(LOW)])),
-        detection("ID_empty.jpg", "Gold Standard", "[]", "[[], []]"),
-        detection("ID_ready.jpg", "Ready", json.dumps(LEFT)),
-        detection("ID_progress.jpg", "In Progress", json.dumps(LEFT)),
-        detection("ID_elsewhere.jpg", majority=json.dumps(LEFT)),
-    ])  # fmt: skip
+    path = write(
+        tmp_path / EPIDURAL,
+        DETECTION,
+        [
+            detection("ID_a.jpg", majority=json.dumps(LEFT)),
+            detection("ID_a.jpg", majority=json.dumps(TOP)),
+            detection("ID_gold.jpg", "Gold Standard", json.dumps(TOP), str([LEFT]), str([json.dumps(LOW)])),
+            detection("ID_gold.jpg", "Gold Standard", json.dumps(LOW), str([LEFT]), str([json.dumps(LOW)])),
+            detection("ID_empty.jpg", "Gold Standard", "[]", "[[], []]"),
+            detection("ID_ready.jpg", "Ready", json.dumps(LEFT)),
+            detection("ID_progress.jpg", "In Progress", json.dumps(LEFT)),
+            detection("ID_elsewhere.jpg", majority=json.dumps(LEFT)),
+        ],
+    )
     wanted = {"ID_a", "ID_gold", "ID_empty", "ID_ready", "ID_progress"}
     masks = {}
     for source in ("best", "majority", "correct", "all"):
         found = read_locations([path], wanted, source)
         assert found.warnings == []
         masks[source] = {name: outlines[0].mask(SHAPE) for name, outlines in found.outlines.items()}
-    assert [set(masks[source]) for source in masks] == [{"ID_a", "ID_gold"}, {"ID_a", "ID_gold"}, {"ID_gold"},
-                                                        {"ID_a", "ID_gold"}]  # fmt: skip
+    assert [set(masks[source]) for source in masks] == [
+        {"ID_a", "ID_gold"},
+        {"ID_a", "ID_gold"},
+        {"ID_gold"},
+        {"ID_a", "ID_gold"},
+    ]
     np.testing.assert_array_equal(masks["best"]["ID_a"], left() | top())
     np.testing.assert_array_equal(masks["best"]["ID_gold"], left())
     np.testing.assert_array_equal(masks["majority"]["ID_gold"], np.ones(SHAPE, dtype=bool))
@@ -148,8 +161,10 @@ def test_rows_of_one_picture_are_put_together(tmp_path: Path) -> None:
 
 
 def test_the_intraventricular_schema(tmp_path: Path) -> None:
-    rows = [{"Origin": "ID_v.jpg", "Labeling State": "Labeled", "ROI": json.dumps(LEFT)},
-            {"Origin": "ID_v.jpg", "Labeling State": "Labeled", "ROI": "[]"}]  # fmt: skip
+    rows = [
+        {"Origin": "ID_v.jpg", "Labeling State": "Labeled", "ROI": json.dumps(LEFT)},
+        {"Origin": "ID_v.jpg", "Labeling State": "Labeled", "ROI": "[]"},
+    ]
     path = write(tmp_path / "Results_Intraventricular Hemorrhage Tracing.csv", ROI, rows)
     (outline,) = read_locations([path], {"ID_v"}).outlines["ID_v"]
     assert outline.subtype == 3
@@ -162,16 +177,23 @@ def test_identical_files_are_read_once_and_others_add_up(tmp_path: Path) -> None
     paths.append(write(tmp_path / EPIDURAL, DETECTION, [detection("ID_a.jpg", majority=json.dumps(TOP))]))
     found = read_locations(paths, {"ID_a"})
     assert sorted(outline.subtype for outline in found.outlines["ID_a"]) == [1, 5]
-    assert found.notes == ["Results_Subdural Hemorrhage 2.csv: the same bytes as Results_Subdural Hemorrhage 1.csv; "
-                           "read once"]  # fmt: skip
+    assert found.notes == [
+        "Results_Subdural Hemorrhage 2.csv: the same bytes as Results_Subdural Hemorrhage 1.csv; read once"
+    ]
 
 
 def test_broken_rows_and_files_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
     good = detection("ID_a.jpg", majority=json.dumps(LEFT))
-    path = write(tmp_path / EPIDURAL, DETECTION, [
-        good, detection("ID_b.jpg", majority="[{"), detection("ID_c.jpg", "Gold Standard", correct="eval(1)"),
-        detection("ID_d.jpg", "Maybe", json.dumps(LEFT)),
-    ])  # fmt: skip
+    path = write(
+        tmp_path / EPIDURAL,
+        DETECTION,
+        [
+            good,
+            detection("ID_b.jpg", majority="[{"),
+            detection("ID_c.jpg", "Gold Standard", correct="eval(1)"),
+            detection("ID_d.jpg", "Maybe", json.dumps(LEFT)),
+        ],
+    )
     foreign = tmp_path / "Results_Subdural.csv"
     foreign.write_text("a,b\n1,2\n")
     binary = tmp_path / "Results_Subarachnoid.csv"
@@ -179,9 +201,13 @@ def test_broken_rows_and_files_are_named_and_the_rest_is_read(tmp_path: Path) ->
     found = read_locations([path, foreign, binary], {"ID_a", "ID_b", "ID_c", "ID_d"})
     assert set(found.outlines) == {"ID_a"}
     text = "\n".join(found.warnings)
-    for part in ("148.csv line 3: outlines of ID_b", "148.csv line 4: outlines of ID_c",
-                 "148.csv line 5: Labeling State 'Maybe'", "Results_Subdural.csv has no column Origin",
-                 "Results_Subarachnoid.csv line 1 holds a NUL"):  # fmt: skip
+    for part in (
+        "148.csv line 3: outlines of ID_b",
+        "148.csv line 4: outlines of ID_c",
+        "148.csv line 5: Labeling State 'Maybe'",
+        "Results_Subdural.csv has no column Origin",
+        "Results_Subarachnoid.csv line 1 holds a NUL",
+    ):
         assert part in text
     assert len(found.warnings) == 5
 

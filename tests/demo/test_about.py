@@ -71,11 +71,14 @@ def test_limits_say_of_each_network_what_it_learned_from() -> None:
     ("phantom", "others", "says"),
     [
         (True, [], "learned from phantoms alone, and was measured on 36 phantoms, never on patients."),
-        (True, [(False, "ct-ich", 63), (True, "phantom", 100)],
-         "learned from phantoms alone, and was measured on 136 phantoms and 63 patients of ct-ich."),
+        (
+            True,
+            [(False, "ct-ich", 63), (True, "phantom", 100)],
+            "learned from phantoms alone, and was measured on 136 phantoms and 63 patients of ct-ich.",
+        ),
         (False, [], "learned from patients of rsna, and was measured on 36 patients of rsna."),
     ],
-)  # fmt: skip
+)
 def test_a_networks_origin_is_read_from_its_files(
     tmp_path: Path, phantom: bool, others: list[tuple[bool, str, int]], says: str
 ) -> None:

@@ -135,7 +135,7 @@ def test_a_gpu_is_borrowed_only_where_the_package_for_it_is(tmp_path: Path) -> N
     (tmp_path / "there" / "spaces.py").write_text(stub)
     root = Path(__file__).parents[2]
     for path, said in ((f"{root}:{tmp_path / 'there'}", "borrowed for analyse"), (str(root), "")):
-        run = subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": path}, capture_output=True,
-            encoding="utf-8",
-                             check=True)  # fmt: skip
+        run = subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONPATH": path}, capture_output=True, encoding="utf-8", check=True
+        )
         assert run.stdout.strip() == said

@@ -46,9 +46,12 @@ def test_three_endpoints_are_public_and_typed(client: Any) -> None:
     assert set(named) == {"/analyse", "/list_checkpoints", "/leaderboard"}
     parameters = {one["parameter_name"]: one["python_type"]["type"] for one in named["/analyse"]["parameters"]}
     assert parameters == {
-        "scan": "filepath", "checkpoint": "str", "modality": "Literal['auto', 'CT', 'MR', 'grey']", "series": "str",
+        "scan": "filepath",
+        "checkpoint": "str",
+        "modality": "Literal['auto', 'CT', 'MR', 'grey']",
+        "series": "str",
         "dicom_seg": "bool",
-    }  # fmt: skip
+    }
     returns = [one["python_type"]["type"] for one in named["/analyse"]["returns"]]
     assert returns == ["dict(str, Any)", "None | filepath", "filepath", "None | filepath"]
 

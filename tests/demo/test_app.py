@@ -25,8 +25,14 @@ def test_the_app_serves_and_leaves_nothing_behind(tmp_path: Path) -> None:
         port = free.getsockname()[1]
     (tmp_path / "another's").write_text("not ours to delete")
     environment = {**os.environ, "GRADIO_SERVER_PORT": str(port), "GRADIO_TEMP_DIR": str(tmp_path)}
-    server = subprocess.Popen([sys.executable, "app.py"], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, encoding="utf-8")  # fmt: skip
+    server = subprocess.Popen(
+        [sys.executable, "app.py"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
     try:
         url = f"http://127.0.0.1:{port}/"
         config = _config(url, server)

@@ -29,19 +29,38 @@ HOSTILE = '<img src=x onerror=alert(1)> %{x} <a href="https://example.org">'
 def entry(name: str, rank: int | None, mean: float, tied: tuple[str, ...] = ()) -> Entry:
     score = MetricScore(mean, (mean - 0.1, mean + 0.1), 0.02, 120, 3)
     return Entry(
-        name, rank, None if rank is None else (1, 2), {"auroc_any": score}, 0.75 if rank == 1 else None, tied,
-        1_946_330 if rank else None, 75.0 if rank else None, 4.26 if rank else None, {"model": "paper_cnn"}, (0, 1),
+        name,
+        rank,
+        None if rank is None else (1, 2),
+        {"auroc_any": score},
+        0.75 if rank == 1 else None,
+        tied,
+        1_946_330 if rank else None,
+        75.0 if rank else None,
+        4.26 if rank else None,
+        {"model": "paper_cnn"},
+        (0, 1),
         {"auroc_any": (mean - 0.01, mean + 0.01)},
-    )  # fmt: skip
+    )
 
 
 def leaderboard(name: str = "cnn", leaky: bool = False) -> Leaderboard:
     entries = (entry(name, 1, 0.8, ("other",)), entry("other", 2, 0.75, (name,)), entry("position", None, 0.6))
     split = {"train_patients": 60, "validation_patients": 15, "test_patients": 25}
     board = Board(
-        "classification", "Which types?", "phantom", "abc", True, {}, split, "auroc_any", ("auroc_any", "ap_any"), 2000,
-        entries, leaky,
-    )  # fmt: skip
+        "classification",
+        "Which types?",
+        "phantom",
+        "abc",
+        True,
+        {},
+        split,
+        "auroc_any",
+        ("auroc_any", "ap_any"),
+        2000,
+        entries,
+        leaky,
+    )
     return Leaderboard("quick", "Quick", "Two nets.", "2026-11-22T10:00:00+00:00", "f" * 40, (0, 1), (board,))
 
 
@@ -94,7 +113,7 @@ def test_an_undefined_score_is_nan_again() -> None:
         (changed(board__phantom="no"), "phantom holds 'no'; expected true or false"),
         (changed(board__entries=[{}] * 201), "a list of at most 200"),
     ],
-)  # fmt: skip
+)
 def test_anything_else_is_refused_in_one_line(text: str, says: str) -> None:
     with pytest.raises(UserError, match=says) as refused:
         parse_leaderboard(text)

@@ -38,9 +38,7 @@ def test_several_files_come_as_a_numbered_folder_even_with_the_same_name(tmp_pat
         uploads.append(folder / f"{NAME}.dcm")
         uploads[-1].write_text(str(number))
     with laid_out(uploads, tmp_path / "work") as place:
-        assert {path.name: path.read_text() for path in place.iterdir()} == {
-            "00001": "0", "00002": "1", "00003": "2"
-        }  # fmt: skip
+        assert {path.name: path.read_text() for path in place.iterdir()} == {"00001": "0", "00002": "1", "00003": "2"}
     assert not place.exists()
 
 
@@ -101,9 +99,15 @@ def test_delete_now_reaches_only_folders_of_one_upload_or_result(tmp_path: Path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("x")
     delete_now(
-        [root / "keep" / "other", root / "top", tmp_path / hashed / "outside", root / hashed / ".." / "keep" / "other",
-         root / hashed / ".." / ".." / hashed / "outside"], root,
-    )  # fmt: skip
+        [
+            root / "keep" / "other",
+            root / "top",
+            tmp_path / hashed / "outside",
+            root / hashed / ".." / "keep" / "other",
+            root / hashed / ".." / ".." / hashed / "outside",
+        ],
+        root,
+    )
     assert (root / hashed / "scan.nii").exists()
     assert (root / "keep" / "other").exists()
     assert (tmp_path / hashed / "outside").exists()
@@ -133,8 +137,11 @@ def test_the_private_folder_is_ours_alone_and_ends_with_the_process(
     (dead / NAME).write_text("scan of a demo that was killed")
     code = "from demo.privacy import private_folder; p = private_folder(); (p / 'x').write_text('y'); print(p)"
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
-    made = Path(subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8",
-                               check=True).stdout.strip())  # fmt: skip
+    made = Path(
+        subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, encoding="utf-8", check=True
+        ).stdout.strip()
+    )
     assert made.parent == tmp_path
     assert list(tmp_path.iterdir()) == []
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))

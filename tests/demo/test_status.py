@@ -20,8 +20,12 @@ def a_report(chance: float, worth: Worth | None = None) -> StudyReport:
         source=Source("nifti", 1, "CT", (30, 512, 512), (5.0, 0.5, 0.5), ()),
         model=(ModelUsed("slice-classifier", "net", None, "ab" * 32, "torch"),),
         study=StudyFinding(chances, {name: Call(chances[name] >= 0.5, 0.5) for name in CLASSES}, worth=worth),
-        slices=(), lesions=(), volume_ml=None, ventricles=None, timing_s={"total": 1.0},
-    )  # fmt: skip
+        slices=(),
+        lesions=(),
+        volume_ml=None,
+        ventricles=None,
+        timing_s={"total": 1.0},
+    )
 
 
 @pytest.mark.parametrize(("chance", "grade"), [(0.99, "likely"), (0.56, "borderline"), (0.02, "unlikely")])
@@ -43,7 +47,10 @@ def test_what_such_an_answer_is_worth_stands_beneath_and_remarks_below() -> None
 def test_where_blood_was_not_looked_for_there_is_no_grade() -> None:
     made = a_report(0.99)
     report = replace(
-        made, source=replace(made.source, modality="MR"), study=StudyFinding({}, {}), ventricles=Ventricles(136.0, 9),
-    )  # fmt: skip
+        made,
+        source=replace(made.source, modality="MR"),
+        study=StudyFinding({}, {}),
+        ventricles=Ventricles(136.0, 9),
+    )
     panel = answered(report)
     assert panel.startswith('<div class="status done" role="status"><p class="answer">Ventricles 136.0 mL; ')

@@ -142,6 +142,7 @@ def test_measures_travel_as_words_and_blood_is_gone_to_first(tmp_path: Path) -> 
     assert value["first_slice"] == 4
     assert value["ventricles"]["alone"] is False
     assert [(row["name"], row["value"], row["validated_on"]) for row in value["ventricles"]["rows"]] == [
-        ("volume", "1.2 mL", "phantoms"), ("blood in them", "25%", "phantoms"),
-    ]  # fmt: skip
+        ("volume", "1.2 mL", "phantoms"),
+        ("blood in them", "25%", "phantoms"),
+    ]
     assert value_of(with_ventricles(np.zeros(SHAPE)), tmp_path)["first_slice"] == 1, "else where most ventricle is"

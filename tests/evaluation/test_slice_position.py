@@ -21,10 +21,18 @@ def examples() -> Examples:
     targets = np.zeros((PATIENTS * SLICES, 6), dtype=np.uint8)
     targets[:, [4, 5]] = (indices >= SLICES // 2)[:, None]
     return Examples(
-        task="classification", images=np.zeros((len(patients), 1, 8, 8), dtype=np.uint8), targets=targets,
-        patient_ids=patients, study_ids=patients, slice_indices=indices, spacing_mm=np.ones((len(patients), 3)),
-        dataset="made", phantom=True, fingerprint="f", view=ClassificationView(("brain",), 8),
-    )  # fmt: skip
+        task="classification",
+        images=np.zeros((len(patients), 1, 8, 8), dtype=np.uint8),
+        targets=targets,
+        patient_ids=patients,
+        study_ids=patients,
+        slice_indices=indices,
+        spacing_mm=np.ones((len(patients), 3)),
+        dataset="made",
+        phantom=True,
+        fingerprint="f",
+        view=ClassificationView(("brain",), 8),
+    )
 
 
 def test_height_alone_finds_what_depends_on_height(examples):

@@ -40,10 +40,18 @@ def shareable(folder: Path, role: str = "slice-classifier", *, body: str = BODY,
     tiny = TINY if role == "slice-classifier" and "model" not in changes else {}
     config = small_config(role, **{"training": TRAINING, **tiny, **changes})
     torch.manual_seed(0)
-    model = small_model(config) if not tiny else create_model(
-        config.model, task=config.task, in_channels=config.in_channels, num_outputs=6,
-        image_size=config.view.image_size, **config.model_options,
-    )  # fmt: skip
+    model = (
+        small_model(config)
+        if not tiny
+        else create_model(
+            config.model,
+            task=config.task,
+            in_channels=config.in_channels,
+            num_outputs=6,
+            image_size=config.view.image_size,
+            **config.model_options,
+        )
+    )
     write_checkpoint(
         folder,
         model,

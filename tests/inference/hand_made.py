@@ -139,9 +139,13 @@ def slice_checkpoint(
     view = ClassificationView(("brain",), size)
     options: dict[str, Any] = {"depth": 1, "width": 1, "hidden": 1, "dropout": 0.0}
     network = create_model(
-        "paper_cnn", task="classification", in_channels=1, num_outputs=len(CLASSES), image_size=view.image_size,
+        "paper_cnn",
+        task="classification",
+        in_channels=1,
+        num_outputs=len(CLASSES),
+        image_size=view.image_size,
         **options,
-    )  # fmt: skip
+    )
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.zero_()
@@ -171,10 +175,17 @@ def _write(directory: Path, network: nn.Module, *, role: str, view: Any, **confi
     task, outputs = ROLES[role]
     complete = CheckpointConfig(
         **{
-            "name": f"hand-made-{role}", "role": role, "task": task, "in_channels": view.channels, "outputs": outputs,
-            "view": view, "threshold_rule": "set by hand", "training": {"data": "none", "phantom": False}, **config,
+            "name": f"hand-made-{role}",
+            "role": role,
+            "task": task,
+            "in_channels": view.channels,
+            "outputs": outputs,
+            "view": view,
+            "threshold_rule": "set by hand",
+            "training": {"data": "none", "phantom": False},
+            **config,
         }
-    )  # fmt: skip
+    )
     # Not halved: the weights are what the tests compute with.
     write_checkpoint(directory, network, complete, {}, CARD, commit="0" * 40, command="by hand", half=False)
     return directory

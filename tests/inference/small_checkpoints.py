@@ -19,22 +19,31 @@ from hemobench.views.view import ClassificationView, SegmentationView, View
 FAMILIES: dict[str, tuple[str, dict[str, Any], View]] = {
     "slice-classifier": ("timm:resnet10t", {}, ClassificationView(size=64)),
     "haemorrhage": (
-        "unet2.5d", {"base": 4, "depth": 2, "norm": "batch"}, SegmentationView(shape=(8, 44, 48)),
+        "unet2.5d",
+        {"base": 4, "depth": 2, "norm": "batch"},
+        SegmentationView(shape=(8, 44, 48)),
     ),
     "ventricles": (
-        "unet3d", {"base": 4, "depth": 2, "norm": "instance"},
+        "unet3d",
+        {"base": 4, "depth": 2, "norm": "instance"},
         SegmentationView("ventricles", (1.0, 1.0, 1.0), (20, 44, 48), None),
     ),
-}  # fmt: skip
+}
 
 
 def small_config(role: str, **changes: Any) -> CheckpointConfig:
     model, options, view = FAMILIES[role]
     task, outputs = ROLES[role]
     values: dict[str, Any] = {
-        "name": f"small-{role}", "role": role, "task": task, "model": model, "model_options": options,
-        "in_channels": view.channels, "outputs": outputs, "view": view,
-    }  # fmt: skip
+        "name": f"small-{role}",
+        "role": role,
+        "task": task,
+        "model": model,
+        "model_options": options,
+        "in_channels": view.channels,
+        "outputs": outputs,
+        "view": view,
+    }
     return CheckpointConfig(**{**values, **changes})
 
 
@@ -42,9 +51,13 @@ def small_model(config: CheckpointConfig) -> nn.Module:
     """The config's network, drawn from one seed; batch norms hold statistics that differ from their start's."""
     torch.manual_seed(0)
     model = create_model(
-        config.model, task=config.task, in_channels=config.in_channels, num_outputs=len(config.outputs),
-        image_size=config.view.image_size, **config.model_options,
-    )  # fmt: skip
+        config.model,
+        task=config.task,
+        in_channels=config.in_channels,
+        num_outputs=len(config.outputs),
+        image_size=config.view.image_size,
+        **config.model_options,
+    )
     for layer in model.modules():
         if isinstance(layer, nn.BatchNorm2d):
             nn.init.uniform_(layer.running_mean, -0.1, 0.1)

@@ -112,8 +112,17 @@ def with_card(folder: Path) -> Path:
     """A checkpoint with people, a picture and a table, as they are published."""
     config = small_config("ventricles")
     attached = {"training.png": b"\x89PNG\r\n\x1a\n\0curve", "history.csv": b"epoch,loss\r\n1,0.5\r\n"}
-    write_checkpoint(folder, small_model(config), config, {"dice": 0.5}, "# Card\n\nText.\n", commit="", command="",
-                     people=People(), attached=attached)  # fmt: skip
+    write_checkpoint(
+        folder,
+        small_model(config),
+        config,
+        {"dice": 0.5},
+        "# Card\n\nText.\n",
+        commit="",
+        command="",
+        people=People(),
+        attached=attached,
+    )
     return folder
 
 

@@ -14,9 +14,12 @@ from hemobench.models.unet import UNet2D
 def full_config() -> CheckpointConfig:
     training = {"seed": 3, "phantom": True}
     return small_config(
-        "slice-classifier", calibration={"slice": {"any": (1.25, -0.5)}, "study": {"subdural": (0.5, 0.0)}},
-        thresholds={"slice": {"any": 0.3}}, threshold_rule="highest Youden index", training=training,
-    )  # fmt: skip
+        "slice-classifier",
+        calibration={"slice": {"any": (1.25, -0.5)}, "study": {"subdural": (0.5, 0.0)}},
+        thresholds={"slice": {"any": 0.3}},
+        threshold_rule="highest Youden index",
+        training=training,
+    )
 
 
 @pytest.mark.parametrize("role", FAMILIES)

@@ -134,9 +134,11 @@ def test_blood_is_drawn_in_the_colour_of_its_type(name: str) -> None:
 
 def test_the_right_of_the_patient_is_on_the_left() -> None:
     """A box at low columns, the patient's right in S-P-L, is left of the middle of its picture."""
-    pictures = SlicePictures(a_head(), np.asarray(a_report(boxes={(9, 60, 40): ("subdural", 10)}).label_map.voxels), {
-        LABEL_IDS["subdural"]: TYPE_COLOURS["subdural"]
-    })  # fmt: skip
+    pictures = SlicePictures(
+        a_head(),
+        np.asarray(a_report(boxes={(9, 60, 40): ("subdural", 10)}).label_map.voxels),
+        {LABEL_IDS["subdural"]: TYPE_COLOURS["subdural"]},
+    )
     picture = pictures.axial(9, 300, 300)
     coloured = np.argwhere(np.ptp(picture.astype(int), axis=-1) > 30)
     assert len(coloured) > 100
@@ -217,8 +219,11 @@ def test_types_are_tagged_by_the_rule_of_the_sentence(
     calls = {**report.study.calls, "subdural": Call(True, 0.05)}
     written: list[str] = []
     plain = Canvas.text
-    monkeypatch.setattr(Canvas, "text", lambda self, x, y, text, *rest, **named: (
-        written.append(text), plain(self, x, y, text, *rest, **named))[1])  # fmt: skip
+    monkeypatch.setattr(
+        Canvas,
+        "text",
+        lambda self, x, y, text, *rest, **named: (written.append(text), plain(self, x, y, text, *rest, **named))[1],
+    )
     draw_overview(replace(report, study=replace(report.study, calls=calls)))
     assert sorted(one for one in written if one in ("called", "outlined")) == tags
 
@@ -333,9 +338,17 @@ def ct_with_ventricles() -> StudyReport:
     ventricles = np.zeros(report.scan.volume.shape, dtype=np.uint8)
     ventricles[8:12, 50:70, 55:75] = 1
     found = Ventricles(
-        23.4, int(ventricles.sum()), 12.0, 11.4, 1.2, 0.051, 0.31, 9, -6.2,
+        23.4,
+        int(ventricles.sum()),
+        12.0,
+        11.4,
+        1.2,
+        0.051,
+        0.31,
+        9,
+        -6.2,
         dict.fromkeys(("volume_ml", "sides_ml", "blood_share", "evans_index", "midline_shift_mm"), "phantoms"),
-    )  # fmt: skip
+    )
     return replace(report, ventricles=found, ventricle_map=report.scan.volume.with_voxels(ventricles, LABEL_MAP))
 
 

@@ -43,14 +43,30 @@ def a_report(**changes: Any) -> StudyReport:
 def test_json_has_the_names_of_the_design() -> None:
     content = json.loads(a_report().to_json())
     assert list(content) == [
-        "schema", "source", "model", "study", "slices", "lesions", "volume_ml", "ventricles", "timing_s", "notice",
-    ]  # fmt: skip
+        "schema",
+        "source",
+        "model",
+        "study",
+        "slices",
+        "lesions",
+        "volume_ml",
+        "ventricles",
+        "timing_s",
+        "notice",
+    ]
     assert content["schema"] == 1
     assert content["source"] == {
-        "kind": "dicom", "files": 2, "modality": "CT", "shape": [2, 8, 6], "spacing_mm": [5.0, 0.5, 0.5],
-        "warnings": ["the gantry was tilted"], "doubts": 0, "complete": True, "pixel_mm": [0.5, 0.5],
+        "kind": "dicom",
+        "files": 2,
+        "modality": "CT",
+        "shape": [2, 8, 6],
+        "spacing_mm": [5.0, 0.5, 0.5],
+        "warnings": ["the gantry was tilted"],
+        "doubts": 0,
+        "complete": True,
+        "pixel_mm": [0.5, 0.5],
         "unlike": "",
-    }  # fmt: skip
+    }
     assert content["study"] == {
         "probabilities": {"any": 0.75, "subdural": 0.5},
         "calls": {"any": {"positive": True, "threshold": 0.6}},
@@ -58,8 +74,11 @@ def test_json_has_the_names_of_the_design() -> None:
         "worth": None,
     }
     assert content["slices"][1] == {
-        "index": 1, "z_mm": 2.5, "probabilities": {"any": 0.75, "subdural": 0.5}, "number": 2,
-    }  # fmt: skip
+        "index": 1,
+        "z_mm": 2.5,
+        "probabilities": {"any": 0.75, "subdural": 0.5},
+        "number": 2,
+    }
     assert content["lesions"][0]["centroid_mm"] == [1.0, 2.0, 3.0]
     assert content["notice"] == NOTICE
 

@@ -44,10 +44,14 @@ assert not [name for name in sys.modules if name.startswith("hemobench")]
 
 def by_timm_alone(name: str, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", ALONE, name, str(folder)], capture_output=True,
-        encoding="utf-8", timeout=300, check=False,
-        env={**os.environ, **environment}, cwd=folder,
-    )  # fmt: skip
+        [sys.executable, "-c", ALONE, name, str(folder)],
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
+        check=False,
+        env={**os.environ, **environment},
+        cwd=folder,
+    )
 
 
 @pytest.mark.parametrize("channels", [("brain", "subdural", "bone"), ("brain",)])

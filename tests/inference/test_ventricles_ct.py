@@ -93,8 +93,10 @@ def test_ventricles_alone_call_nothing(head: Volume, shelf: Path) -> None:
 def test_surfaces_of_both(head: Volume, shelf: Path) -> None:
     report = study(head, shelf / "blood", shelf / "ventricles-ct")
     assert [(one.structure, one.lesion) for one in surfaces(report)] == [
-        ("head", None), ("ventricles", None), ("intraventricular", 1),
-    ]  # fmt: skip
+        ("head", None),
+        ("ventricles", None),
+        ("intraventricular", 1),
+    ]
 
 
 def test_a_picture_has_an_outline_and_nothing_measured_from_bone(head: Volume, shelf: Path) -> None:

@@ -46,8 +46,9 @@ def a_report(
         slices=tuple(SliceFinding(index, None, chances) for index in range(slices)),
         lesions=found,
         volume_ml={"total": sum(ml or 0.0 for *_, ml in lesions)} if known else None,
-        ventricles=None, timing_s={"total": 1.0},
-    )  # fmt: skip
+        ventricles=None,
+        timing_s={"total": 1.0},
+    )
 
 
 def test_a_bleed() -> None:

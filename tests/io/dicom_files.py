@@ -81,17 +81,33 @@ def slice_dataset(stored: NDArray[Any], plan: SeriesPlan, place: int, **fields: 
         setattr(dataset, keyword, value)
     row, column = orientation_of(plan)
     values = {
-        "StudyTime": "101112", "StudyID": "1", "StudyInstanceUID": plan.study_uid, "SeriesInstanceUID": plan.series_uid,
-        "SeriesNumber": plan.series_number, "InstanceNumber": place + 1, "Modality": "CT",
-        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"], "FrameOfReferenceUID": plan.frame_of_reference,
-        "PositionReferenceIndicator": "", "SliceThickness": plan.step_mm, "PixelSpacing": list(SPACING),
+        "StudyTime": "101112",
+        "StudyID": "1",
+        "StudyInstanceUID": plan.study_uid,
+        "SeriesInstanceUID": plan.series_uid,
+        "SeriesNumber": plan.series_number,
+        "InstanceNumber": place + 1,
+        "Modality": "CT",
+        "ImageType": ["ORIGINAL", "PRIMARY", "AXIAL"],
+        "FrameOfReferenceUID": plan.frame_of_reference,
+        "PositionReferenceIndicator": "",
+        "SliceThickness": plan.step_mm,
+        "PixelSpacing": list(SPACING),
         "ImagePositionPatient": [round(float(number), 6) for number in position_of(plan, place)],
         "ImageOrientationPatient": [round(float(number), 9) for number in (*row, *column)],
-        "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "Rows": stored.shape[-2],
-        "Columns": stored.shape[-1], "BitsAllocated": 16, "BitsStored": 16, "HighBit": 15,
-        "PixelRepresentation": int(stored.dtype.kind == "i"), "RescaleSlope": 1, "RescaleIntercept": -1024,
-        **plan.fields, **fields,
-    }  # fmt: skip
+        "SamplesPerPixel": 1,
+        "PhotometricInterpretation": "MONOCHROME2",
+        "Rows": stored.shape[-2],
+        "Columns": stored.shape[-1],
+        "BitsAllocated": 16,
+        "BitsStored": 16,
+        "HighBit": 15,
+        "PixelRepresentation": int(stored.dtype.kind == "i"),
+        "RescaleSlope": 1,
+        "RescaleIntercept": -1024,
+        **plan.fields,
+        **fields,
+    }
     for keyword, value in values.items():
         if value is not None:
             setattr(dataset, keyword, value)
@@ -137,8 +153,14 @@ def enhanced_dataset(hu: NDArray[np.int16], plan: SeriesPlan) -> Dataset:
     order = np.random.default_rng(3).permutation(len(hu))
     intercepts = -1000 - 10 * np.arange(len(hu))
     stored = np.stack([hu[place].astype(np.int32) - intercepts[place] for place in order]).astype(np.uint16)
-    in_groups = ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "RescaleSlope", "RescaleIntercept",
-                 "SliceThickness")  # fmt: skip
+    in_groups = (
+        "ImagePositionPatient",
+        "ImageOrientationPatient",
+        "PixelSpacing",
+        "RescaleSlope",
+        "RescaleIntercept",
+        "SliceThickness",
+    )
     dataset = slice_dataset(stored, plan, 0, **dict.fromkeys(in_groups))
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = EnhancedCTImageStorage
     dataset.NumberOfFrames = len(hu)

@@ -77,8 +77,10 @@ def _damaged(sources: list[Path], folder: Path, rng: Rng) -> tuple[str, Path]:
         content = bytearray(gzip.compress(bytes(content)))
     name = source.name
     if rng.random() < 0.15:
-        name = "renamed" + ("", ".dcm", ".nii", ".nii.gz", ".png", ".jpg", ".npz", ".npy", ".zip", ".mgz")[
-            int(rng.integers(10))]  # fmt: skip
+        name = (
+            "renamed"
+            + ("", ".dcm", ".nii", ".nii.gz", ".png", ".jpg", ".npz", ".npy", ".zip", ".mgz")[int(rng.integers(10))]
+        )
     path = folder / name
     path.write_bytes(content)
     in_folder = source.parent.name == "series" and rng.random() < 0.5
@@ -125,16 +127,27 @@ def _splice(content: bytearray, rng: Rng, sources: list[Path]) -> None:
 
 
 _LIES = {
-    "Rows": (0, 1, 65535), "Columns": (0, 1, 65535), "NumberOfFrames": (0, -1, 2, 10**6, 2**31 - 1),
-    "BitsAllocated": (0, 1, 12, 24, 32, 64), "BitsStored": (0, 1, 17, 64), "SamplesPerPixel": (0, 3, 4),
-    "PixelRepresentation": (1, 2, 65535), "PixelSpacing": ([0, 0], [-1, 1], [1e30, 1e-30], [1]),
+    "Rows": (0, 1, 65535),
+    "Columns": (0, 1, 65535),
+    "NumberOfFrames": (0, -1, 2, 10**6, 2**31 - 1),
+    "BitsAllocated": (0, 1, 12, 24, 32, 64),
+    "BitsStored": (0, 1, 17, 64),
+    "SamplesPerPixel": (0, 3, 4),
+    "PixelRepresentation": (1, 2, 65535),
+    "PixelSpacing": ([0, 0], [-1, 1], [1e30, 1e-30], [1]),
     "ImagePositionPatient": ([1e30, 0, 0], [0, 0], [0, 0, -1e6], [0, 0, 1e308]),
     "ImageOrientationPatient": ([0] * 6, [1, 0, 0, 1, 0, 0], [1e30] * 6, [1, 0, 0]),
-    "RescaleSlope": (0, -1, 1e38, 1e300, 1e-300), "RescaleIntercept": (1e300, -1e38, 40000),
-    "SliceThickness": (0, -5, 1e30), "PixelPaddingValue": (0, 1, 40), "Modality": ("", "MR", "XX"),
-    "PhotometricInterpretation": ("MONOCHROME1", "RGB", "PALETTE COLOR", "X"), "SeriesInstanceUID": ("", "x"),
-    "InstanceNumber": (0, 2**31 - 1, -1), "ImageType": ("", ["LOCALIZER"]), "SOPInstanceUID": ("",),
-}  # fmt: skip
+    "RescaleSlope": (0, -1, 1e38, 1e300, 1e-300),
+    "RescaleIntercept": (1e300, -1e38, 40000),
+    "SliceThickness": (0, -5, 1e30),
+    "PixelPaddingValue": (0, 1, 40),
+    "Modality": ("", "MR", "XX"),
+    "PhotometricInterpretation": ("MONOCHROME1", "RGB", "PALETTE COLOR", "X"),
+    "SeriesInstanceUID": ("", "x"),
+    "InstanceNumber": (0, 2**31 - 1, -1),
+    "ImageType": ("", ["LOCALIZER"]),
+    "SOPInstanceUID": ("",),
+}
 _TEXTS = ("nan", "inf", "-inf", "1e999", "abc", "1\\2\\3\\4\\5\\6\\7", "", "9" * 16, "0x10", "\0\0")
 
 
@@ -177,8 +190,18 @@ def _nifti(sources: list[Path], folder: Path, rng: Rng) -> tuple[str, Path]:
     """NIfTI header fields that lie, in a plain or a compressed file."""
     content = bytearray((sources[0].parent.parent / "scan.nii").read_bytes())
     offset, kind, values = (
-        (40, "<8h", ((3, 30000, 30000, 30000, 1, 1, 1, 1), (3, -1, 5, 5, 1, 1, 1, 1), (7, 2, 2, 2, 2, 2, 2, 2),
-                     (3, 0, 0, 0, 0, 0, 0, 0), (3, 512, 512, 600, 1, 1, 1, 1), (3, 512, 512, 500, 1, 1, 1, 1))),
+        (
+            40,
+            "<8h",
+            (
+                (3, 30000, 30000, 30000, 1, 1, 1, 1),
+                (3, -1, 5, 5, 1, 1, 1, 1),
+                (7, 2, 2, 2, 2, 2, 2, 2),
+                (3, 0, 0, 0, 0, 0, 0, 0),
+                (3, 512, 512, 600, 1, 1, 1, 1),
+                (3, 512, 512, 500, 1, 1, 1, 1),
+            ),
+        ),
         (70, "<h", ((0,), (1,), (64,), (128,), (1792,), (2048,), (32000,))),
         (72, "<h", ((0,), (1,), (32000,))),
         (76, "<8f", ((1, 0, 0, 0, 0, 0, 0, 0), (np.nan,) * 8, (-7, 1e30, 1e-30, 1, 1, 1, 1, 1))),
@@ -186,7 +209,7 @@ def _nifti(sources: list[Path], folder: Path, rng: Rng) -> tuple[str, Path]:
         (112, "<2f", ((np.nan, np.nan), (0, 0), (1e38, 1e38), (np.inf, 0))),
         (252, "<2h", ((0, 0), (1, 0), (-1, -1), (32000, 32000))),
         (280, "<12f", ((np.nan,) * 12, (0,) * 12, (1e30,) * 12, (1e-30,) * 12, (1, 0, 0, 0) * 3)),
-    )[int(rng.integers(8))]  # fmt: skip
+    )[int(rng.integers(8))]
     lie = values[int(rng.integers(len(values)))]
     struct.pack_into(kind, content, offset, *lie)
     packed = bool(rng.random() < 0.5)
@@ -222,7 +245,8 @@ def _archive(sources: list[Path], folder: Path, rng: Rng) -> tuple[str, Path]:
     path = folder / "a.zip"
     good = sources[0].read_bytes()
     trick = ("bomb", "traversal", "nested", "link", "encrypted", "lying size", "many", "same name", "quine", "stored")[
-        int(rng.integers(10))]  # fmt: skip
+        int(rng.integers(10))
+    ]
     compression = zipfile.ZIP_STORED if trick == "stored" else zipfile.ZIP_DEFLATED
     with zipfile.ZipFile(path, "w", compression) as archive:
         archive.writestr("DICOM/good", good)
@@ -263,7 +287,8 @@ def _archive(sources: list[Path], folder: Path, rng: Rng) -> tuple[str, Path]:
 def _odd_folder(sources: list[Path], folder: Path, rng: Rng) -> tuple[str, Path]:
     good = sorted(sources[0].parent.iterdir())
     trick = ("empty", "empty files", "link circle", "broken links", "pipe", "device", "mixed", "text")[
-        int(rng.integers(8))]  # fmt: skip
+        int(rng.integers(8))
+    ]
     (folder / "sub" / "deep").mkdir(parents=True)
     if trick == "empty files":
         for number in range(5):

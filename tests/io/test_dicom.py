@@ -158,11 +158,14 @@ def several_series(folder: Path) -> dict[str, SeriesPlan]:
     """A localiser, a soft and a sharp series of one study, sharp with more slices."""
     study = SeriesPlan().study_uid
     plans = {
-        "localiser": SeriesPlan(series_number=1, study_uid=study, fields={
-            "ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "ImageOrientationPatient": [1, 0, 0, 0, 0, -1]}),
+        "localiser": SeriesPlan(
+            series_number=1,
+            study_uid=study,
+            fields={"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"], "ImageOrientationPatient": [1, 0, 0, 0, 0, -1]},
+        ),
         "soft": SeriesPlan(series_number=2, study_uid=study, fields={"ConvolutionKernel": "STANDARD"}),
         "sharp": SeriesPlan(series_number=3, study_uid=study, step_mm=2.5, fields={"ConvolutionKernel": "BONEPLUS"}),
-    }  # fmt: skip
+    }
     write_series(folder / "A", head_hu(2, seed=1), plans["localiser"])
     write_series(folder / "A", head_hu(6, seed=2), plans["soft"])
     write_series(folder / "B" / "deep", head_hu(11, seed=3), plans["sharp"])
@@ -324,9 +327,22 @@ def test_folders_without_a_scan_are_refused_in_one_line(tmp_path: Path, prepare:
         del report.Rows, report.Columns, report.PixelData
         save(report, tmp_path / "report")
     if prepare == "colour":
-        save(slice_dataset(np.zeros((4, 4, 3), np.uint8), plan, 0, SamplesPerPixel=3, Rows=4, Columns=4,
-                           BitsAllocated=8, BitsStored=8, HighBit=7, PhotometricInterpretation="RGB",
-                           PlanarConfiguration=0), tmp_path / "colour")  # fmt: skip
+        save(
+            slice_dataset(
+                np.zeros((4, 4, 3), np.uint8),
+                plan,
+                0,
+                SamplesPerPixel=3,
+                Rows=4,
+                Columns=4,
+                BitsAllocated=8,
+                BitsStored=8,
+                HighBit=7,
+                PhotometricInterpretation="RGB",
+                PlanarConfiguration=0,
+            ),
+            tmp_path / "colour",
+        )
     if prepare == "localiser":
         write_series(tmp_path, head_hu(1), fields_of_localiser())
     with pytest.raises(UserError, match="expected") as caught:

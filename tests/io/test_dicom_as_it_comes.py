@@ -115,8 +115,13 @@ def test_a_scan_in_steps_stays_whole(tmp_path: Path) -> None:
     hu = head_hu(12)
     for name, acquisitions in (("each", range(1, 13)), ("parts", [1] * 5 + [2] * 7)):
         for place, acquisition in enumerate(acquisitions):
-            one = slice_dataset(stored(hu[place]), SeriesPlan(series_uid="1.2.3", study_uid="1.2"), place,
-                                AcquisitionNumber=acquisition, AcquisitionTime=f"1011{acquisition:02}")  # fmt: skip
+            one = slice_dataset(
+                stored(hu[place]),
+                SeriesPlan(series_uid="1.2.3", study_uid="1.2"),
+                place,
+                AcquisitionNumber=acquisition,
+                AcquisitionTime=f"1011{acquisition:02}",
+            )
             save(one, tmp_path / name / f"{place}")
         np.testing.assert_array_equal(read_scan(tmp_path / name).volume.voxels, hu)
     order = [*range(0, 12, 2), *range(1, 12, 2)]
@@ -131,14 +136,19 @@ def test_a_scan_in_steps_stays_whole(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("true", "declared"),
     [
-        (ExplicitVRLittleEndian, ImplicitVRLittleEndian), (ImplicitVRLittleEndian, ExplicitVRLittleEndian),
-        (ExplicitVRBigEndian, ExplicitVRLittleEndian), (ExplicitVRLittleEndian, ExplicitVRBigEndian),
-        (ExplicitVRLittleEndian, JPEG2000Lossless), (ExplicitVRLittleEndian, RLELossless),
-        (RLELossless, ExplicitVRLittleEndian), (JPEG2000Lossless, ExplicitVRLittleEndian),
-        (JPEGLSLossless, JPEG2000Lossless), (ImplicitVRLittleEndian, JPEG2000Lossless),
+        (ExplicitVRLittleEndian, ImplicitVRLittleEndian),
+        (ImplicitVRLittleEndian, ExplicitVRLittleEndian),
+        (ExplicitVRBigEndian, ExplicitVRLittleEndian),
+        (ExplicitVRLittleEndian, ExplicitVRBigEndian),
+        (ExplicitVRLittleEndian, JPEG2000Lossless),
+        (ExplicitVRLittleEndian, RLELossless),
+        (RLELossless, ExplicitVRLittleEndian),
+        (JPEG2000Lossless, ExplicitVRLittleEndian),
+        (JPEGLSLossless, JPEG2000Lossless),
+        (ImplicitVRLittleEndian, JPEG2000Lossless),
     ],
     ids=lambda uid: uid.name,
-)  # fmt: skip
+)
 def test_a_transfer_syntax_that_the_bytes_contradict_is_not_followed(tmp_path: Path, true: UID, declared: UID) -> None:
     hu = head_hu(1)
     dataset = slice_dataset(stored(hu[0]), SeriesPlan(), 0)
@@ -161,9 +171,13 @@ def test_a_transfer_syntax_that_the_bytes_contradict_is_not_followed(tmp_path: P
 
 @pytest.mark.parametrize(
     ("written", "meant"),
-    [(b"0,60000\\0,50000", b"0.60000\\0.50000"), (b" 0.6 mm\\0.5 mm ", b"0.60000\\0.50000"),
-     (b"\x000.6000\\ 0.5000", b"0.60000\\0.50000"), (b"0.60000,0.50000", b"0.60000\\0.50000")],
-)  # fmt: skip
+    [
+        (b"0,60000\\0,50000", b"0.60000\\0.50000"),
+        (b" 0.6 mm\\0.5 mm ", b"0.60000\\0.50000"),
+        (b"\x000.6000\\ 0.5000", b"0.60000\\0.50000"),
+        (b"0.60000,0.50000", b"0.60000\\0.50000"),
+    ],
+)
 def test_numbers_as_people_write_them(tmp_path: Path, written: bytes, meant: bytes) -> None:
     paths = write_series(tmp_path, head_hu(), PixelSpacing=["0.60000", "0.50000"])
     for path in paths:
@@ -302,8 +316,9 @@ def soft_head(count: int = 5, side: int = 96) -> np.ndarray:
 def test_hounsfield_units_without_rescale_are_taken_as_they_are(tmp_path: Path) -> None:
     """Teaching files: int16 HU, and neither rescale, pixel spacing nor positions."""
     hu = soft_head()
-    fields = dict.fromkeys(("RescaleSlope", "RescaleIntercept", "PixelSpacing", "ImagePositionPatient",
-                            "ImageOrientationPatient"))  # fmt: skip
+    fields = dict.fromkeys(
+        ("RescaleSlope", "RescaleIntercept", "PixelSpacing", "ImagePositionPatient", "ImageOrientationPatient")
+    )
     for place in range(len(hu)):
         plan = SeriesPlan(series_uid="1.2", study_uid="1.3")
         save(slice_dataset(hu[place], plan, place, **fields), tmp_path / f"{place}")
@@ -370,8 +385,9 @@ def test_positions_that_are_all_one_give_way_to_slice_locations(tmp_path: Path) 
     assert warned(scan, "placed by SliceLocation")
 
 
-@pytest.mark.parametrize("odd", [{"RescaleIntercept": 0}, {"RescaleIntercept": -1000},
-                                 {"RescaleIntercept": None, "RescaleSlope": None}])  # fmt: skip
+@pytest.mark.parametrize(
+    "odd", [{"RescaleIntercept": 0}, {"RescaleIntercept": -1000}, {"RescaleIntercept": None, "RescaleSlope": None}]
+)
 def test_slices_with_another_intercept_than_the_rest_are_rescaled_like_it(tmp_path: Path, odd: dict) -> None:
     hu, plan = head_hu(8), SeriesPlan()
     for place in range(8):
@@ -414,8 +430,15 @@ def test_files_named_like_the_slices_that_are_none_are_missed(tmp_path: Path) ->
     assert [grade_of(line) for line in scan.warnings if "no DICOM" in line] == [Grade.PART]
 
 
-@pytest.mark.parametrize("worse", [{"SeriesDescription": "CTA HEAD"}, {"SeriesDescription": "POST CONTRAST"},
-                                   {"ContrastBolusVolume": "70"}, {"SeriesDescription": "Knochen"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "worse",
+    [
+        {"SeriesDescription": "CTA HEAD"},
+        {"SeriesDescription": "POST CONTRAST"},
+        {"ContrastBolusVolume": "70"},
+        {"SeriesDescription": "Knochen"},
+    ],
+)
 def test_what_the_description_says_of_a_series_counts(tmp_path: Path, worse: dict) -> None:
     study = SeriesPlan().study_uid
     write_series(tmp_path, head_hu(9), SeriesPlan(series_number=1, study_uid=study, step_mm=3, fields=worse))

@@ -34,8 +34,14 @@ class Reader:
     @staticmethod
     def _start() -> subprocess.Popen[str]:
         command = [sys.executable, str(WORKER)]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                                encoding="utf-8", bufsize=1)  # fmt: skip
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            encoding="utf-8",
+            bufsize=1,
+        )
 
     def read(self, path: Path) -> dict:
         assert self.process.stdin is not None

@@ -20,9 +20,12 @@ ARRAY = np.random.default_rng(0).integers(-1000, 900, (6, 7, 4)).astype(np.int16
 
 
 def save(
-    path: Path, sform: tuple[NDArray, int] | None, qform: tuple[NDArray, int] | None, array: NDArray = ARRAY,
+    path: Path,
+    sform: tuple[NDArray, int] | None,
+    qform: tuple[NDArray, int] | None,
+    array: NDArray = ARRAY,
     **fields: object,
-) -> Path:  # fmt: skip
+) -> Path:
     """A file with these matrices and codes, and with other fields of the header written as they are."""
     image = nib.Nifti1Image(array, np.eye(4))
     image.set_qform(*(qform or (None, 0)))

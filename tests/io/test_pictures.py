@@ -68,9 +68,14 @@ def test_missing_file_folder_and_other_formats_are_refused(tmp_path: Path) -> No
 
 # Each EXIF orientation, and how a picture that is upright has to be stored for it.
 STORED = {
-    2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud, 5: np.transpose, 6: np.rot90,
-    7: lambda a: np.rot90(a, 2).T, 8: lambda a: np.rot90(a, -1),
-}  # fmt: skip
+    2: np.fliplr,
+    3: lambda a: np.rot90(a, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: np.rot90,
+    7: lambda a: np.rot90(a, 2).T,
+    8: lambda a: np.rot90(a, -1),
+}
 
 
 @pytest.mark.parametrize("orientation", STORED)

@@ -106,9 +106,14 @@ def test_evidence_of_both_is_the_mean_of_the_head_and_of_the_likeliest_spots() -
 def test_a_mirrored_classifier_answers_alike_for_a_head_and_its_mirror_image(evidence: str) -> None:
     torch.manual_seed(0)
     network = create_model(
-        "timm-unet:resnet10t", task="classification", in_channels=3, num_outputs=6, image_size=(64, 64),
-        evidence=evidence, mirrored=True,
-    ).eval()  # fmt: skip
+        "timm-unet:resnet10t",
+        task="classification",
+        in_channels=3,
+        num_outputs=6,
+        image_size=(64, 64),
+        evidence=evidence,
+        mirrored=True,
+    ).eval()
     images = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         answers = network(images)

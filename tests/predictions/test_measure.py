@@ -293,19 +293,25 @@ def test_what_predict_wrote_scan_by_scan_is_read_too(tmp_path: Path) -> None:
 def test_ventricles_of_mr_and_pictures_of_one_slice(tmp_path: Path) -> None:
     brain = Volume(np.ones(SHAPE, dtype=np.float32), AFFINE, "MR")
     data = heads()
-    mr = replace(data, cases=tuple(
-        replace(case, load=partial(Loaded, brain, (truth(1) > 0).astype(np.uint8), None)) for case in data.cases
-    ))  # fmt: skip
+    mr = replace(
+        data,
+        cases=tuple(
+            replace(case, load=partial(Loaded, brain, (truth(1) > 0).astype(np.uint8), None)) for case in data.cases
+        ),
+    )
     folder = write_masks(tmp_path / "mr", {name: (truth(1) > 0).astype(np.uint8) for name in STUDIES})
     found = means(evaluate_predictions(open_predictions(folder, mr), mr, tmp_path / "a"))
     assert found["dice_ventricles"] == 1.0
     assert not [name for name in found if name.endswith("_any") or name.startswith("auroc")]
 
     single = [Volume(np.ones((1, 8, 8), dtype=np.float32), AFFINE, "grey"), np.eye(5, dtype=np.uint8)[1:2]]
-    pictures = replace(data, cases=tuple(
-        replace(case, patient_id=f"p{number // 2}", load=partial(Loaded, single[0], None, single[1] * (number % 2)))
-        for number, case in enumerate(data.cases)
-    ))  # fmt: skip
+    pictures = replace(
+        data,
+        cases=tuple(
+            replace(case, patient_id=f"p{number // 2}", load=partial(Loaded, single[0], None, single[1] * (number % 2)))
+            for number, case in enumerate(data.cases)
+        ),
+    )
     (tmp_path / "csv").mkdir()
     (tmp_path / "csv" / "answers.csv").write_text("image,ICH\ns0.png,0.3\ns1.png,0.2\ns2.png,0.1\ns3.png,0.9\n")
     result = evaluate_predictions(open_predictions(tmp_path / "csv", pictures), pictures, tmp_path / "b")

@@ -168,10 +168,15 @@ def test_equal_entries_are_told_apart_in_any_question_on_at_most_5_percent_of_bo
     for number in range(boards):
         hard = rng.normal(size=patients)
         questions = [
-            Question([[case_mean(sign * hard + rng.normal(size=patients) + 0.1 * rng.normal()) for _ in range(2)]
-                      for _ in range(3)], True)
+            Question(
+                [
+                    [case_mean(sign * hard + rng.normal(size=patients) + 0.1 * rng.normal()) for _ in range(2)]
+                    for _ in range(3)
+                ],
+                True,
+            )
             for sign in (1, -1)
-        ]  # fmt: skip
+        ]
         found = summarise_questions(questions, np.arange(patients), resamples=199, seed=number)
         claims += any(len(entry.tied_with) < 2 for question in found for entry in question)
     # 200 boards at 5%: 10, and 17 is beyond 98.5% of what chance gives.

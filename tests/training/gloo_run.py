@@ -14,10 +14,15 @@ from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import run_experiment
 
 CONFIG = {
-    "task": "classification", "model": "paper_cnn", "model_options": {"dropout": 0.0, "width": 8},
-    "view": {"windows": ["brain"], "size": 24}, "epochs": 3, "batch_size": 8, "learning_rate": 1e-3,
+    "task": "classification",
+    "model": "paper_cnn",
+    "model_options": {"dropout": 0.0, "width": 8},
+    "view": {"windows": ["brain"], "size": 24},
+    "epochs": 3,
+    "batch_size": 8,
+    "learning_rate": 1e-3,
     "precision": "fp32",
-}  # fmt: skip
+}
 
 
 def main(output: Path) -> None:

@@ -22,10 +22,16 @@ from hemobench.training.crossfit import crossfit
 from hemobench.training.result import RunResult
 from hemobench.training.stream import StreamSpec
 
-CONFIG = TrainConfig.from_mapping({
-    "model": "paper_cnn", "model_options": {"width": 4, "hidden": 16}, "view": {"windows": ["brain"], "size": 24},
-    "epochs": 1, "batch_size": 8, "learning_rate": 1e-3,
-})  # fmt: skip
+CONFIG = TrainConfig.from_mapping(
+    {
+        "model": "paper_cnn",
+        "model_options": {"width": 4, "hidden": 16},
+        "view": {"windows": ["brain"], "size": 24},
+        "epochs": 1,
+        "batch_size": 8,
+        "learning_rate": 1e-3,
+    }
+)
 
 
 def test_everybody_is_asked_once_by_a_network_that_did_not_know_them(slices: Examples, tmp_path: Path) -> None:
@@ -81,15 +87,31 @@ def test_each_fold_begins_with_the_network_of_the_same_fold(slices: Examples, tm
     cases = make_dataset().cases
     crossfit(CONFIG, slices, cases, tmp_path / "first", folds=2, seed=5)
     as_they_are = dataclasses.replace(CONFIG, epochs=0)
-    crossfit(as_they_are, slices, cases, tmp_path / "second", folds=2, seed=5, start=tmp_path / "first" / "everybody",
-             fold_starts=tmp_path / "first")  # fmt: skip
+    crossfit(
+        as_they_are,
+        slices,
+        cases,
+        tmp_path / "second",
+        folds=2,
+        seed=5,
+        start=tmp_path / "first" / "everybody",
+        fold_starts=tmp_path / "first",
+    )
     for run in ("everybody", "fold-1", "fold-2"):
         first, _ = load_tensors(tmp_path / "first" / run / "best.safetensors")
         second, _ = load_tensors(tmp_path / "second" / run / "best.safetensors")
         assert all(torch.equal(first[name], second[name]) for name in first), run
     with pytest.raises(UserError, match="learned from other patients"):
-        crossfit(CONFIG, slices, cases, tmp_path / "third", folds=2, seed=6, start=tmp_path / "first" / "everybody",
-                 fold_starts=tmp_path / "first")  # fmt: skip
+        crossfit(
+            CONFIG,
+            slices,
+            cases,
+            tmp_path / "third",
+            folds=2,
+            seed=6,
+            start=tmp_path / "first" / "everybody",
+            fold_starts=tmp_path / "first",
+        )
 
 
 def test_one_shard_serves_all_folds_and_goes_when_they_are_trained(

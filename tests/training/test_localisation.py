@@ -20,11 +20,19 @@ from hemobench.training.experiment import load_model, run_experiment
 from hemobench.training.loop import BEST, LAST
 from hemobench.training.problem import check_config
 
-CONFIG = TrainConfig.from_mapping({
-    "model": "timm-unet:test_resnet", "view": {"windows": ["brain", "bone"], "size": 32}, "loss": "bce+localisation",
-    "epochs": 2, "batch_size": 8, "learning_rate": 2e-3, "optimizer": "adamw", "precision": "fp32",
-    "augment": "any-picture",
-}).resolved()  # fmt: skip
+CONFIG = TrainConfig.from_mapping(
+    {
+        "model": "timm-unet:test_resnet",
+        "view": {"windows": ["brain", "bone"], "size": 32},
+        "loss": "bce+localisation",
+        "epochs": 2,
+        "batch_size": 8,
+        "learning_rate": 2e-3,
+        "optimizer": "adamw",
+        "precision": "fp32",
+        "augment": "any-picture",
+    }
+).resolved()
 
 
 @pytest.fixture(scope="module")
@@ -56,10 +64,19 @@ def test_a_segmenter_begins_with_the_weights_of_the_classifier(located: Examples
     view = SegmentationView("subtypes", (5.0, 2.0, 2.0), (6, 24, 24), "brain+bone")
     volumes = build_examples(make_dataset(), view, jobs=1)
     assert volumes.images.shape == (12, 2, 6, 24, 24)
-    config = TrainConfig.from_mapping({
-        "task": "segmentation", "model": "timm-unet:test_resnet", "view": view, "loss": "blood+type", "epochs": 1,
-        "batch_size": 2, "learning_rate": 1e-12, "precision": "fp32", "prior": False,
-    }).resolved()  # fmt: skip
+    config = TrainConfig.from_mapping(
+        {
+            "task": "segmentation",
+            "model": "timm-unet:test_resnet",
+            "view": view,
+            "loss": "blood+type",
+            "epochs": 1,
+            "batch_size": 2,
+            "learning_rate": 1e-12,
+            "precision": "fp32",
+            "prior": False,
+        }
+    ).resolved()
     run_experiment(config, volumes, make_split(), tmp_path / "volumes", start=tmp_path / "slices")
     before, after = load_file(tmp_path / "slices" / BEST), load_file(tmp_path / "volumes" / BEST)
     assert set(after) == {name for name in before if not name.startswith("backbone.fc")}
@@ -82,10 +99,16 @@ def test_a_run_of_no_epochs_takes_the_weights_as_they_are(located: Examples, tmp
     run_experiment(CONFIG, located, make_split(), tmp_path / "slices")
     view = SegmentationView("subtypes", (5.0, 2.0, 2.0), (6, 24, 24), "brain+bone")
     volumes = build_examples(make_dataset(), view, jobs=1)
-    config = TrainConfig.from_mapping({
-        "task": "segmentation", "model": "timm-unet:test_resnet", "view": view, "loss": "blood+type", "epochs": 0,
-        "precision": "fp32",
-    }).resolved()  # fmt: skip
+    config = TrainConfig.from_mapping(
+        {
+            "task": "segmentation",
+            "model": "timm-unet:test_resnet",
+            "view": view,
+            "loss": "blood+type",
+            "epochs": 0,
+            "precision": "fp32",
+        }
+    ).resolved()
     result = run_experiment(config, volumes, make_split(), tmp_path / "volumes", start=tmp_path / "slices")
     assert result.history == ()
     assert "dice_any" in result.metrics

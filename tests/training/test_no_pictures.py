@@ -70,8 +70,9 @@ def test_an_epoch_without_pictures_gives_what_the_one_with_them_gave(copy: Path)
 def test_training_ends_alike_with_and_without_pictures(copy: Path, tmp_path: Path) -> None:
     dataset, examples = opened(copy)
     split = split_by_patient(dataset.cases, fractions=(0.5, 0.25, 0.25), seed=0)
-    config = TrainConfig(view=VIEW, model="paper_cnn", model_options={"width": 4, "hidden": 8}, epochs=3, batch_size=4,
-                         precision="fp32")  # fmt: skip
+    config = TrainConfig(
+        view=VIEW, model="paper_cnn", model_options={"width": 4, "hidden": 8}, epochs=3, batch_size=4, precision="fp32"
+    )
     whole = run_experiment(config, examples, split, tmp_path / "with")
     for picture in copy.glob("*.jpg"):
         picture.write_bytes(b"no longer a picture")

@@ -19,10 +19,20 @@ from hemobench.training.slices import drawable_slices, gathered
 
 VIEW = SegmentationView("subtypes", (5.0, 2.0, 2.0), (8, 32, 32), "brain+bone")
 CONFIG = TrainConfig(
-    task="segmentation", model="timm-unet:resnet10t", model_options={"context": 1, "fine": True}, view=VIEW,
-    loss="blood+type", sampling="slices", augment="any-slice", prior=False, epochs=2, steps_per_epoch=3, batch_size=4,
-    average=0.5, precision="fp32",
-)  # fmt: skip
+    task="segmentation",
+    model="timm-unet:resnet10t",
+    model_options={"context": 1, "fine": True},
+    view=VIEW,
+    loss="blood+type",
+    sampling="slices",
+    augment="any-slice",
+    prior=False,
+    epochs=2,
+    steps_per_epoch=3,
+    batch_size=4,
+    average=0.5,
+    precision="fp32",
+)
 
 
 @pytest.fixture(scope="module")

@@ -23,10 +23,18 @@ from hemobench.training.loop import BEST, LAST
 from hemobench.training.stream import ExampleStream, StreamSpec
 
 SPEC = StreamSpec("phantom", patients=2, options={"slices": 4, "matrix": 32}, passes=2)
-CONFIG = TrainConfig.from_mapping({
-    "model": "paper_cnn", "model_options": {"width": 4, "hidden": 16}, "view": {"windows": ["brain"], "size": 24},
-    "epochs": 3, "batch_size": 8, "steps_per_epoch": 3, "stream_share": 0.5, "learning_rate": 1e-3,
-})  # fmt: skip
+CONFIG = TrainConfig.from_mapping(
+    {
+        "model": "paper_cnn",
+        "model_options": {"width": 4, "hidden": 16},
+        "view": {"windows": ["brain"], "size": 24},
+        "epochs": 3,
+        "batch_size": 8,
+        "steps_per_epoch": 3,
+        "stream_share": 0.5,
+        "learning_rate": 1e-3,
+    }
+)
 
 
 def kept() -> list[str]:

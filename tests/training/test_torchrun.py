@@ -20,16 +20,31 @@ HERE = Path(__file__).parent
 def test_two_gloo_processes_give_the_result_of_one(tmp_path: Path) -> None:
     """The same batches are divided among both, so gradients are the same but for the order of sums."""
     environment = {
-        **os.environ, "HEMOBENCH_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "",
+        **os.environ,
+        "HEMOBENCH_HOME": str(tmp_path / "home"),
+        "OMP_NUM_THREADS": "1",
+        "CUDA_VISIBLE_DEVICES": "",
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]),
-    }  # fmt: skip
-    torchrun = ["-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_addr", "127.0.0.1", "--master_port",
-                str(29500 + os.getpid() % 2000)]  # fmt: skip
+    }
+    torchrun = [
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "--master_addr",
+        "127.0.0.1",
+        "--master_port",
+        str(29500 + os.getpid() % 2000),
+    ]
     for launcher, name, processes in (([], "one", 1), (torchrun, "two", 2)):
         done = subprocess.run(
-            [sys.executable, *launcher, str(HERE / "gloo_run.py"), str(tmp_path / name)], env=environment,
-            capture_output=True, encoding="utf-8", check=False, timeout=600,
-        )  # fmt: skip
+            [sys.executable, *launcher, str(HERE / "gloo_run.py"), str(tmp_path / name)],
+            env=environment,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            timeout=600,
+        )
         assert done.returncode == 0, done.stderr[-2000:]
         assert done.stdout.count(f"{processes} processes") == processes
     one, two = (RunResult.load(tmp_path / name) for name in ("one", "two"))

@@ -14,10 +14,14 @@ from hemobench.volume import GREY, Volume
 VIEW = SegmentationView("subtypes", (5.0, 2.0, 2.0), (8, 48, 32), "brain")
 # Slices 4 mm apart, pixels 1.25 x 1.25 mm, tilted by 20 degrees about the left-right axis.
 TILT = np.deg2rad(20)
-AFFINE = np.array([
-    [0, 0, -1.25, 60], [4 * np.sin(TILT), -1.25 * np.cos(TILT), 0, 80], [4 * np.cos(TILT), 1.25 * np.sin(TILT), 0, -5],
-    [0, 0, 0, 1],
-])  # fmt: skip
+AFFINE = np.array(
+    [
+        [0, 0, -1.25, 60],
+        [4 * np.sin(TILT), -1.25 * np.cos(TILT), 0, 80],
+        [4 * np.cos(TILT), 1.25 * np.sin(TILT), 0, -5],
+        [0, 0, 0, 1],
+    ]
+)
 
 
 def _head() -> Volume:

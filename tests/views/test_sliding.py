@@ -87,9 +87,13 @@ def test_windows_equal_monais(folder: Path) -> None:
     volume = head_batch(1, 27, 50, 48, batch=1)[0]
     found = predict_volume(engine, volume, patch=(20, 44, 48), context=None, overlap=0.5)
     expected = sliding_window_inference(
-        torch.from_numpy(volume[None]), (20, 44, 48), 2, lambda window: torch.from_numpy(engine.run(window.numpy())),
-        overlap=0.5, mode="gaussian",
-    )  # fmt: skip
+        torch.from_numpy(volume[None]),
+        (20, 44, 48),
+        2,
+        lambda window: torch.from_numpy(engine.run(window.numpy())),
+        overlap=0.5,
+        mode="gaussian",
+    )
     np.testing.assert_allclose(found, np.asarray(expected)[0], atol=1e-5)
     whole = engine.run(volume[None])[0]
     assert np.abs(found - whole).max() > 1e-3  # instance norm sees another block, so windows are not one call

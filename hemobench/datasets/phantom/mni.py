@@ -39,16 +39,19 @@ class Grid:
 
     def ellipsoid(self, centre: Point, radii: Point) -> BoolArray:
         """Voxels inside an ellipsoid with axes along x, y, z (mm)."""
-        near, (x, y, z) = self._near([c - r for c, r in zip(centre, radii, strict=True)],
-                                     [c + r for c, r in zip(centre, radii, strict=True)])  # fmt: skip
+        near, (x, y, z) = self._near(
+            [c - r for c, r in zip(centre, radii, strict=True)], [c + r for c, r in zip(centre, radii, strict=True)]
+        )
         terms = [((axis - c) / r) ** 2 for axis, c, r in zip((x, y, z), centre, radii, strict=True)]
         return self._placed(near, np.asarray(terms[0] + terms[1] + terms[2] < 1))
 
     def cone(self, start: Point, end: Point, radius_start: float, radius_end: float) -> BoolArray:
         """Voxels inside a rounded cone from one point to another (mm)."""
         reach = max(radius_start, radius_end)
-        near, axes = self._near([min(pair) - reach for pair in zip(start, end, strict=True)],
-                                [max(pair) + reach for pair in zip(start, end, strict=True)])  # fmt: skip
+        near, axes = self._near(
+            [min(pair) - reach for pair in zip(start, end, strict=True)],
+            [max(pair) + reach for pair in zip(start, end, strict=True)],
+        )
         a, b = np.array(start, np.float32), np.array(end, np.float32)
         d = b - a
         rel = tuple(axis - place for axis, place in zip(axes, a, strict=True))

@@ -19,9 +19,21 @@ from hemobench.volume import Volume
 TABLE = "reads.csv"
 # The table's order, not ours.
 _FINDINGS = (
-    "ICH", "IPH", "IVH", "SDH", "EDH", "SAH", "BleedLocation-Left", "BleedLocation-Right", "ChronicBleed", "Fracture",
-    "CalvarialFracture", "OtherFracture", "MassEffect", "MidlineShift",
-)  # fmt: skip
+    "ICH",
+    "IPH",
+    "IVH",
+    "SDH",
+    "EDH",
+    "SAH",
+    "BleedLocation-Left",
+    "BleedLocation-Right",
+    "ChronicBleed",
+    "Fracture",
+    "CalvarialFracture",
+    "OtherFracture",
+    "MassEffect",
+    "MidlineShift",
+)
 _COLUMN_OF = dict(zip(SUBTYPES, ("EDH", "IPH", "IVH", "SAH", "SDH"), strict=True))
 _READERS = ("R1", "R2", "R3")
 
@@ -69,8 +81,10 @@ def _read(number: int, types: dict[str, int], random: np.random.Generator) -> di
 
 def _write_series(folder: Path, patient_id: str, volume: Volume) -> None:
     study, series = _uid(patient_id), _uid(f"{patient_id}/{folder.name}")
-    names = [Names(patient_id, study, series, _uid(f"{patient_id}/{folder.name}/{index}"))
-             for index in range(volume.shape[0])]  # fmt: skip
+    names = [
+        Names(patient_id, study, series, _uid(f"{patient_id}/{folder.name}/{index}"))
+        for index in range(volume.shape[0])
+    ]
     for index, name in enumerate(names):
         # File names run from the top down, against the positions.
         path = folder / f"CT{volume.shape[0] - 1 - index:06d}.dcm"

@@ -25,8 +25,12 @@ _FIRST_PATIENT, _GAP = 49, range(59, 66)
 # The order of the official table, which is not that of SUBTYPES.
 COLUMN_TYPES = ("intraventricular", "intraparenchymal", "subarachnoid", "epidural", "subdural")
 COLUMNS = (
-    "PatientNumber", "SliceNumber", *(name.capitalize() for name in COLUMN_TYPES), "No_Hemorrhage", "Fracture_Yes_No",
-)  # fmt: skip
+    "PatientNumber",
+    "SliceNumber",
+    *(name.capitalize() for name in COLUMN_TYPES),
+    "No_Hemorrhage",
+    "Fracture_Yes_No",
+)
 
 
 def write_ct_ich(root: Path, studies: Studies, seed: int, quirks: str) -> None:

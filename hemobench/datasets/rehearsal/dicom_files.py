@@ -52,8 +52,10 @@ def write_slice(path: Path, volume: Volume, index: int, names: Names, coding: Co
         dataset.SOPClassUID, dataset.SOPInstanceUID = CTImageStorage, UID(names.image)
         dataset.Modality = "CT"
         dataset.PatientID, dataset.StudyInstanceUID, dataset.SeriesInstanceUID = (
-            names.patient, names.study, names.series
-        )  # fmt: skip
+            names.patient,
+            names.study,
+            names.series,
+        )
         dataset.SeriesDescription = description
         dataset.InstanceNumber = str(index + 1)
         # Slices touch, which is how thickness and the distance of centres come to be one number.

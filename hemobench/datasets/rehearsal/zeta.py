@@ -28,13 +28,32 @@ LACKING = 3  # pictures without a window in a "real" copy
 _ABSENT_ROWS = 20
 _STAMP = "2020-11-16_21.31.26.148"
 _DETECTION_COLUMNS = (
-    "Case ID", "Origin", "URL", "Labeling State", "All Labels", "Total Reads", "Total Qualified Reads",
-    "Majority Label", "Number of ROIs", "Correct Label", "Difficulty", "Agreement", "Comments", "Internal Notes",
-)  # fmt: skip
-_ROI_COLUMNS = (
-    "Case ID", "Origin", "URL", "Labeling State", "All Annotations", "Number of Annotations", "ROI", "Number of ROIs",
+    "Case ID",
+    "Origin",
+    "URL",
+    "Labeling State",
+    "All Labels",
+    "Total Reads",
+    "Total Qualified Reads",
+    "Majority Label",
+    "Number of ROIs",
+    "Correct Label",
     "Difficulty",
-)  # fmt: skip
+    "Agreement",
+    "Comments",
+    "Internal Notes",
+)
+_ROI_COLUMNS = (
+    "Case ID",
+    "Origin",
+    "URL",
+    "Labeling State",
+    "All Annotations",
+    "Number of Annotations",
+    "ROI",
+    "Number of ROIs",
+    "Difficulty",
+)
 # What an empty list of polygons looks like in one file or another.
 _EMPTY = ("[]", "[[]]", "[[], []]", "")
 _UNFINISHED = ("Ready", "In Progress")

@@ -25,10 +25,29 @@ _BOLD_STROKE = 0.45  # the font has one weight
 _SPACE = 0.32  # of the size, between words
 _ELLIPSIS = "..."
 # What Pillow's font has not, and how it is said in letters that it has.
-_SPELLED = str.maketrans({
-    "–": "-", "—": "-", "−": "-", "×": "x", "≥": ">=", "≤": "<=", "→": "->", "µ": "u", "²": "2", "³": "3", "…": "...",
-    "“": '"', "”": '"', "‘": "'", "’": "'", "ß": "ss", "æ": "ae", "ø": "o", "ł": "l",
-})  # fmt: skip
+_SPELLED = str.maketrans(
+    {
+        "–": "-",
+        "—": "-",
+        "−": "-",
+        "×": "x",
+        "≥": ">=",
+        "≤": "<=",
+        "→": "->",
+        "µ": "u",
+        "²": "2",
+        "³": "3",
+        "…": "...",
+        "“": '"',
+        "”": '"',
+        "‘": "'",
+        "’": "'",
+        "ß": "ss",
+        "æ": "ae",
+        "ø": "o",
+        "ł": "l",
+    }
+)
 
 
 def plain(text: str) -> str:

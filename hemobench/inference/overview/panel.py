@@ -42,8 +42,14 @@ _MOST_LESIONS = 10
 _MOST_WARNINGS = 6
 _WARNING_LINES = 3
 _GRADE_COLOURS = {UNLIKELY: NOTHING_CALLED, BORDERLINE: CAUTION, LIKELY: CALLED, UNLIKE: CAUTION}
-_KINDS = {"dicom": "DICOM", "nifti": "NIfTI", "mgz": "MGZ", "picture": "picture", "npz": "NumPy array",
-          "volume": "memory"}  # fmt: skip
+_KINDS = {
+    "dicom": "DICOM",
+    "nifti": "NIfTI",
+    "mgz": "MGZ",
+    "picture": "picture",
+    "npz": "NumPy array",
+    "volume": "memory",
+}
 
 
 class Panel:
@@ -158,8 +164,14 @@ class Panel:
     def _lesions(self, report: StudyReport) -> None:
         shown, rest = report.lesions[:_MOST_LESIONS], report.lesions[_MOST_LESIONS:]
         left, right, y = self._open_card(2 * _PAD + 24 + 20 + 25 * len(shown) + (24 if rest else 0), "lesions")
-        columns = (("", left, "la"), ("type", left + 30, "la"), ("mL", left + 222, "ra"), ("ABC/2", left + 290, "ra"),
-                   ("slices", left + 374, "ra"), ("prob.", right, "ra"))  # fmt: skip
+        columns = (
+            ("", left, "la"),
+            ("type", left + 30, "la"),
+            ("mL", left + 222, "ra"),
+            ("ABC/2", left + 290, "ra"),
+            ("slices", left + 374, "ra"),
+            ("prob.", right, "ra"),
+        )
         for name, x, anchor in columns:
             self.canvas.text(x, y - 2, name, 12, FAINT, anchor=anchor)
         for number, lesion in enumerate(shown):

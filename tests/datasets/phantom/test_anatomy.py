@@ -33,9 +33,20 @@ def test_volumes_are_those_of_adults(anatomy: Anatomy) -> None:
 def test_tissues_that_a_head_needs_are_there(anatomy: Anatomy) -> None:
     present = {Tissue(int(value)) for value in torch.unique(anatomy.tissue)}
     assert present >= {
-        Tissue.AIR, Tissue.SKIN, Tissue.FAT, Tissue.MUSCLE, Tissue.CORTICAL_BONE, Tissue.DIPLOE, Tissue.BRAIN,
-        Tissue.VENTRICLE, Tissue.VENOUS_SINUS, Tissue.DURA, Tissue.EYE, Tissue.LENS, Tissue.MUCOSA,
-    }  # fmt: skip
+        Tissue.AIR,
+        Tissue.SKIN,
+        Tissue.FAT,
+        Tissue.MUSCLE,
+        Tissue.CORTICAL_BONE,
+        Tissue.DIPLOE,
+        Tissue.BRAIN,
+        Tissue.VENTRICLE,
+        Tissue.VENOUS_SINUS,
+        Tissue.DURA,
+        Tissue.EYE,
+        Tissue.LENS,
+        Tissue.MUCOSA,
+    }
 
 
 def test_left_is_where_columns_grow(anatomy: Anatomy) -> None:

@@ -32,10 +32,14 @@ SMALL = PhantomSpec(slices=12, matrix=64)
 def straight(slices: int, step_mm: float, thickness_mm: float, size: int = 48, pixel_mm: float = 1.5) -> Geometry:
     """An untilted stack around voxel (100, 118, 92)."""
     return Geometry(
-        (slices, size, size), (step_mm, pixel_mm, pixel_mm), thickness_mm, np.eye(3), np.array([100.0, 118, 92]),
+        (slices, size, size),
+        (step_mm, pixel_mm, pixel_mm),
+        thickness_mm,
+        np.eye(3),
+        np.array([100.0, 118, 92]),
         np.eye(4),
         thickness_mm,
-    )  # fmt: skip
+    )
 
 
 def slices_of(volume: torch.Tensor, geometry: Geometry, moves: torch.Tensor) -> torch.Tensor:
@@ -110,8 +114,13 @@ def test_slices_cover_the_cranium(anatomy: Anatomy, plain_plan: MakePlan) -> Non
 
 @pytest.mark.parametrize("subtype", SUBTYPES)
 def test_each_type_is_labelled_with_its_id_and_reads_as_blood(subtype: str, plain_plan: MakePlan) -> None:
-    place = {"epidural": "convexity", "intraparenchymal": "deep", "intraventricular": "dependent",
-             "subarachnoid": "cisterns", "subdural": "convexity"}[subtype]  # fmt: skip
+    place = {
+        "epidural": "convexity",
+        "intraparenchymal": "deep",
+        "intraventricular": "dependent",
+        "subarachnoid": "cisterns",
+        "subdural": "convexity",
+    }[subtype]
     bleed = Bleed(subtype, "acute", 0.75, place, 4)
     spec = PhantomSpec(slices=16, matrix=96)
     with_blood, without = render_plan(spec, plain_plan(bleeds=(bleed,))), render_plan(spec, plain_plan())
