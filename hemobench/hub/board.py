@@ -196,8 +196,8 @@ def _card(record: Record, tables: str, repository: str) -> str:
             f"# {title}",
             "",
             f"A leaderboard of hemobench: {record.cases} cases of {record.data}, {kind}. Every entry of a board "
-            "answered for the same cases, and entries are compared patient by patient. Research use only, never a diagnosis. "
-            "Scores are as honest as those who measured them.",
+            "answered for the same cases, and entries are compared patient by patient. Research use only, never a "
+            "diagnosis. Scores are as honest as those who measured them.",
             "",
             f"Fingerprint of the data: `{record.fingerprint}`. The data itself, its labels and its pictures are "
             "not here.",
