@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).resolve().parents[1] / "hemobench"
 # Top to bottom; names are those directly under the package. Same line, same floor.
 FLOORS = (
-    ("errors", "machine"),
+    ("errors", "machine", "progress"),
     ("labels",),
     ("volume", "components"),
     ("case",),

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import typer
 
 from hemobench.cli.opening import opened
-from hemobench.cli.progress import reporting_progress
 from hemobench.cli.run import EXIT_USER_ERROR
 from hemobench.datasets.opening import parse_spec
 from hemobench.errors import UserError
+from hemobench.progress import reporting_progress
 
 if TYPE_CHECKING:
     from hemobench.inference.checkpoint import Checkpoint

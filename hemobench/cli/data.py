@@ -12,13 +12,13 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from hemobench.cli.progress import reporting_progress
 from hemobench.datasets.check import Report, check_dataset
 from hemobench.datasets.opening import Dataset, dataset_info, known_datasets, open_dataset
 from hemobench.datasets.rehearsal import LAYOUTS, QUIRKS, get_layout
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES
 from hemobench.machine import CACHE_FOLDERS, cache_home
+from hemobench.progress import reporting_progress
 
 _PRODUCTS = {"phantom": "ct", "phantom-t1": "t1"}
 DEFAULT_LAYOUT = "nifti"

@@ -13,10 +13,10 @@ from rich.table import Table
 
 from hemobench.cli.existing import check_seen_once
 from hemobench.cli.opening import opened
-from hemobench.cli.progress import reporting_progress
 from hemobench.datasets.opening import parse_spec
 from hemobench.errors import UserError, unknown_name
 from hemobench.labels import CLASSES
+from hemobench.progress import reporting_progress
 
 if TYPE_CHECKING:
     from hemobench.case import Dataset

@@ -19,12 +19,12 @@ from hemobench.errors import UserError
 from hemobench.inference.checkpoint import MANIFEST, PEOPLE, Checkpoint
 from hemobench.inference.shipped import shipped_folder
 from hemobench.io.json_files import read_json, write_json
+from hemobench.progress import ConsoleReporter, counting
 from hemobench.release.export import export_run
 from hemobench.release.recipes import Recipe, load_recipe, stream_of
 from hemobench.release.start import start_of
 from hemobench.training.crossfit import EVERYBODY, CrossFitted, crossfit, everybody, train_folds
 from hemobench.training.experiment import run_experiment
-from hemobench.training.logging import ConsoleReporter, counting
 from hemobench.training.problem import check_config
 from hemobench.views.view import SegmentationView
 

@@ -11,10 +11,10 @@ import typer
 
 from hemobench.cli.contact_sheet import draw_cases, refuse_scans, sheet_of
 from hemobench.cli.opening import opened
-from hemobench.cli.progress import reporting_progress
 from hemobench.cli.run import EXIT_USER_ERROR, say_new_spelling
 from hemobench.datasets.opening import parse_spec
 from hemobench.errors import UserError
+from hemobench.progress import reporting_progress
 
 if TYPE_CHECKING:
     from hemobench.inference.checkpoint import Checkpoint

@@ -6,8 +6,8 @@ from typing import Any
 
 import typer
 
-from hemobench.cli.progress import reporting_progress
 from hemobench.datasets.opening import Dataset, open_dataset, parse_spec
+from hemobench.progress import reporting_progress
 
 
 def opened(spec: str, **options: Any) -> Dataset:

@@ -6,12 +6,10 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.text import Text
 
 import hemobench
 from hemobench.cli.masks import of_data_set
@@ -22,6 +20,7 @@ from hemobench.cli.scans import folder_names, list_scans
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.report import StudyReport, Ventricles
 from hemobench.inference.verdict import verdict_of
+from hemobench.progress import ConsoleReporter
 
 if TYPE_CHECKING:
     from hemobench.inference.checkpoint import Checkpoint
@@ -136,49 +135,35 @@ def predict(
     _conclude(outcomes, output)
 
 
-class Reporter:
-    """Shows each scan as it is finished: under a bar on a terminal, as plain lines elsewhere. All on stderr."""
+_Own = TypeVar("_Own", bound="Reporter")
+
+
+class Reporter(ConsoleReporter):
+    """Says of each scan what became of it."""
 
     def __init__(self, total: int, left_out: int, console: Console | None = None) -> None:
-        self._console = console or Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, console=self._console, transient=True) if self._console.is_terminal else None
-        self._total, self._left_out, self._done = total, left_out, 0
+        super().__init__(console)
+        self._scans, self._left_out, self._finished = total, left_out, 0
         self._said: set[str] = set()
 
-    def __enter__(self) -> Reporter:
-        if self._bar is not None:
-            self._bar.start()
-            self._task = self._bar.add_task("", total=self._total)
+    def __enter__(self: _Own) -> _Own:
+        super().__enter__()
+        self.expect("scans", self._scans)
         if self._left_out:
-            self._line(f"left out as no scans: {self._left_out} {'entry' if self._left_out == 1 else 'entries'}")
+            self.line(f"left out as no scans: {self._left_out} {'entry' if self._left_out == 1 else 'entries'}")
         return self
 
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-
-    def begin(self, scan: Path) -> None:
-        """Name the scan at work."""
-        if self._bar is not None:
-            self._bar.update(self._task, description=scan.name[:40])
-
-    def finish(self, outcome: Outcome) -> None:
+    def conclude(self, outcome: Outcome) -> None:
         """Say what became of a scan."""
-        self._done += 1
-        self._line(f"{self._done}/{self._total} {outcome.scan}: {described(outcome)}")
+        self._finished += 1
+        self.finish(f"{self._finished}/{self._scans} {outcome.scan}: {described(outcome)}")
         doubt = doubtful(outcome)
         if doubt:
-            self._line(f"  warning: {doubt}")
+            self.line(f"  warning: {doubt}")
         for remark in outcome.remarks:
             if remark not in self._said:  # once is enough for a ward of pictures
-                self._line(f"  {remark}")
+                self.line(f"  {remark}")
             self._said.add(remark)
-        if self._bar is not None:
-            self._bar.advance(self._task)
-
-    def _line(self, text: str) -> None:
-        self._console.print(Text(text), soft_wrap=True)
 
 
 def _predict_all(
@@ -187,13 +172,13 @@ def _predict_all(
     outcomes: list[Outcome] = []
     try:
         for scan, name in zip(scans, folder_names(scans), strict=True):
-            reporter.begin(scan)
+            reporter.begin(scan.name[:40])
             outcome = _predict_one(scan, name, folder, options, again=again)
             outcomes.append(outcome)
             # A mistyped path alone should not leave a folder behind.
             if len(scans) > 1 or outcome.status == DONE:
                 folder.write_summary(outcomes)
-            reporter.finish(outcome)
+            reporter.conclude(outcome)
     except KeyboardInterrupt:
         typer.echo("the same command goes on where it stopped", err=True)
         raise

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hemobench.release.recipes import known_recipes
+from hemobench.release.recipes import described_recipes
 
 app = typer.Typer(help="Make a checkpoint by a recipe.", add_completion=False)
 
@@ -15,7 +15,7 @@ app = typer.Typer(help="Make a checkpoint by a recipe.", add_completion=False)
 @app.command()
 def recipe(
     name: Annotated[
-        str | None, typer.Argument(metavar="[RECIPE]", help="A shipped recipe, or a YAML file; without: their names")
+        str | None, typer.Argument(metavar="[RECIPE]", help="A shipped recipe, or a YAML file; without: what there is")
     ] = None,
     data: Annotated[str | None, typer.Option(help="NAME:PATH to learn from; default: the recipe's own")] = None,
     test: Annotated[list[str] | None, typer.Option(help="NAME:PATH to measure the network on as well")] = None,
@@ -35,8 +35,8 @@ def recipe(
     Stopped, the same command goes on where it was.
     """
     if name is None:
-        for known in known_recipes():
-            typer.echo(known)
+        for known, makes in described_recipes().items():
+            typer.echo(f"{known}: {makes}")
         return
     # Here, not above: --help should not pay for loading torch.
     from hemobench.cli.making import make_checkpoint

@@ -25,9 +25,9 @@ from hemobench.datasets.image_splits import IMAGE, by_image
 from hemobench.datasets.opening import Dataset
 from hemobench.datasets.splits import Split
 from hemobench.errors import UserError
+from hemobench.progress import Reporter, Silent
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import run_experiment
-from hemobench.training.logging import Reporter, Silent
 from hemobench.training.loop import HISTORY
 from hemobench.training.stream import StreamSpec
 

@@ -79,7 +79,7 @@ def train_all(
     Raises: UserError, when all that can be trained is, where a run has no result: it diverged or its process died.
     """
     results: dict[Path, RunResult] = {}
-    progress.expect_runs(len(tasks), 0)
+    progress.expect("runs", len(tasks))
     left = []
     for task in tasks:
         result = _finished(task, boards)
@@ -96,7 +96,7 @@ def train_all(
         pace.ended(task, outcome.seconds)
         if outcome.kind != DONE:
             failures.append(outcome)
-            progress.run_finished(f"no result: {outcome.reason}")
+            progress.finish(f"no result: {outcome.reason}")
             continue
         result = _loaded(task, boards)
         results[task.folder] = result
@@ -145,7 +145,7 @@ def _tell(
     rank_by = boards[task.board].spec.rank_by
     table.add(task, result, rank_by)
     place, score = f"[{len(table.rows)}/{table.expected}] {task.title}", _headline(result.metrics, rank_by)
-    progress.run_finished(f"{place}: {score} {how}")
+    progress.finish(f"{place}: {score} {how}")
 
 
 def _headline(metrics: Mapping[str, float], rank_by: str) -> str:

@@ -11,7 +11,7 @@ from hemobench.inference.checkpoint import Checkpoint, open_checkpoint
 from hemobench.inference.engine import KINDS
 from hemobench.predictions.folder import open_predictions
 from hemobench.predictions.measure import evaluate_predictions
-from hemobench.training.logging import ConsoleReporter, counting
+from hemobench.progress import ConsoleReporter, counting
 
 PREDICTIONS = "predictions:"
 """What stands before a folder of another tool's answers."""

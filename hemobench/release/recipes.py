@@ -51,6 +51,14 @@ def known_recipes() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.yaml")))
 
 
+def described_recipes() -> dict[str, str]:
+    """What each shipped recipe makes: the first sentence of its description, by name."""
+    described = {
+        name: " ".join(str(read_options(FOLDER / f"{name}.yaml")["description"]).split()) for name in known_recipes()
+    }
+    return {name: text.partition(". ")[0].rstrip(".") for name, text in described.items()}
+
+
 def load_recipe(name: str) -> Recipe:
     """A shipped recipe by name, or one from a YAML file. Raises: UserError where it is unknown or says too little."""
     path = Path(name)

@@ -17,9 +17,9 @@ from hemobench.case import Case
 from hemobench.datasets.cache import Examples
 from hemobench.datasets.splits import Split, kfold_by_patient
 from hemobench.errors import UserError
+from hemobench.progress import Reporter
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import run_experiment
-from hemobench.training.logging import Reporter
 from hemobench.training.result import RESULT_FILE, RunResult, SlicePredictions
 from hemobench.training.stream import ExampleStream, StreamSpec
 

@@ -23,12 +23,12 @@ from hemobench.datasets.cache import Examples
 from hemobench.datasets.splits import Split, check_disjoint
 from hemobench.errors import UserError
 from hemobench.models import count_parameters
+from hemobench.progress import Reporter, Silent
 from hemobench.training.checkpointing import load_tensors
 from hemobench.training.config import TrainConfig
 from hemobench.training.evaluate import Stopwatch, case_scores, mean_scores, slice_metrics, slice_predictions
 from hemobench.training.example_slices import dice_of, slice_pictures, volume_pictures
 from hemobench.training.hardware import peak_memory_mb
-from hemobench.training.logging import Reporter, Silent
 from hemobench.training.loop import BEST, HISTORY, LAST, TENSORBOARD, Trained, restored, train
 from hemobench.training.problem import build_model, pose_problem
 from hemobench.training.result import RESULT_FILE, CaseScores, Pictures, Predictions, RunResult, SlicePredictions

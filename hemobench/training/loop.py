@@ -21,13 +21,14 @@ from hemobench.errors import UserError, unknown_name
 from hemobench.losses import BloodAndType, SliceAndLocalisation
 from hemobench.metrics import higher_is_better, metric_info
 from hemobench.models.timm_unet import TimmUNet
+from hemobench.progress import Reporter
 from hemobench.training.accelerated import accelerator_for, optimizer_for, running_mean
 from hemobench.training.batches import BatchSource
 from hemobench.training.checkpointing import load_tensors, load_training_state, save_tensors, save_training_state
 from hemobench.training.config import EPOCH_MONITOR, LOSS_MONITOR, TrainConfig, monitor_column
 from hemobench.training.evaluate import epoch_metrics
 from hemobench.training.hardware import ComputePlan, guard_shallow_convolutions, to_layout
-from hemobench.training.logging import Reporter, TensorBoardLog, write_history
+from hemobench.training.logging import TensorBoardLog, write_history
 from hemobench.training.problem import Problem, build_loss, build_model, drawn_from, pose_problem
 from hemobench.training.sampling import epoch_batches, evenly, generator_for
 from hemobench.training.schedule import learning_rate_at

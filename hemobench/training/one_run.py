@@ -13,9 +13,9 @@ from hemobench.datasets.opening import dataset_info, open_dataset, parse_spec
 from hemobench.datasets.splits import Split, no_official_split, official_split, split_by_patient
 from hemobench.datasets.support import first_lines
 from hemobench.errors import UserError
+from hemobench.progress import ConsoleReporter, Reporter, Silent, counting
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import check_epochs, run_experiment
-from hemobench.training.logging import ConsoleReporter, Reporter, Silent, counting
 from hemobench.training.problem import check_config
 from hemobench.training.resolving import resolve_config
 from hemobench.training.result import RunResult

@@ -180,8 +180,8 @@ def test_a_terminal_has_a_bar_and_keeps_a_line_for_each_scan() -> None:
     console = Console(file=screen, force_terminal=True, width=100)
     with Reporter(2, 0, console) as reporter:
         for name in ("a.nii", "b.nii"):
-            reporter.begin(Path(name))
-            reporter.finish(Outcome(Path("ward") / name, REFUSED, "empty"))
+            reporter.begin(name)
+            reporter.conclude(Outcome(Path("ward") / name, REFUSED, "empty"))
     assert "2/2" in screen.getvalue()
     assert "1/2 ward/a.nii: refused: empty" in screen.getvalue()
 

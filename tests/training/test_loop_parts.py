@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 import json
 import math
 import random
@@ -14,7 +13,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from rich.console import Console
 from torch import nn
 
 from hemobench.datasets.cache import Examples
@@ -30,7 +28,7 @@ from hemobench.training.hardware import (
     plan_compute,
     to_layout,
 )
-from hemobench.training.logging import ConsoleReporter, write_history
+from hemobench.training.logging import write_history
 from hemobench.training.problem import pose_problem, weighted_prior
 from hemobench.training.schedule import learning_rate_at
 from hemobench.weighting import ClassWeights, create_weighting
@@ -220,16 +218,6 @@ def test_checkpoints_are_safetensors_and_others_are_refused(tmp_path: Path) -> N
 def test_history_has_one_row_an_epoch_and_empty_cells_for_undefined(tmp_path: Path) -> None:
     write_history(tmp_path / "history.csv", [{"epoch": 1, "a": None}, {"epoch": 2, "a": 0.5}])
     assert (tmp_path / "history.csv").read_text().split() == ["epoch,a", "1,", "2,0.5"]
-
-
-def test_elsewhere_than_on_a_terminal_progress_is_plain_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hemobench.training.logging.PLAIN_SECONDS", 0.0)
-    stream = io.StringIO()
-    with ConsoleReporter(Console(file=stream, width=40)) as reporter:
-        reporter.start("epoch 1 of 1", 2)
-        reporter.advance()
-        reporter.say("[0.2, 0.8] a line that is longer than the console is wide")
-    assert stream.getvalue() == "epoch 1 of 1: 1 of 2\n[0.2, 0.8] a line that is longer than the console is wide\n"
 
 
 def test_tensorboard_writes_every_epoch(slices: Examples, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from blob_cases import make_dataset, make_split
 from hemobench.datasets.cache import build_examples
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import run_experiment
-from hemobench.training.logging import Silent
+from hemobench.progress import Silent
 
 class Announce(Silent):
     # One line a step, so that the test knows where to kill.

@@ -109,7 +109,7 @@ def test_a_run_of_slices_is_resumed_to_the_same_bits_with_its_running_mean(examp
     class StopError(Exception):
         pass
 
-    from hemobench.training.logging import Silent
+    from hemobench.progress import Silent
 
     class Stopping(Silent):
         def say(self, line: str) -> None:

@@ -15,10 +15,10 @@ from safetensors.torch import load_file
 from hemobench.case import Dataset
 from hemobench.datasets.cache import Examples, build_examples, cache_home
 from hemobench.errors import UserError
+from hemobench.progress import Silent
 from hemobench.training import stream as stream_module
 from hemobench.training.config import TrainConfig
 from hemobench.training.experiment import run_experiment
-from hemobench.training.logging import Silent
 from hemobench.training.loop import BEST, LAST
 from hemobench.training.stream import ExampleStream, StreamSpec
 
