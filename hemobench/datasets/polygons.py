@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
 
-def fill_polygon(points: NDArray[np.floating], shape: Sequence[int]) -> NDArray[np.bool_]:
-    """Mask (rows, columns) of a closed polygon: `points` (n, 2) are x, y as fractions of width and height.
+def paint_polygon(mask: NDArray[np.bool_], points: NDArray[np.floating]) -> None:
+    """Set the pixels of `mask` (rows, columns) in a closed polygon: `points` (n, 2) are x, y as fractions of width and
+    height.
 
     Pixel (i, j) is inside when ((j + 0.5) / width, (i + 0.5) / height) is, even-odd where the outline crosses itself;
-    what lies outside the picture is cut off.
+    what lies outside the picture is cut off. The time goes with the polygon's size, not with the picture's.
 
-    >>> fill_polygon(np.array([[0, 0], [0.5, 0], [0.5, 1], [0, 1]]), (2, 4)).astype(int).tolist()
+    >>> mask = np.zeros((2, 4), dtype=bool)
+    >>> paint_polygon(mask, np.array([[0, 0], [0.5, 0], [0.5, 1], [0, 1]]))
+    >>> mask.astype(int).tolist()
     [[1, 1, 0, 0], [1, 1, 0, 0]]
     """
-    mask = np.zeros((int(shape[0]), int(shape[1])), dtype=bool)
-    paint_polygon(mask, points)
-    return mask
-
-
-def paint_polygon(mask: NDArray[np.bool_], points: NDArray[np.floating]) -> None:
-    """Set the pixels of `mask` (rows, columns) that `fill_polygon` gives, in time that goes with the polygon's size."""
     rows, columns = mask.shape
     # In units in which pixel centres are whole numbers.
     x = np.asarray(points[:, 0], dtype=np.float64) * columns - 0.5
@@ -53,7 +47,7 @@ def paint_polygon(mask: NDArray[np.bool_], points: NDArray[np.floating]) -> None
 def trace_polygons(mask: NDArray[np.bool_]) -> list[NDArray[np.float64]]:
     """Outlines of a mask (rows, columns) along the edges of its pixels, one a connected piece: [(n, 2) x, y fractions].
 
-    Holes hang on their outline by a bridge that is walked there and back, so `fill_polygon` gives the mask again.
+    Holes hang on their outline by a bridge that is walked there and back, so `paint_polygon` gives the mask again.
     """
     rows, columns = mask.shape
     pieces, count = ndimage.label(mask)

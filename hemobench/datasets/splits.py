@@ -217,16 +217,6 @@ def check_unseen(patients: Iterable[str], lineage: str, dataset: Dataset) -> str
     return None
 
 
-def select_cases(cases: Iterable[Case], patient_ids: Iterable[str]) -> tuple[Case, ...]:
-    """Cases of these patients, in the order of `cases`. Raises UserError naming patients that have none."""
-    wanted = set(patient_ids)
-    chosen = tuple(case for case in cases if case.patient_id in wanted)
-    absent = sorted(wanted - {case.patient_id for case in chosen})
-    if absent:
-        raise UserError(f"patients {_some(absent)} are not in the data; expected all of the split; check its path")
-    return chosen
-
-
 _Members = dict[str, tuple[str, ...]]
 
 

@@ -6,10 +6,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hemobench.errors import UserError
-from hemobench.io.atomic import replacing
 from hemobench.io.nifti import write_nifti
 from hemobench.io.scan import DicomSource, GridSource, Scan, Space
 from hemobench.views.windows import Window, to_grey_uint8
@@ -64,19 +62,6 @@ def overlay(
     strength = np.where(_edge(labels), 1.0, opacity)[..., None].astype(np.float32)
     blended = rgb + strength * (colours - rgb)
     return np.rint(np.where(labels[..., None] > 0, blended, rgb)).astype(np.uint8)
-
-
-def write_overlay(
-    scan: Scan, mask: Volume, path: Path, *, index: int | None = None, window: Window | str = "brain"
-) -> None:
-    """Write `overlay` as PNG: of slice `index`, by default the one with most labelled voxels."""
-    if path.suffix.lower() != ".png":
-        raise UserError(f"output {path}; expected a name ending in .png; rename it")
-    if index is None:
-        index = int(np.argmax((np.asarray(mask.voxels) > 0).sum(axis=(1, 2))))
-    picture = Image.fromarray(overlay(scan.volume, mask, index, window))
-    with replacing(path) as temporary:
-        picture.save(temporary)
 
 
 def _check_mask(mask: Volume) -> None:

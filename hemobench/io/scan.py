@@ -109,11 +109,6 @@ class Scan:
     plane_known: bool = False
     coloured: float = 0.0
 
-    @property
-    def pixels_known(self) -> bool:
-        """Whether lengths and areas within a slice mean anything."""
-        return self.spacing_known or self.plane_known
-
 
 def check_size(name: str | Path, shape: tuple[int, ...], stored_bytes: int = 0) -> None:
     """Raise UserError where a header declares more voxels or bytes than are read; call it before allocating."""

@@ -48,7 +48,7 @@ class PaperCNN(nn.Module):
                 f"image_size={(height, columns)}; expected 1 or more, dropout in [0, 1), size >= 2^depth; "
                 "the paper's are depth=3 at (128, 128)"
             )
-        self.in_channels, self.min_size = in_channels, 2**depth
+        self.in_channels = in_channels
         channels = [in_channels, *(width * 2**stage for stage in range(depth))]
         stages: list[nn.Module] = []
         for before, after in itertools.pairwise(channels):

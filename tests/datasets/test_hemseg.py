@@ -15,7 +15,7 @@ from hemobench.datasets.hemseg import open_hemseg
 from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.rehearsal import get_layout
 from hemobench.datasets.rehearsal.rsna_names import rsna_images, rsna_patient, rsna_study
-from hemobench.datasets.splits import check_disjoint_cases, official_split, select_cases, split_by_patient
+from hemobench.datasets.splits import check_disjoint_cases, official_split, split_by_patient
 from hemobench.errors import UserError
 
 from .small_studies import small_studies, small_study
@@ -162,6 +162,10 @@ def test_other_layouts_give_a_remedy(copy: Path, tmp_path: Path) -> None:
             open_hemseg(path)
 
 
+def of_patients(cases, patient_ids):
+    return [case for case in cases if case.patient_id in set(patient_ids)]
+
+
 def test_rsna_bhsd_mbh_seg_and_hemseg_know_each_others_patients(tmp_path: Path) -> None:
     names = ("rsna", "bhsd", "mbh-seg", "hemseg")
     opened = {name: open_dataset(f"{name}:{rehearse(name, tmp_path / name)}") for name in names}
@@ -171,8 +175,8 @@ def test_rsna_bhsd_mbh_seg_and_hemseg_know_each_others_patients(tmp_path: Path) 
     half = sorted(wanted)[:3]
     for left in names:
         for right in names:
-            mine = select_cases(opened[left].cases, half)
-            check_disjoint_cases(mine, select_cases(opened[right].cases, wanted - set(half)))
+            mine = of_patients(opened[left].cases, half)
+            check_disjoint_cases(mine, of_patients(opened[right].cases, wanted - set(half)))
             with pytest.raises(UserError, match=rf"the same patients on both sides: {half[0]} of rsna"):
                 check_disjoint_cases(mine, opened[right].cases)
     # INSTANCE 2022 comes from elsewhere: the same name would not be the same person.
@@ -185,4 +189,4 @@ def test_a_split_over_two_data_sets_of_one_lineage_keeps_people_together(tmp_pat
     both = [case for dataset in opened for case in dataset.cases]
     split = split_by_patient(both, seed=3)
     assert len(split.train) + len(split.validation) + len(split.test) == COUNT
-    check_disjoint_cases(select_cases(both, split.train), select_cases(both, split.test))
+    check_disjoint_cases(of_patients(both, split.train), of_patients(both, split.test))

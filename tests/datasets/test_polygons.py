@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hemobench.datasets.polygons import fill_polygon, trace_polygons
+from hemobench.datasets.polygons import paint_polygon, trace_polygons
+
+
+def fill_polygon(points, shape):
+    mask = np.zeros(shape, dtype=bool)
+    paint_polygon(mask, points)
+    return mask
 
 
 def test_a_pixel_is_inside_when_its_centre_is() -> None:

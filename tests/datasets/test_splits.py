@@ -17,7 +17,6 @@ from hemobench.datasets.splits import (
     check_disjoint_cases,
     check_unseen,
     kfold_by_patient,
-    select_cases,
     split_by_patient,
 )
 from hemobench.errors import UserError
@@ -200,13 +199,6 @@ def test_what_a_network_was_made_with_is_found_in_every_copy_of_its_lineage(tmp_
     assert line is not None
     assert "does not say who they are" in line
     assert check_unseen([known], "ct-ich", nameless) is None
-
-
-def test_selecting_keeps_order_and_names_absent_patients() -> None:
-    cases = cohort(5)
-    assert [case.patient_id for case in select_cases(cases, ["003", "001"])] == ["001", "003"]
-    with pytest.raises(UserError, match="007"):
-        select_cases(cases, ["001", "007"])
 
 
 @pytest.mark.parametrize("fractions", [(0.5, 0.5), (0.5, 0.4, 0.2), (1.2, -0.2, 0.0)])

@@ -303,11 +303,12 @@ def test_slices_without_position_are_ordered_by_number_and_told(tmp_path: Path) 
 def test_a_single_slice_without_thickness_keeps_the_size_of_its_pixels(tmp_path: Path) -> None:
     (path, *_) = write_series(tmp_path, head_hu(), SliceThickness=None)
     scan = read_scan(path)
-    assert (scan.spacing_known, scan.plane_known, scan.pixels_known) == (False, True, True)
+    assert (scan.spacing_known, scan.plane_known) == (False, True)
     np.testing.assert_allclose(scan.volume.spacing_mm[1:], SPACING)
     assert warned(scan, "does not say how thick it is")
     (path, *_) = write_series(tmp_path / "bare", head_hu(), SliceThickness=None, PixelSpacing=None)
-    assert not read_scan(path).pixels_known
+    bare = read_scan(path)
+    assert (bare.spacing_known, bare.plane_known) == (False, False)
 
 
 def test_missing_pixel_spacing_makes_millimetres_nominal(tmp_path: Path) -> None:
