@@ -39,7 +39,7 @@ from hemobench.inference.overview.slices import BLOOD_COLOURS, SlicePictures
 from hemobench.inference.report import Ventricles
 from hemobench.inference.shipped import checkpoints_by_role
 from hemobench.inference.study import analyse
-from hemobench.inference.ventricles import ventricles_in_ct
+from hemobench.inference.ventricle_measures import ventricles_in_ct
 from hemobench.io.nifti import read_nifti, write_nifti
 from hemobench.metrics.midsagittal import midplane_of
 from hemobench.volume import LABEL_MAP, Volume

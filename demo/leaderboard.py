@@ -23,7 +23,7 @@ from demo.shipped_boards import SHIPPED
 from demo.texts import REFERENCE_ROW
 from hemobench.compare.figures import forest_figure, per_type_figure
 from hemobench.compare.leaderboard import Board, Entry, Leaderboard, MetricScore, direction_arrow
-from hemobench.compare.tables import duration, score_number
+from hemobench.compare.terminal_tables import duration, score_number
 from hemobench.metrics.definitions import METRICS
 
 __all__ = [

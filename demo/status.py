@@ -6,7 +6,7 @@ from html import escape
 
 from demo.privacy import KEEP_S
 from hemobench.inference.report import UNLIKE, StudyReport
-from hemobench.inference.verdict import verdict_of, worth_in_words
+from hemobench.inference.study_sentence import verdict_of, worth_in_words
 
 KEPT = f"{KEEP_S // 60} minutes"
 WELCOME = (

@@ -106,7 +106,7 @@ def test_networks_of_our_own_say_what_they_lack() -> None:
 
 # Tries that may take a ValueError of ours for somebody else's: what they call raises none.
 LOOKED_AT = {
-    "cli/predictions.py": {"Claim"},
+    "cli/prediction_folder.py": {"Claim"},
     "datasets/ct_ich/labels.py": {"whole"},
     "datasets/hemseg.py": {"_plain"},
     "datasets/rsna/headers.py": {"_read_all", "walk"},

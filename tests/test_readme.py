@@ -32,7 +32,6 @@ STANDS_FOR = {
     "nifti-folder:FOLDER": "nifti-folder:own",
     "predictions:ANSWERS": "predictions:answers",
     "image-folder:PICTURES": "image-folder:pictures",
-    "phantom:ANATOMIES": "phantom",
     "CHECKPOINT": "net",
     "checkpoints/bleed": str(ROOT / "checkpoints" / "bleed"),
 }
@@ -59,7 +58,7 @@ _SMALLER = (
         "python -m hemobench.train --model timm:resnet10t --data image-folder:PICTURES --size 32 --epochs 1",
     ),
     (
-        "python -m hemobench.recipe slice-classifier-phantom --data phantom:ANATOMIES",
+        "python -m hemobench.recipe paper-cnn",
         "python -m hemobench.recipe tiny.yaml --data phantom:ANATOMIES",
     ),
 )

@@ -13,8 +13,8 @@ from demo.volume_stream import EncodedVolume, write_stream
 from hemobench.inference.overview.panel import scan_lines
 from hemobench.inference.overview.style import TYPE_COLOURS, VENTRICLE_COLOUR, millilitres
 from hemobench.inference.report import Lesion, StudyReport, Ventricles
-from hemobench.inference.ventricles import readings
-from hemobench.inference.verdict import verdict_of
+from hemobench.inference.study_sentence import verdict_of
+from hemobench.inference.ventricle_measures import readings
 from hemobench.labels import CLASSES, LABEL_IDS
 from hemobench.views.windows import get_window
 from hemobench.volume import Volume

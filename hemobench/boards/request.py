@@ -17,7 +17,7 @@ from hemobench.compare.run_task import slug
 from hemobench.compare.runner import Workforce, with_data
 from hemobench.compare.session import compare_suite
 from hemobench.compare.suite_files import load_suite
-from hemobench.compare.tables import make_console
+from hemobench.compare.terminal_tables import make_console
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.engine import KINDS
 from hemobench.predictions.folder import COUNT, check_missing

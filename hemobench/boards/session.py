@@ -26,7 +26,7 @@ from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.report import Costs, Evidence, ExampleRow, write_report
 from hemobench.compare.run_task import slug
 from hemobench.compare.session import print_costs
-from hemobench.compare.tables import make_console, print_board
+from hemobench.compare.terminal_tables import make_console, print_board
 from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.support import first_lines
 from hemobench.errors import UserError

@@ -14,12 +14,12 @@ from rich.console import Console
 import hemobench
 from hemobench.cli.masks import of_data_set
 from hemobench.cli.options import Checkpoints, EngineName, Mirrored
-from hemobench.cli.predictions import DONE, FAILED, REFUSED, SUMMARY, Outcome, PredictionFolder, claim_of
+from hemobench.cli.prediction_folder import DONE, FAILED, REFUSED, SUMMARY, Outcome, PredictionFolder, claim_of
 from hemobench.cli.run import EXIT_USER_ERROR
 from hemobench.cli.scans import folder_names, list_scans
 from hemobench.errors import UserError, unknown_name
 from hemobench.inference.report import StudyReport, Ventricles
-from hemobench.inference.verdict import verdict_of
+from hemobench.inference.study_sentence import verdict_of
 from hemobench.progress import ConsoleReporter
 
 if TYPE_CHECKING:
@@ -244,7 +244,7 @@ def described(outcome: Outcome) -> str:
 
 
 def _ventricle_words(found: Ventricles) -> list[str]:
-    from hemobench.inference.ventricles import readings
+    from hemobench.inference.ventricle_measures import readings
 
     words = []
     for row in readings(found, "{:.1f}".format):

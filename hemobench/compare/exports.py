@@ -9,7 +9,7 @@ from pathlib import Path
 
 from hemobench.compare.leaderboard import Board, Entry, Leaderboard, MetricScore, direction_arrow, write_text
 from hemobench.compare.sentences import agreement_lines, better_than_next, gap_to_best
-from hemobench.compare.tables import score_number
+from hemobench.compare.terminal_tables import score_number
 
 _SPECIAL = {
     "\\": r"\textbackslash{}",

@@ -31,7 +31,7 @@ from hemobench.compare.leaderboard import Board, Gap, Leaderboard, direction_arr
 from hemobench.compare.prediction_curves import Line, Reliability, Volumes
 from hemobench.compare.prediction_figures import bland_altman_figure, differences_figure, reliability_figure, roc_figure
 from hemobench.compare.sentences import agreement_lines, answer_in_words, better_than_next, gap_to_best, in_words
-from hemobench.compare.tables import duration, score_number
+from hemobench.compare.terminal_tables import duration, score_number
 from hemobench.metrics.names import metric_words
 
 

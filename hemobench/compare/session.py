@@ -16,7 +16,7 @@ from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.report import Costs, write_report
 from hemobench.compare.runner import Guests, SuiteResult, Workforce, run_suite
 from hemobench.compare.suites import Suite
-from hemobench.compare.tables import make_console, print_board, timing_table
+from hemobench.compare.terminal_tables import make_console, print_board, timing_table
 from hemobench.evaluation.slice_position import SLICE_POSITION
 
 

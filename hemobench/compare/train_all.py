@@ -17,7 +17,7 @@ from hemobench.compare.progress import SuiteProgress
 from hemobench.compare.ray_engine import on_ray
 from hemobench.compare.run_task import DONE, Outcome, RunTask, Workforce, carry_out
 from hemobench.compare.suites import BoardSpec
-from hemobench.compare.tables import duration, score_number
+from hemobench.compare.terminal_tables import duration, score_number
 from hemobench.datasets.cache import Examples
 from hemobench.errors import UserError
 from hemobench.training.experiment import finished_result, teachers

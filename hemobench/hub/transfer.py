@@ -30,8 +30,8 @@ from hemobench.inference.checkpoint import (
 )
 from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.hub_copy import hub_copy, hub_endpoint, hub_errors, is_repository
+from hemobench.inference.manifest_check import as_written, is_pointer, is_vouched, refuse_pointer, restated
 from hemobench.inference.timm_layout import without_timm_keys
-from hemobench.inference.vouched import as_written, is_pointer, is_vouched, refuse_pointer, restated
 from hemobench.io.atomic import replacing
 from hemobench.io.json_files import read_json, write_json
 

@@ -19,8 +19,8 @@ from hemobench.inference import places as _places
 from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.derived import described, part_of
 from hemobench.inference.hub_copy import hub_copy
+from hemobench.inference.manifest_check import as_written, entry_of, refuse_pointer
 from hemobench.inference.timm_layout import load_plain, plain_names, timm_keys, without_timm_keys
-from hemobench.inference.vouched import as_written, entry_of, refuse_pointer
 from hemobench.io.json_files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -100,8 +100,8 @@ def open_checkpoint(where: str | Path, *, local_files_only: bool = False) -> Che
     """A checkpoint: its network's weights, config, scores and people, verified.
 
     Size and SHA-256 of weights, config, metrics and people are compared with the manifest, so a copy that was cut
-    half-way or changed is refused; the card may be edited, and git's line ends change nothing (`inference.vouched`).
-    Nothing is unpickled.
+    half-way or changed is refused; the card may be edited, and git's line ends change nothing
+    (`inference.manifest_check`). Nothing is unpickled.
 
     Args:
         where: A folder, the name of a shipped checkpoint such as `slice-classifier`, or a Hub id `user/name`,

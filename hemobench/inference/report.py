@@ -84,7 +84,7 @@ UNLIKELY, BORDERLINE, LIKELY, UNLIKE = "unlikely", "borderline", "likely", "unli
 
 @dataclass(frozen=True)
 class Verdict:
-    """The answer in one sentence, see `inference.verdict`.
+    """The answer in one sentence, see `inference.study_sentence`.
 
     grade: UNLIKELY, BORDERLINE or LIKELY, UNLIKE where the scan is no head, None where no network made a
     call. sentence: without a full stop, its slices counted from 1. named: the types worth naming, the likeliest first.
@@ -119,7 +119,11 @@ class StudyFinding:
 
 @dataclass(frozen=True)
 class SliceFinding:
-    """One slice: its index in the S-P-L volume, how far up its centre lies (None without mm), and probabilities."""
+    """One slice: its index in the S-P-L volume, how far up its centre lies (None without mm), and probabilities.
+
+    A slice has no call of its own, only the study has (`study.calls`). Its probabilities come from `networks.classify`,
+    smoothed over neighbours (`inference.context`) and joined with the outlines' (`inference.joint`).
+    """
 
     index: int
     z_mm: float | None

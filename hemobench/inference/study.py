@@ -35,8 +35,8 @@ from hemobench.inference.report import (
     Worth,
 )
 from hemobench.inference.shipped import CheckpointSource, checkpoints_by_role
-from hemobench.inference.ventricles import ventricles_in_ct, ventricles_in_mr
-from hemobench.inference.verdict import verdict_of
+from hemobench.inference.study_sentence import verdict_of
+from hemobench.inference.ventricle_measures import ventricles_in_ct, ventricles_in_mr
 from hemobench.io import Scan
 from hemobench.io.remarks import note
 from hemobench.labels import CLASSES, LABEL_IDS

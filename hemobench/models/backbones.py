@@ -1,4 +1,4 @@
-"""Classifiers on timm's backbones: any architecture, any number of window channels."""
+"""Classifiers on timm's backbones: any architecture by its name in timm, any number of window channels."""
 
 from __future__ import annotations
 

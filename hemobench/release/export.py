@@ -23,10 +23,10 @@ from hemobench.inference.config import CheckpointConfig
 from hemobench.inference.torch_engine import TorchEngine
 from hemobench.models import count_parameters
 from hemobench.models.timm_unet import LocatingClassifier
-from hemobench.release.calling import Called, answers_to, fit_called, masks_of
 from hemobench.release.card import Measured, metrics_mapping, write_card
 from hemobench.release.card_files import card_files
 from hemobench.release.joint_rule import BothAnswers, classifier_answers, fit_joint, joint_by_others, with_joint
+from hemobench.release.mask_thresholds import Called, answers_to, fit_called, masks_of
 from hemobench.release.measured import JOINT, call_metrics, measure
 from hemobench.release.operating_points import (
     OUT_OF_FOLD_WORDS,

@@ -1,4 +1,4 @@
-"""How a classifier's answers become calls: smoothed over slices, calibrated, thresholds chosen on validation."""
+"""How a classifier's answers become calls (masks: `mask_thresholds`): smoothed, calibrated, thresholds chosen."""
 
 from __future__ import annotations
 

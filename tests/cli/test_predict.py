@@ -26,7 +26,7 @@ from PIL import Image
 from rich.console import Console
 
 from hemobench.cli.predict import Reporter, app
-from hemobench.cli.predictions import REFUSED, Outcome
+from hemobench.cli.prediction_folder import REFUSED, Outcome
 from hemobench.cli.run import run_app
 from hemobench.datasets.opening import open_dataset
 from hemobench.inference.report import StudyReport

@@ -8,7 +8,7 @@ import pytest
 
 from demo.status import answered
 from hemobench.inference.report import Call, ModelUsed, Source, StudyFinding, StudyReport, Ventricles, Worth
-from hemobench.inference.verdict import verdict_of, worth_in_words
+from hemobench.inference.study_sentence import verdict_of, worth_in_words
 from hemobench.labels import CLASSES
 
 WORTH = Worth((0.9, 0.8, 0.95), (0.85, 0.8, 0.9), 75, "ct-ich")

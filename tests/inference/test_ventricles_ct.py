@@ -17,7 +17,7 @@ from hemobench.inference.overview.panel import verdict
 from hemobench.inference.report import StudyReport, Ventricles
 from hemobench.inference.study import analyse
 from hemobench.inference.surface import surfaces
-from hemobench.inference.ventricles import VALIDATED_ON, readings, ventricles_in_ct
+from hemobench.inference.ventricle_measures import VALIDATED_ON, readings, ventricles_in_ct
 from hemobench.io.nifti import read_label_map
 from hemobench.volume import LABEL_MAP, Volume, slice_number
 

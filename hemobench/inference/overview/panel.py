@@ -31,8 +31,8 @@ from hemobench.inference.overview.style import (
     millilitres,
 )
 from hemobench.inference.report import BORDERLINE, LIKELY, UNLIKE, UNLIKELY, Lesion, Source, StudyReport, Ventricles
-from hemobench.inference.ventricles import readings
-from hemobench.inference.verdict import verdict_of, worth_in_words
+from hemobench.inference.study_sentence import verdict_of, worth_in_words
+from hemobench.inference.ventricle_measures import readings
 from hemobench.labels import SUBTYPES
 from hemobench.volume import slice_number
 

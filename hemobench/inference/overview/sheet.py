@@ -25,7 +25,7 @@ from hemobench.inference.overview.style import (
     millilitres,
 )
 from hemobench.inference.report import NOTICE, ModelUsed, StudyReport, Ventricles
-from hemobench.inference.verdict import verdict_of
+from hemobench.inference.study_sentence import verdict_of
 from hemobench.labels import SUBTYPES
 from hemobench.volume import slice_number
 

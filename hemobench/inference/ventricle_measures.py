@@ -1,4 +1,7 @@
-"""The ventricles of one scan as numbers, and as lines for whoever reads them: terminal, overview, page."""
+"""The ventricles of one scan as numbers, and as lines for whoever reads them: terminal, overview, page.
+
+The mask comes from `networks.find_ventricles`; its threshold is chosen in `release.mask_thresholds`.
+"""
 
 from __future__ import annotations
 

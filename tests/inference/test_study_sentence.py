@@ -17,7 +17,7 @@ from hemobench.inference.report import (
     StudyReport,
     Ventricles,
 )
-from hemobench.inference.verdict import verdict_of, worth_in_words
+from hemobench.inference.study_sentence import verdict_of, worth_in_words
 from hemobench.io.remarks import part
 from hemobench.labels import CLASSES, SUBTYPES
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from hemobench.compare.ranking import BoardFacts, build_board
-from hemobench.compare.tables import print_board, timing_table
+from hemobench.compare.terminal_tables import print_board, timing_table
 
 SENTENCES = ("t (", "segmentation on", "tied: ", "answer: ", "note: ", "volume of ", "to the best: ")
 SHOWN = ("dice_any", "hd95_mm_any", "voxel_accuracy", "voxel_accuracy_background")

@@ -1,4 +1,4 @@
-"""A trained network's answers to examples, and the rule by which its masks are called."""
+"""From which probability a voxel is called, blood or ventricle, chosen on validation patients; masks so called."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hemobench.datasets.cache import Examples
 from hemobench.datasets.splits import Split
 from hemobench.inference.torch_engine import TorchEngine
 from hemobench.models import context_of
-from hemobench.release.own_grid import pooled_dice_on_scans
+from hemobench.release.thresholds_on_scans import pooled_dice_on_scans
 from hemobench.training.batches import BatchSource
 from hemobench.training.config import TrainConfig
 from hemobench.training.evaluate import (

@@ -12,7 +12,7 @@ from small_checkpoints import small_config
 
 from hemobench.case import Case, Loaded
 from hemobench.inference.networks import find_ventricles
-from hemobench.release.own_grid import pooled_dice_on_scans
+from hemobench.release.thresholds_on_scans import pooled_dice_on_scans
 from hemobench.views.view import SegmentationView
 from hemobench.volume import Volume
 
