@@ -195,7 +195,8 @@ def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
     given = options(parser, argv, {"images": 48, "slices": 3, "matrix": 48})
     load, rehearsed = load_average(), round(given.images / given.slices)
     spec = PhantomSpec(patients=min(DISTINCT, rehearsed), slices=given.slices, matrix=given.matrix)
-    small = [max(5, rehearsed // share) for share in (30, 8)]
+    # Large enough for several processes: fewer cases are decoded by one, which tells nothing of many.
+    small = [max(5, rehearsed // share) for share in (6, 2)]
     phantoms, runs, last = [loaded for _, loaded in generate_patients(spec, processes(given))], [], None
     with tempfile.TemporaryDirectory(dir=given.folder) as scratch:
         for studies in (*small, rehearsed):

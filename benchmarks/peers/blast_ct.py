@@ -31,7 +31,7 @@ from torch import Tensor, nn
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where the benchmarks' shared code lies
 
-from ratios import Ratio, options, tell
+from ratios import Ratio, SkippedError, options, tell
 
 from hemobench.case import Case
 from hemobench.datasets.opening import open_dataset
@@ -166,7 +166,7 @@ def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
             write_all(rehearsal(place / "data"), [threshold], place / "masks", None)
         return
     if None in (given.folder, given.data, given.output):
-        parser.error("NETWORKS, --data or --output is missing; expected all three; give them, or --smoke")
+        raise SkippedError("NETWORKS, --data or --output is missing; expected all three; give them, or --smoke")
     paths = sorted(given.folder.glob("model_*.pt"))[: given.networks]
     if len(paths) < given.networks:
         raise SystemExit(f"{given.folder} holds {len(paths)} networks; expected {given.networks}; check the folder")

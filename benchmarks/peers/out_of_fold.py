@@ -24,7 +24,7 @@ import yaml
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))  # where the benchmarks' shared code lies
 
-from ratios import Ratio, options, tell
+from ratios import Ratio, SkippedError, options, tell
 
 from hemobench.datasets.opening import open_dataset
 from hemobench.datasets.phantom import PhantomSpec
@@ -68,7 +68,7 @@ def run(argv: Sequence[str] | None = None) -> Iterator[Ratio]:
             answer(*rehearsal(Path(place)))
         return
     if None in (given.run, given.data, given.output):
-        parser.error("RUN, --data or --output is missing; expected all three; give them, or --smoke")
+        raise SkippedError("RUN, --data or --output is missing; expected all three; give them, or --smoke")
     answer(given.run, given.data, given.output)
     yield from ()  # predictions, no ratio
 
