@@ -280,10 +280,10 @@ def page(
 INTRODUCTION = """# Scale
 
 What a comparison on all of RSNA 2019 costs, part by part, and whether the model that says so is to be believed.
-Written by `python benchmarks/scale.py --page docs/scale.md`; do not edit. Two small copies give each part a fixed cost
-and one an image; a hundredth of RSNA, compared end to end afterwards, checks them. index: headers and labels; cache:
-DICOM decoded, windowed, made small and written; train and evaluate: the classifiers of `quick`; board: bootstrap
-and ranks; rest: processes that start, and files."""
+Written by `python benchmarks/scale.py --page docs/scale.md`; do not edit. Two copies, a sixth and a half of a hundredth
+of RSNA, give each part a fixed cost and one an image; that hundredth, compared end to end afterwards, checks them.
+index: headers and labels; cache: DICOM decoded, windowed, made small and written; train and evaluate: the classifiers
+of `quick`; board: bootstrap and ranks; rest: processes that start, and files."""
 
 LIMITS = """## Where it stops being a straight line
 

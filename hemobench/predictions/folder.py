@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from hemobench.case import Case, Dataset
 from hemobench.datasets.nifti_pairs import stem_of
@@ -41,6 +42,9 @@ WHAT = "NIfTI masks (.nii.gz, .nii), DICOM SEG (.dcm), or a CSV of probabilities
 
 class NothingFitsError(UserError):
     """A folder of answers to other cases than those of a data set."""
+
+
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,14 @@ class Predictions:
         """The same with the answers to one case alone: what a worker needs of it."""
         return replace(
             self,
-            **{
-                kind: {number: held[number]} if number in held else {}
-                for kind, held in (("masks", self.masks), ("slices", self.slices), ("studies", self.studies))
-            },
-        )  # type: ignore[arg-type]
+            masks=_one(self.masks, number),
+            slices=_one(self.slices, number),
+            studies=_one(self.studies, number),
+        )
+
+
+def _one(held: Mapping[int, _Answer], number: int) -> dict[int, _Answer]:
+    return {number: held[number]} if number in held else {}
 
 
 def open_predictions(
