@@ -51,7 +51,7 @@ class ConsoleReporter:
         self._whole: TaskID | None = None
         self._work: TaskID | None = None
         self._whole_text, self._name, self._text = "", "", ""
-        self._total, self._done, self._last = 0, 0, time.monotonic()
+        self._total, self._done, self._told, self._last = 0, 0, 0, time.monotonic()
 
     def __enter__(self: _Own) -> _Own:
         if self.console.is_terminal:
@@ -94,7 +94,7 @@ class ConsoleReporter:
 
     def start(self, text: str, total: int) -> None:
         """A piece of work begins, of `total` steps; 0 where that is not known yet."""
-        self._text, self._total, self._done, self._last = text, total, 0, time.monotonic()
+        self._text, self._total, self._done, self._told, self._last = text, total, 0, 0, time.monotonic()
         if self._bars is not None:
             if self._work is not None:
                 self._bars.remove_task(self._work)
@@ -110,8 +110,16 @@ class ConsoleReporter:
         if self._bars is not None and self._work is not None:
             self._bars.update(self._work, completed=done, total=total)
         elif time.monotonic() - self._last > PLAIN_SECONDS:
-            self._last = time.monotonic()
-            self.line(f"{self._title}: {done} of {total}")
+            self._tell()
+
+    def stop(self) -> None:
+        """The work at hand came to its end: without a terminal say how far it was, unless that was said."""
+        if self._bars is None and self._done > self._told:
+            self._tell()
+
+    def _tell(self) -> None:
+        self._last, self._told = time.monotonic(), self._done
+        self.line(f"{self._title}: {self._done} of {self._total}")
 
     @property
     def _title(self) -> str:
@@ -134,7 +142,8 @@ def counting(reporter: Reporter, text: str) -> Callable[[int, int], None]:
 
 @contextmanager
 def reporting_progress(title: str, console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
-    """Give a function (done, total) that shows how far the one piece of work is."""
+    """Give a function (done, total) that shows how far the one piece of work is; its end is a line in any case."""
     with ConsoleReporter(console) as reporter:
         reporter.start(title, 0)
         yield reporter.reach
+        reporter.stop()

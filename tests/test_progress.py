@@ -55,3 +55,11 @@ def test_one_piece_of_work_whose_size_is_told_as_it_goes(monkeypatch: pytest.Mon
     with reporting_progress("checking phantom", Console(file=stream)) as progress:
         progress(1, 3)
     assert stream.getvalue() == "checking phantom: 1 of 3\n"
+
+
+def test_quick_work_has_one_line_at_its_end() -> None:
+    stream = io.StringIO()
+    with reporting_progress("checking phantom", Console(file=stream)) as progress:
+        progress(1, 2)
+        progress(2, 2)
+    assert stream.getvalue() == "checking phantom: 2 of 2\n"

@@ -59,7 +59,7 @@ _SMALLER = (
     ),
     (
         "python -m hemobench.recipe paper-cnn",
-        "python -m hemobench.recipe tiny.yaml --data phantom:ANATOMIES",
+        "python -m hemobench.recipe tiny.yaml",
     ),
 )
 SMALLER = dict(_SMALLER)

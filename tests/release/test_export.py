@@ -252,4 +252,6 @@ def test_the_old_spelling_makes_the_same_and_says_the_new_one(made: Path) -> Non
 
 def test_without_a_name_the_recipes_are_listed(made: Path) -> None:
     done = _make(home=made)
-    assert done.stdout.split() == sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    names = [line.partition(": ")[0] for line in done.stdout.splitlines()]
+    assert names == sorted(path.stem for path in RECIPES.glob("*.yaml"))
+    assert "ventricles: Where the ventricles are on T1-weighted MRI" in done.stdout
